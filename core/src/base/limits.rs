@@ -1,0 +1,69 @@
+//! Every bound in one place: what a peer, a disk or a user can grow, and how far.
+//!
+//! The constants are part of the protocol or of sanity; [`Limits`] holds those that an operator may set.
+
+/// Longest actor id in bytes. Automerge draws 16, and adds one or two for concurrent transactions of one replica.
+pub const ACTOR_BYTES_MAX: usize = 31;
+/// Most hashes one entry may depend on.
+pub const ENTRY_DEPS_MAX: usize = 1_024;
+/// Most heads one version may name.
+pub const HEADS_MAX: usize = 4_096;
+/// Most actors one clock may name.
+pub const CLOCK_ACTORS_MAX: usize = 65_536;
+/// Most entries in one frame.
+pub const FRAME_ENTRIES_MAX: usize = 65_536;
+/// Aim of a catch-up frame in bytes: larger histories travel as several of these.
+pub const CATCH_UP_FRAME_BYTES: usize = 256 * 1024;
+/// Most ranges in one reconciliation frame.
+pub const RANGES_MAX: usize = 1_024;
+/// Most document digests in one reconciliation frame.
+pub const RANGE_ITEMS_MAX: usize = 16_384;
+/// Most bytes of versions a subscription volunteers, to save a round trip for the documents that are open.
+pub const EAGER_VERSION_BYTES: usize = 128;
+/// Longest presence state in bytes.
+pub const PRESENCE_BYTES_MAX: usize = 16 * 1024;
+/// Most presence states kept for one space.
+pub const PRESENCE_STATES_MAX: usize = 1_024;
+/// Longest text of an error frame or an agent name in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// Most entries of one document that wait for a dependency to be looked up in the store.
+pub const PARKED_ENTRIES_MAX: usize = 16_384;
+/// Recent entries of a document kept in memory to serve peers without reading the store, in bytes of payload.
+pub const TAIL_BYTES_MAX: usize = 256 * 1024;
+/// Spaces one connection may subscribe to.
+pub const SUBSCRIPTIONS_MAX: usize = 1_024;
+/// Milliseconds a new connection has to finish its hello.
+pub const HELLO_MS_MAX: u64 = 10_000;
+
+/// Bounds an operator may set. The defaults suit a small relay and every client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest frame accepted or sent, in bytes.
+    pub frame_bytes_max: usize,
+    /// Largest single change, in bytes; always less than a frame.
+    pub entry_bytes_max: usize,
+    /// Most documents this replica holds in one space.
+    pub documents_per_space_max: usize,
+    /// Most documents this replica holds in all.
+    pub documents_max: usize,
+    /// Bytes of entries not yet durable; above it nothing more is accepted until the store has caught up.
+    pub undurable_bytes_max: usize,
+    /// Bytes handed to a connection and not yet written; above it the peer is a slow consumer and is caught up later.
+    pub outbound_bytes_max: usize,
+    /// Most connections at once.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 16 * 1024 * 1024,
+            entry_bytes_max: 12 * 1024 * 1024,
+            documents_per_space_max: 100_000,
+            documents_max: 1_000_000,
+            undurable_bytes_max: 64 * 1024 * 1024,
+            outbound_bytes_max: 1024 * 1024,
+            connections_max: 10_000,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Floor 0: ids, limits, time, errors, randomness, and bounded reading and writing of bytes.
+
+pub mod codec;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod rng;
+pub mod time;

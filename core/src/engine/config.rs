@@ -1,0 +1,58 @@
+//! What a driver decides once, when it makes an engine.
+
+use crate::base::limits::Limits;
+
+/// What kind of replica this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Someone's own replica: it subscribes to the spaces it opens.
+    Client,
+    /// A replica with good uptime that stores and forwards any space it is asked for.
+    Relay,
+}
+
+/// How positions in text are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextUnit {
+    /// Unicode code points: native programs.
+    CodePoint,
+    /// UTF-16 code units: JavaScript.
+    Utf16,
+}
+
+/// What a driver decides once.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// What kind of replica this is.
+    pub role: Role,
+    /// Where all randomness comes from: from the system in life, from a number in simulation.
+    pub seed: [u8; 32],
+    /// The secret Ed25519 key, 32 bytes; when there is none, the store's own is used, and made if it has none.
+    pub identity: Option<[u8; 32]>,
+    /// What this replica calls itself to its peers, such as `driftline/0.1.0`.
+    pub agent: String,
+    /// How positions in text are counted.
+    pub text_unit: TextUnit,
+    /// Bounds.
+    pub limits: Limits,
+    /// Silence after which a ping is sent, in milliseconds.
+    pub ping_ms: u64,
+    /// Silence after a ping, or after sending something that is to be acknowledged, that ends a connection, in milliseconds.
+    pub silence_ms_max: u64,
+}
+
+impl EngineConfig {
+    /// A replica of `role` with the usual settings.
+    pub fn new(role: Role, seed: [u8; 32]) -> Self {
+        Self {
+            role,
+            seed,
+            identity: None,
+            agent: concat!("driftline/", env!("CARGO_PKG_VERSION")).to_owned(),
+            text_unit: TextUnit::CodePoint,
+            limits: Limits::default(),
+            ping_ms: 15_000,
+            silence_ms_max: 8_000,
+        }
+    }
+}

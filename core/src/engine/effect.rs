@@ -1,0 +1,226 @@
+//! Everything an engine wants done, and everything it has to tell.
+
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId, TaskId, ViewId};
+use crate::doc::patch::Patch;
+use crate::doc::value::Value;
+use crate::store::task::StoreTask;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Something the driver must do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send this frame. Frames of one connection go out in order; the bytes may be shared between connections.
+    Send {
+        /// Where.
+        connection: ConnectionId,
+        /// The frame.
+        frame: Arc<[u8]>,
+    },
+    /// Close this connection once what was sent before is written, and answer `Disconnected`.
+    Disconnect {
+        /// Which.
+        connection: ConnectionId,
+        /// A sentence for people.
+        reason: String,
+    },
+    /// Dial this endpoint, and answer `Connected` or `DialFailed`.
+    Dial {
+        /// The endpoint, as the app named it.
+        endpoint: String,
+    },
+    /// Carry out this storage task, and answer `StoreDone`.
+    Store {
+        /// The number to answer with.
+        task: TaskId,
+        /// What to do.
+        work: StoreTask,
+    },
+    /// Tell the app.
+    Event(Event),
+}
+
+/// Something the app may want to know.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The store is open and the engine is at work.
+    Ready {
+        /// This replica's identity.
+        peer: PeerId,
+        /// Documents held.
+        documents: usize,
+    },
+    /// A peer has proved who it is.
+    PeerConnected {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Who.
+        peer: PeerId,
+        /// Whether it is a relay.
+        relay: bool,
+        /// What it calls itself.
+        agent: String,
+        /// The endpoint, when this side dialled.
+        endpoint: Option<String>,
+    },
+    /// A peer is gone, or a connection ended before one was known.
+    PeerDisconnected {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Who, when it was known.
+        peer: Option<PeerId>,
+        /// The endpoint, when this side dialled.
+        endpoint: Option<String>,
+        /// A sentence for people.
+        reason: String,
+        /// Milliseconds until the endpoint is dialled again, when it will be.
+        retry_ms: Option<u64>,
+    },
+    /// How far a space has come with its peers.
+    SpaceSync {
+        /// The space.
+        space: SpaceId,
+        /// Connected peers that sync it.
+        peers: usize,
+        /// Of these, how many have nothing more to send or to ask for as far as is known.
+        in_sync: usize,
+        /// Documents known to differ from some peer.
+        behind: usize,
+    },
+    /// A document is held in a space, new or found in the store.
+    DocumentAdded {
+        /// The space.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+    },
+    /// A document has moved on.
+    DocumentChanged {
+        /// The space.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// Its heads.
+        heads: Vec<ChangeHash>,
+        /// Whether this replica made the change.
+        local: bool,
+    },
+    /// An open document is in memory.
+    DocumentOpened {
+        /// The document.
+        document: DocumentId,
+        /// Its heads.
+        heads: Vec<ChangeHash>,
+    },
+    /// An edit of the app's became a change (or did nothing, and has no hash).
+    DocumentEdited {
+        /// The document.
+        document: DocumentId,
+        /// The number the app gave.
+        number: u64,
+        /// The change.
+        hash: Option<ChangeHash>,
+    },
+    /// A mirror's next answer.
+    ViewUpdated(ViewUpdate),
+    /// An edit could not be made; nothing of it was.
+    EditRefused {
+        /// The document.
+        document: DocumentId,
+        /// The number the app gave.
+        number: u64,
+        /// The mirror it came from.
+        view: Option<ViewId>,
+        /// A sentence for people.
+        reason: String,
+    },
+    /// How saved a document is has changed.
+    Saved(Saved),
+    /// Someone's presence is here, has changed, or is gone.
+    Presence {
+        /// The space.
+        space: SpaceId,
+        /// Whose.
+        peer: PeerId,
+        /// Which of theirs.
+        instance: u64,
+        /// The state; nothing when it is gone.
+        state: Option<String>,
+    },
+    /// Something went wrong that people should know of.
+    Trouble(Trouble),
+}
+
+/// What a mirror must do to show the document as it is now.
+///
+/// The mirror takes it only if it has made no edit after `covers`; otherwise it drops it, and the answer to the later
+/// edit will cover both. A `reset` is always taken.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ViewUpdate {
+    /// The mirror.
+    pub view: ViewId,
+    /// The document.
+    pub document: DocumentId,
+    /// This answer's number, from 1.
+    pub number: u64,
+    /// The last edit of the mirror's that it takes into account, 0 for none.
+    pub covers: u64,
+    /// Start again from this value, before the patches.
+    pub reset: Option<Value>,
+    /// What to do.
+    pub patches: Vec<Patch>,
+    /// The heads the mirror then shows.
+    pub heads: Vec<ChangeHash>,
+}
+
+/// How saved a document is: each number is about everything in the document as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// The document.
+    pub document: DocumentId,
+    /// Whether all of it is durable on this device.
+    pub device: bool,
+    /// How many other replicas hold all of it durably.
+    pub replicas: usize,
+    /// How many of these are relays.
+    pub relays: usize,
+    /// Changes not yet durable on this device.
+    pub unsaved: u64,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// Of what kind.
+    pub kind: TroubleKind,
+    /// The document it is about.
+    pub document: Option<DocumentId>,
+    /// The connection it is about.
+    pub connection: Option<ConnectionId>,
+    /// A sentence for people: what happened, and what can be done.
+    pub message: String,
+}
+
+/// Kinds of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TroubleKind {
+    /// The store cannot write: edits stay in memory and are tried again.
+    StoreWrite,
+    /// The store cannot read.
+    StoreRead,
+    /// The store could not be opened: the engine does nothing until it is restarted.
+    StoreOpen,
+    /// A document was damaged and set aside; it is fetched again from peers that hold it.
+    Damaged,
+    /// A peer broke the protocol, and was disconnected.
+    Protocol,
+    /// A peer refused something of ours.
+    Refused,
+    /// Two replicas wrote different changes as one actor.
+    Forked,
+}

@@ -1,0 +1,8 @@
+//! Floor 1: what a replica holds of each document, without knowing what it means.
+
+pub mod clock;
+pub mod entry;
+#[allow(clippy::module_inception, reason = "the room is named after its main noun")]
+pub mod log;
+pub mod space;
+pub mod version;
