@@ -4,7 +4,7 @@ use crate::base::id::{ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId, Tas
 use crate::doc::patch::Patch;
 use crate::doc::value::Value;
 use crate::store::task::StoreTask;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Something the driver must do.
@@ -173,6 +173,8 @@ pub struct ViewUpdate {
     pub patches: Vec<Patch>,
     /// The heads the mirror then shows.
     pub heads: Vec<ChangeHash>,
+    /// The heads of what the mirror shows if it does not take this: its last state taken, and its edits up to `covers`.
+    pub base: Vec<ChangeHash>,
 }
 
 /// How saved a document is: each number is about everything in the document as it is now.

@@ -1,6 +1,6 @@
 //! Everything that can happen to an engine.
 
-use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
 use crate::doc::edit::Edit;
 use crate::store::task::{StoreDone, StoreError};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,16 @@ pub enum Input {
     Command(Command),
     /// Time passed; said at the latest when [`super::Engine::next_deadline`] comes.
     Tick,
+}
+
+/// A state a mirror has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resume {
+    /// The last of the mirror's edits that is part of it.
+    pub covers: u64,
+    /// Its heads: a [`super::effect::ViewUpdate`]'s `heads` where the mirror took it, or else its `base`.
+    pub heads: Vec<ChangeHash>,
 }
 
 /// What an app asks of its engine.
@@ -119,6 +129,11 @@ pub enum Command {
         space: SpaceId,
         /// The document.
         document: DocumentId,
+        /// What the mirror already shows, the newest first, when it lived with another engine of this replica before
+        /// (a tab whose leader closed). The first whose heads are all held is where it goes on, and the answer is a
+        /// difference; where none is, the answer is a reset.
+        #[serde(default)]
+        resume: Vec<Resume>,
     },
     /// The mirror made an edit: commit it on the version the mirror shows.
     EditView {
