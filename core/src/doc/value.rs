@@ -87,7 +87,9 @@ impl Value {
             Json::Object(map) => match map.iter().next().filter(|(key, _)| map.len() == 1 && key.starts_with('$')) {
                 Some((key, inner)) => Self::from_tagged(key, inner)?,
                 None => Self::Map(
-                    map.iter().map(|(key, value)| Ok((key.clone(), Self::from_json(value)?))).collect::<Result<_, &'static str>>()?,
+                    map.iter()
+                        .map(|(key, value)| Self::from_json(value).map(|value| (key.clone(), value)))
+                        .collect::<Result<_, _>>()?,
                 ),
             },
         })
