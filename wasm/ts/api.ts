@@ -1,0 +1,347 @@
+/**
+ * Everything an app sees of Driftline.
+ *
+ * An app opens a {@link Repo}, asks it for a {@link Space}, and in that finds or creates documents, each behind a
+ * {@link DocHandle}. What a handle shows is a mirror: plain, frozen values that an edit changes at once, before the
+ * engine (in a worker), the disk or the network have seen it. What they make of it arrives as events.
+ *
+ * Names are automerge-repo's where the thing is the same.
+ */
+
+import type { Counter, ImmutableString } from "./scalar.js";
+
+/** A document in every replica, shown in base58check as automerge-repo shows it. */
+export type DocumentId = string & { readonly __documentId: true };
+
+/** A space in every replica, shown in base58check. */
+export type SpaceId = string & { readonly __spaceId: true };
+
+/** A replica: its public key in hexadecimal. All tabs of a browser profile are one replica. */
+export type PeerId = string & { readonly __peerId: true };
+
+/** The hashes of the changes that nothing depends on yet: a version of a document. */
+export type Heads = readonly string[];
+
+/** One step of a path: a key of an object, or an index into a list or text (in UTF-16 units, as in JavaScript). */
+export type Prop = string | number;
+
+/** Where in a document; the whole document is the empty path. */
+export type Path = readonly Prop[];
+
+/** A document, to read: plain values, frozen. Parts that a change left alone keep their identity (`===`). */
+export type Doc<T> = T extends Counter | ImmutableString | Date | Uint8Array | string | number | boolean | bigint | null | undefined
+  ? T
+  : T extends readonly (infer E)[]
+    ? readonly Doc<E>[]
+    : { readonly [K in keyof T]: Doc<T[K]> };
+
+/** Takes a listener off again. */
+export type Unsubscribe = () => void;
+
+/** Something that tells of events named in `Events`. */
+export interface Emitter<Events> {
+  /** Calls `listener` at each event of this name, until the answer is called. */
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): Unsubscribe;
+  /** Calls `listener` at the next event of this name only. */
+  once<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): Unsubscribe;
+  /** Takes off a listener that `on` put on. */
+  off<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): void;
+}
+
+// ------------------------------------------------------------------------------------------------------------- repo
+
+/** How to open a repo; every part may be left out. */
+export interface RepoOptions {
+  /** Which store of this profile: repos of one name share documents, storage and sockets. `"driftline"` unless told. */
+  name?: string;
+  /** Relays to keep connections to: `wss://…/sync`. With none, the tabs of the profile still work together. */
+  relays?: readonly string[];
+  /** Where documents are kept: the best there is (`"auto"`), or nowhere (`"memory"`, for tests and private work). */
+  storage?: "auto" | "memory";
+  /** Whether to begin online. `true` unless told. */
+  online?: boolean;
+  /**
+   * Where the engine runs: a function that makes the worker (for bundlers which do not understand the package's own
+   * `new URL("./worker.js", import.meta.url)`), or `false` to run it on this thread. A worker where there are workers unless told.
+   */
+  worker?: (() => Worker) | false;
+  /** The engine's module, when it is not to be loaded from beside the package: its address, or its bytes. */
+  wasm?: string | URL | Uint8Array | WebAssembly.Module;
+}
+
+/** Where documents are kept on this device. */
+export interface StorageStatus {
+  /** By what means. */
+  readonly kind: "opfs" | "indexeddb" | "file" | "memory";
+  /** Whether it outlives the page. */
+  readonly durable: boolean;
+  /** Whether the browser has promised not to evict it when room gets short. */
+  readonly persisted: boolean;
+  /** A sentence to show to people when `durable` is false: what that means for them, and why it is so. */
+  readonly warning?: string;
+}
+
+/** One endpoint and how the connection to it stands. */
+export interface ConnectionStatus {
+  /** The endpoint, as it was named in the options or in `addRelay`. */
+  readonly endpoint: string;
+  /** `waiting` to dial again (see `retryAt`); `offline` when this repo works offline. */
+  readonly state: "connecting" | "connected" | "waiting" | "offline";
+  /** When it is dialled again, in milliseconds since the Unix epoch, while `waiting`. */
+  readonly retryAt?: number;
+  /** Why the last connection or attempt ended: a sentence. */
+  readonly reason?: string;
+  /** Whether the peer there is a relay; false until it is known. */
+  readonly relay: boolean;
+  /** Who is there, while connected. */
+  readonly peerId?: PeerId;
+}
+
+/** Something that went wrong, that people should know of. */
+export interface Trouble {
+  /** Of what kind. `crash` means that the engine stopped: reload the page. */
+  readonly kind: "storeWrite" | "storeRead" | "storeOpen" | "damaged" | "protocol" | "refused" | "forked" | "editRefused" | "crash";
+  /** The document it is about. */
+  readonly document?: DocumentId;
+  /** A sentence for people: what happened, and what can be done. */
+  readonly message: string;
+}
+
+/** What a repo tells. */
+export interface RepoEvents {
+  /** A connection's state changed: all of them. */
+  connections: readonly ConnectionStatus[];
+  /** Storage was lost, or became persistent. */
+  storage: StorageStatus;
+  /** `setOnline` was called, here or in another tab. */
+  online: boolean;
+  /** This tab began, or ceased, to run the engine for the others. */
+  role: "leader" | "follower";
+  /** Something went wrong. */
+  trouble: Trouble;
+  /** The repo is closed; nothing more comes. */
+  close: undefined;
+}
+
+/** A replica of this browser profile, shared by its tabs; or of this Node process. */
+export interface Repo extends Emitter<RepoEvents> {
+  /** Who this replica is. */
+  readonly peerId: PeerId;
+  /** Which of the replica's tabs this is: a number drawn at random, as in {@link PresenceState}. */
+  readonly instance: number;
+  /** Where documents are kept. */
+  readonly storage: StorageStatus;
+  /** Whether this repo dials at all. It says nothing about the network: see `connections`. */
+  readonly online: boolean;
+  /** Every endpoint, in the order they were added. */
+  readonly connections: readonly ConnectionStatus[];
+  /** Whether this tab runs the engine, or another does. */
+  readonly role: "leader" | "follower";
+  /** Works offline (closes every connection) or online again, in all tabs. */
+  setOnline(online: boolean): void;
+  /** Keeps a connection to this relay. */
+  addRelay(endpoint: string): void;
+  /** Lets go of a relay and of the connection to it. */
+  removeRelay(endpoint: string): void;
+  /** The space of this id, or the one that this name stands for everywhere. The same space each time. */
+  space(nameOrId: string): Space;
+  /** Says goodbye, waits until what was written is kept, and ends the engine if it is this tab's. */
+  close(): Promise<void>;
+}
+
+/** Opens repos. */
+export interface RepoConstructor {
+  /**
+   * Opens the profile's repo of this name; ready once its store is open and it knows who it is. It never waits for the
+   * network. Fails only when there is no engine to run (the module cannot be loaded).
+   */
+  open(options?: RepoOptions): Promise<Repo>;
+}
+
+// ------------------------------------------------------------------------------------------------------------ space
+
+/** How far a space has come with the peers that sync it. */
+export interface SyncStatus {
+  /** Connected peers that sync it. */
+  readonly peers: number;
+  /** Of these, how many have nothing more to send or to ask for, as far as is known. */
+  readonly inSync: number;
+  /** Documents known to differ from some peer. */
+  readonly behind: number;
+}
+
+/** What a space tells. */
+export interface SpaceEvents {
+  /** Documents were added: all ids now. */
+  documents: readonly DocumentId[];
+  /** How far it has come with its peers. */
+  sync: SyncStatus;
+  /** Someone's presence came, changed or went: all states now. */
+  presence: readonly PresenceState[];
+}
+
+/** A set of documents that travel together. */
+export interface Space extends Emitter<SpaceEvents> {
+  readonly id: SpaceId;
+  /** Resolved when `documents` is what this device holds. */
+  whenReady(): Promise<void>;
+  /** Every document held, in no order that means anything. A new array when it changes. */
+  readonly documents: readonly DocumentId[];
+  readonly sync: SyncStatus;
+  readonly presence: Presence;
+  /** Makes a document of this value; it is ready at once. */
+  create<T extends object>(initial: T): DocHandle<T>;
+  /** Opens a document. One that is not held is `unavailable` until a peer brings it. */
+  find<T extends object>(id: DocumentId | string): DocHandle<T>;
+  /** Stops syncing this space; what is stored stays stored. Its handles are closed. */
+  close(): void;
+}
+
+/** One tab's presence. */
+export interface PresenceState<S = unknown> {
+  /** Whose. */
+  readonly peerId: PeerId;
+  /** Which of that replica's tabs; unique together with `peerId`. */
+  readonly instance: number;
+  /** What it shows: any JSON, by the app's own agreement. */
+  readonly state: S;
+}
+
+/** Short-lived state (a name, a colour, a cursor) shown to everyone in a space and never stored. */
+export interface Presence {
+  /** Shows this state to others until it is replaced, cleared, or this tab is gone. Sent at most every 50 ms, the newest. */
+  set(state: unknown): void;
+  /** Shows nothing more; a goodbye goes out at once. */
+  clear(): void;
+  /** Everyone else's: other replicas' and this profile's other tabs', not this tab's own. A new array when it changes. */
+  readonly states: readonly PresenceState[];
+  /** Calls `listener` with all states whenever one comes, changes or goes. */
+  on(name: "change", listener: (states: readonly PresenceState[]) => void): Unsubscribe;
+}
+
+// --------------------------------------------------------------------------------------------------------- document
+
+/**
+ * One difference. Applied in order to the value before, patches give the value after. A new object, list or text
+ * arrives empty and is filled by the patches that follow, or whole.
+ */
+export type Patch =
+  | { readonly action: "put"; readonly path: Path; readonly value: unknown }
+  | { readonly action: "insert"; readonly path: Path; readonly values: readonly unknown[] }
+  /** A key; or `length` elements of a list, or units of a text, from the last step of `path`. */
+  | { readonly action: "delete"; readonly path: Path; readonly length: number }
+  /** Text inserted at the last step of `path`. */
+  | { readonly action: "splice"; readonly path: Path; readonly insert: string }
+  | { readonly action: "increment"; readonly path: Path; readonly by: number }
+  | { readonly action: "mark"; readonly path: Path; readonly start: number; readonly end: number; readonly name: string; readonly value: unknown };
+
+/** A document has changed. */
+export interface ChangeEvent<T> {
+  /** The document now. */
+  readonly doc: Doc<T>;
+  /** The document before. */
+  readonly before: Doc<T> | undefined;
+  /** What changed, to move an editor or a list by. Empty when the document has just become ready. */
+  readonly patches: readonly Patch[];
+  /** `local` when this handle's own `change` or `splice` did it; another tab's edits are `remote`. */
+  readonly source: "local" | "remote";
+}
+
+/** How saved a document is: each number is about everything in the document as it is shown. */
+export interface SavedStatus {
+  /** The surest place that holds all of it: `replicas` when at least one other replica does. */
+  readonly level: "memory" | "device" | "replicas";
+  /** Whether all of it is durable on this device (never true while storage is memory only). */
+  readonly device: boolean;
+  /** How many other replicas hold all of it durably. */
+  readonly replicas: number;
+  /** How many of these are relays. */
+  readonly relays: number;
+  /** Edits and changes not yet durable on this device. */
+  readonly unsaved: number;
+}
+
+/** A level to wait for: this device, or so many other replicas, or so many relays. */
+export type SavedLevel = "device" | { readonly replicas: number } | { readonly relays: number };
+
+/** One change in a document's history. */
+export interface HistoryEntry {
+  /** The change. `valueAt([hash])` is the document right after it, as its author saw it. */
+  readonly hash: string;
+  /** Who wrote it: an actor's id; a replica has several over time. */
+  readonly actor: string;
+  /** Its number among this actor's. */
+  readonly seq: number;
+  /** When, by its author's clock. */
+  readonly time?: Date;
+  /** What its author said of it. */
+  readonly message?: string;
+}
+
+/** What a handle tells. */
+export interface DocHandleEvents<T> {
+  change: ChangeEvent<T>;
+  saved: SavedStatus;
+  /** The state changed. */
+  state: DocHandleState;
+}
+
+/**
+ * `loading`: the engine has not answered yet. `unavailable`: this device holds nothing of it, and waits for a peer that
+ * does. `ready`: `doc()` is there and can be changed. `closed`: the handle was let go.
+ */
+export type DocHandleState = "loading" | "unavailable" | "ready" | "closed";
+
+/** A place in a text that moves with what is written around it. */
+export type Cursor = string & { readonly __cursor: true };
+
+/** A document, open. Close it when it is no longer shown; `find` it again at any time. */
+export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
+  readonly id: DocumentId;
+  readonly space: Space;
+  readonly state: DocHandleState;
+  readonly isReady: boolean;
+  /** Resolved once it is ready, rejected when it is closed before, or `timeout` milliseconds have passed. */
+  whenReady(options?: { timeout?: number; signal?: AbortSignal }): Promise<void>;
+  /** The document now; nothing until it is ready. The same object until it changes. */
+  doc(): Doc<T> | undefined;
+  /** The version last heard from the engine; the newest edits may not be in it yet. */
+  readonly heads: Heads;
+  /**
+   * Changes the document: `fn` is given a draft that it changes like a plain object, and all of it becomes one change.
+   * The document shows it when this returns. When `fn` throws, nothing is changed. `fn` must not be asynchronous.
+   *
+   * Assigning a string makes new collaborative text, which replaces what stood there as a whole (the same string changes
+   * nothing): to edit text so that concurrent edits merge, use {@link SpliceFunction | splice} or
+   * {@link UpdateTextFunction | updateText}. Assigning an object or list puts in a copy. `undefined` is refused: use `delete` or `null`.
+   *
+   * Throws when the document is not ready.
+   */
+  change(fn: (draft: T) => void, options?: { message?: string }): void;
+  /** Replaces `del` units of the text at `path` from `index` on; `change` with a single `splice`. */
+  splice(path: Path, index: number, del: number, text?: string): void;
+  readonly saved: SavedStatus;
+  /**
+   * Resolved once all that the document shows now is saved so, whatever is written after; rejected after `timeout`
+   * milliseconds, when there is one, or when the handle is closed.
+   */
+  whenSaved(level?: SavedLevel, options?: { timeout?: number; signal?: AbortSignal }): Promise<void>;
+  /** Changes, the newest first; at most `limit` (1,000 unless told). */
+  history(options?: { limit?: number }): Promise<readonly HistoryEntry[]>;
+  /** The document as it was at these heads; rejected when they are not held. */
+  valueAt(heads: Heads): Promise<Doc<T>>;
+  /** A cursor for this position of the text at `path`, as the document shows it now. */
+  cursor(path: Path, index: number): Promise<Cursor>;
+  /** Where a cursor stands now. */
+  position(path: Path, cursor: Cursor): Promise<number>;
+  /** The document as an `.automerge` file. */
+  export(): Promise<Uint8Array>;
+  /** Lets it go: no more events. What was written is still saved and sent. */
+  close(): void;
+}
+
+/** Replaces `del` units of the text at `path` of a draft, from `index` on, by `text`. Only inside `change`. */
+export type SpliceFunction = (draft: object, path: Path, index: number, del: number, text?: string) => void;
+
+/** Makes the text at `path` of a draft read `text` by the smallest edit that does. Only inside `change`. */
+export type UpdateTextFunction = (draft: object, path: Path, text: string) => void;

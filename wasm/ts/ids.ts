@@ -1,0 +1,40 @@
+/** Ids of documents and spaces, made and checked without the engine. */
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { createBase58check } from "@scure/base";
+import type { DocumentId, SpaceId } from "./api.js";
+
+const base58check = createBase58check(sha256);
+
+/** Bytes of an id. */
+const ID_BYTES = 16;
+
+/** A fresh document id, drawn at random. */
+export function newDocumentId(): DocumentId {
+  return base58check.encode(crypto.getRandomValues(new Uint8Array(ID_BYTES))) as DocumentId;
+}
+
+/** A fresh space id, drawn at random: a space nobody can guess. */
+export function newSpaceId(): SpaceId {
+  return base58check.encode(crypto.getRandomValues(new Uint8Array(ID_BYTES))) as SpaceId;
+}
+
+/** Whether this is a whole document id, without a mistyped letter. */
+export function isDocumentId(text: unknown): text is DocumentId {
+  return isId(text);
+}
+
+/** The space that `text` names: its id where it is one, or else the space which that name stands for everywhere. */
+export function spaceIdOf(text: string): SpaceId {
+  if (isId(text)) return text as SpaceId;
+  return base58check.encode(sha256(new TextEncoder().encode(`driftline space\0${text}`)).slice(0, ID_BYTES)) as SpaceId;
+}
+
+function isId(text: unknown): boolean {
+  if (typeof text !== "string") return false;
+  try {
+    return base58check.decode(text).length === ID_BYTES;
+  } catch {
+    return false;
+  }
+}
