@@ -1,0 +1,3 @@
+//! Tests of the whole engine, and what they are made of.
+
+pub mod harness;
