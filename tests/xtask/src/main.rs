@@ -1,0 +1,62 @@
+//! The project's own commands. `cargo xtask` lists them; [`HELP`] is the list.
+
+mod browser;
+mod job;
+mod npm;
+mod repository;
+mod stamp;
+mod steps;
+mod tally;
+mod test;
+mod wasm;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+use repository::Repository;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The project's own commands.
+
+  cargo xtask test     run every check and test; what the continuous integration runs
+      --list           name the steps and do nothing
+      --only STEP      this step and what it needs (may be repeated)
+      --skip STEP      all but this step (may be repeated)
+
+  cargo xtask wasm     build the npm package in wasm/: the module, the JavaScript around it, its TypeScript
+";
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<ExitCode> {
+    let mut arguments = lexopt::Parser::from_env();
+    let mut name = None;
+    while name.is_none() {
+        match arguments.next()? {
+            Some(Value(value)) => name = Some(value.string()?),
+            Some(Short('h') | Long("help")) | None => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Some(other) => return Err(other.unexpected().into()),
+        }
+    }
+    let repository = Repository::find()?;
+    match name.as_deref().unwrap_or_default() {
+        "test" => test::command(&repository, arguments),
+        "wasm" => wasm::command(&repository, arguments),
+        "help" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("there is no command {other:?}; `cargo xtask` lists them"),
+    }
+}
