@@ -2,8 +2,16 @@
 //!
 //! The constants are part of the protocol or of sanity; [`Limits`] holds those that an operator may set.
 
-/// Longest actor id in bytes. Automerge draws 16, and adds one or two for concurrent transactions of one replica.
+/// Longest actor id in bytes. A replica draws 16, and Automerge adds five or six for concurrent transactions of one replica.
 pub const ACTOR_BYTES_MAX: usize = 31;
+/// Most operations one change may hold: their encoding is so compact that a few bytes can stand for any number of them.
+pub const ENTRY_OPS_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes a change that travels compressed may have when it is unpacked.
+pub const ENTRY_UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Highest number an operation may have, so that there are always numbers left for the operations to come.
+pub const OP_COUNTER_MAX: u64 = 1 << 31;
+/// How deep maps, lists and texts may be nested: what reads them calls itself, and JSON readers stop at 128.
+pub const DOCUMENT_DEPTH_MAX: usize = 100;
 /// Most hashes one entry may depend on.
 pub const ENTRY_DEPS_MAX: usize = 1_024;
 /// Most heads one version may name.

@@ -1,11 +1,31 @@
 //! A document in memory: the CRDT behind a small door.
 
-use super::value::{Path, Value};
+use super::change::{ChangeDecodeError, entry_of_change};
+use super::crdt::{self, Found};
+use super::edit::Edit;
+use super::patch::Patch;
+use super::transaction::Bounds;
+use super::value::{IntoPath, TextUnit, Value};
+use crate::base::id::{ActorId, ChangeHash, DocumentId};
+use crate::base::limits::{ENTRY_OPS_MAX, Limits};
+use crate::log::entry::Entry;
+use automerge::transaction::CommitOptions;
+use automerge::{Automerge, ObjType, PatchLog, ReadDoc as _};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub use super::transaction::Transaction;
 
 /// A document in memory.
-pub struct Document;
-/// A local change in the making.
-pub struct Transaction<'a>(std::marker::PhantomData<&'a mut ()>);
+///
+/// It holds no more than what was applied to it and changed in it, draws nothing at random and reads no clock: the
+/// same calls give the same changes, byte for byte.
+pub struct Document {
+    id: DocumentId,
+    unit: TextUnit,
+    crdt: Automerge,
+    entry_bytes_max: usize,
+}
 
 /// Why a change could not be made; nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,12 +33,278 @@ pub enum ChangeError {
     /// The document is not open.
     #[error("the document is not open")]
     NotOpen,
+    /// The change was to be made on a version that this replica does not hold.
+    #[error("the version that the change was made on is not held here")]
+    UnknownVersion,
+    /// There is nothing at the path.
+    #[error("there is nothing at {path}")]
+    Missing {
+        /// The path, as people read it.
+        path: String,
+    },
+    /// What is at the path is of another kind.
+    #[error("{path} is not {expected}")]
+    WrongKind {
+        /// The path, as people read it.
+        path: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// An index past the end.
+    #[error("{index} is past the end of {path}, which has a length of {length}")]
+    OutOfBounds {
+        /// The path, as people read it.
+        path: String,
+        /// The index.
+        index: usize,
+        /// How long it is.
+        length: usize,
+    },
+    /// A position between the two UTF-16 units of one letter.
+    #[error("position {index} of {path} is inside a letter: move it before or after")]
+    InsideLetter {
+        /// The path, as people read it.
+        path: String,
+        /// The position.
+        index: usize,
+    },
+    /// A counter would leave the range of its numbers.
+    #[error("the counter {path} cannot count that far")]
+    OutOfRange {
+        /// The path, as people read it.
+        path: String,
+    },
+    /// The change would be larger than a single change may be.
+    #[error("the change is too large at {path}: make several smaller ones")]
+    TooLarge {
+        /// Where it became too large.
+        path: String,
+    },
+    /// Values nested too deep.
+    #[error("{path} would be nested too deep")]
+    TooDeep {
+        /// The path, as people read it.
+        path: String,
+    },
+    /// The CRDT refused.
+    #[error("{path} cannot be changed so: {reason}")]
+    Refused {
+        /// The path, as people read it.
+        path: String,
+        /// Its words.
+        reason: String,
+    },
+    /// The program that was making the change gave up.
+    #[error("{0}")]
+    Given(String),
+    /// A file that was to be imported is not an Automerge file, or is damaged.
+    #[error("this is not an Automerge document, or it is damaged: {reason}")]
+    NotAutomerge {
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// Entries that could not be applied; all others were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} changes could not be applied, the first because {}", refused.len(), refused.first().map_or("", |(_, why)| why.as_str()))]
+pub struct ApplyError {
+    /// Each with a sentence for people.
+    pub refused: Vec<(ChangeHash, String)>,
 }
 
 impl Document {
+    /// An empty document, changed here as `actor`.
+    pub fn new(id: DocumentId, actor: ActorId, unit: TextUnit) -> Self {
+        let crdt = Automerge::new_with_encoding(crdt::to_encoding(unit)).with_actor(actor.as_bytes().into());
+        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max }
+    }
+
+    /// The same, where no change may be larger than `bytes`.
+    pub fn with_entry_bytes_max(mut self, bytes: usize) -> Self {
+        self.entry_bytes_max = bytes;
+        self
+    }
+
+    /// Which document it is.
+    pub fn id(&self) -> DocumentId {
+        self.id
+    }
+
+    /// How positions in its texts are counted.
+    pub fn unit(&self) -> TextUnit {
+        self.unit
+    }
+
+    /// Applies entries, in causal order; those held already are passed over. Takes time in proportion to what they touch, once
+    /// for all of them: apply what there is in one call.
+    ///
+    /// # Errors
+    ///
+    /// Names the entries that do not fit, and those that depend on them; all others are applied.
+    pub fn apply(&mut self, entries: impl IntoIterator<Item = Arc<Entry>>) -> Result<(), ApplyError> {
+        let mut changes = Vec::new();
+        let mut taken = BTreeSet::new();
+        let mut refused = Vec::new();
+        for entry in entries {
+            if taken.contains(&entry.hash) || self.holds(&[entry.hash]) {
+                continue;
+            }
+            if !entry.deps.iter().all(|dep| taken.contains(dep) || self.holds(&[*dep])) {
+                refused.push((entry.hash, "a change it depends on is missing".to_owned()));
+                continue;
+            }
+            match automerge::Change::try_from(&entry.payload[..]) {
+                Ok(change) => {
+                    taken.insert(entry.hash);
+                    changes.push(change);
+                }
+                Err(error) => refused.push((entry.hash, error.to_string())),
+            }
+        }
+        if let Err(error) = self.crdt.apply_changes(changes) {
+            refused.extend(taken.into_iter().map(|hash| (hash, error.to_string())));
+        }
+        if refused.is_empty() { Ok(()) } else { Err(ApplyError { refused }) }
+    }
+
+    /// The hashes of the changes nothing depends on yet, in order.
+    pub fn heads(&self) -> Vec<ChangeHash> {
+        crdt::from_hashes(&self.crdt.get_heads())
+    }
+
+    /// Whether all these changes are part of the document.
+    pub fn holds(&self, heads: &[ChangeHash]) -> bool {
+        heads.iter().all(|hash| self.crdt.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).is_some())
+    }
+
+    /// Whether nothing was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.crdt.is_empty()
+    }
+
+    /// Makes `edit` one change, on the version `at` or on the document as it stands; nothing when it does nothing.
+    ///
+    /// On an earlier version the edit sees what was there, and the CRDT merges it with what came since. `unix_ms` is the time for
+    /// the history, kept in whole seconds, as every Automerge document keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Any operation's (see [`Transaction`]); nothing of the edit is made then.
+    pub fn edit(&mut self, at: Option<&[ChangeHash]>, edit: &Edit, unix_ms: i64) -> Result<Option<Entry>, ChangeError> {
+        let (entry, ()) = self.transact(at, edit.message.as_deref(), unix_ms, |transaction| transaction.apply_all(edit))?;
+        Ok(entry)
+    }
+
+    /// Makes what the closure does one change, on the document as it stands, and returns it with the closure's result; no
+    /// change when it did nothing.
+    ///
+    /// # Errors
+    ///
+    /// The closure's, or that of anything it did, even where it went on; nothing is changed then.
+    pub fn change<R>(
+        &mut self,
+        message: Option<&str>,
+        unix_ms: i64,
+        f: impl FnOnce(&mut Transaction<'_>) -> Result<R, ChangeError>,
+    ) -> Result<(Option<Entry>, R), ChangeError> {
+        self.transact(None, message, unix_ms, f)
+    }
+
+    fn transact<R>(
+        &mut self,
+        at: Option<&[ChangeHash]>,
+        message: Option<&str>,
+        unix_ms: i64,
+        f: impl FnOnce(&mut Transaction<'_>) -> Result<R, ChangeError>,
+    ) -> Result<(Option<Entry>, R), ChangeError> {
+        let bounds = Bounds { bytes_max: self.entry_bytes_max, ops_max: ENTRY_OPS_MAX };
+        let at = at.filter(|at| *at != self.heads());
+        let inner = match at {
+            None => self.crdt.transaction(),
+            Some(at) if !self.holds(at) => return Err(ChangeError::UnknownVersion),
+            Some(at) => match self.crdt.transaction_at(PatchLog::inactive(), &crdt::to_hashes(at)) {
+                Ok(transaction) => transaction,
+                Err(error) => unreachable!("a patch log that logs nothing fits every document: {error}"),
+            },
+        };
+        let mut transaction = Transaction::new(inner, self.unit, bounds);
+        let result = match f(&mut transaction) {
+            Ok(result) => result,
+            Err(error) => {
+                transaction.rollback();
+                return Err(error);
+            }
+        };
+        let mut options = CommitOptions::default().with_time(unix_ms.div_euclid(1000));
+        if let Some(message) = message {
+            options.set_message(message);
+        }
+        let Some(hash) = transaction.commit(options)? else { return Ok((None, result)) };
+        let Some(change) = self.crdt.get_change_by_hash(&hash) else { unreachable!("a change just made is held") };
+        match entry_of_change(self.id, change) {
+            Ok(entry) => Ok((Some(entry), result)),
+            Err(error) => unreachable!("a change of our own keeps the limits: {error}"),
+        }
+    }
+
     /// The value at `path` now.
-    pub fn value(&self, path: &Path) -> Option<Value> {
-        let _ = path;
-        todo!()
+    pub fn value(&self, path: impl IntoPath) -> Option<Value> {
+        let found = crdt::find(&self.crdt, None, &path.into_path())?;
+        Some(crdt::read(&self.crdt, None, found))
+    }
+
+    /// The value at `path` as it was at `heads`; nothing also when these are not held.
+    pub fn value_at(&self, heads: &[ChangeHash], path: impl IntoPath) -> Option<Value> {
+        if !self.holds(heads) {
+            return None;
+        }
+        let heads = crdt::to_hashes(heads);
+        let found = crdt::find(&self.crdt, Some(&heads), &path.into_path())?;
+        Some(crdt::read(&self.crdt, Some(&heads), found))
+    }
+
+    /// The text at `path`.
+    pub fn text(&self, path: impl IntoPath) -> Option<String> {
+        match crdt::find(&self.crdt, None, &path.into_path())? {
+            Found::Object(object, ObjType::Text) => self.crdt.text(&object).ok(),
+            _ => None,
+        }
+    }
+
+    /// How many keys, elements or units of text what is at `path` has.
+    pub fn length(&self, path: impl IntoPath) -> Option<usize> {
+        match crdt::find(&self.crdt, None, &path.into_path())? {
+            Found::Object(object, _) => Some(self.crdt.length(&object)),
+            Found::Scalar(_) => None,
+        }
+    }
+
+    /// The keys of the map at `path`, in order; none when it is not a map.
+    pub fn keys(&self, path: impl IntoPath) -> Vec<String> {
+        match crdt::find(&self.crdt, None, &path.into_path()) {
+            Some(Found::Object(object, ObjType::Map)) => self.crdt.keys(&object).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What turns the document at `before` into the document at `after`. Both must be held.
+    pub fn diff(&self, before: &[ChangeHash], after: &[ChangeHash]) -> Vec<Patch> {
+        if before == after {
+            return Vec::new();
+        }
+        let patches = self.crdt.diff(&crdt::to_hashes(before), &crdt::to_hashes(after));
+        crdt::from_patches(&self.crdt, self.unit, patches)
+    }
+
+    /// The whole history in Automerge's file format.
+    pub fn save(&self) -> Vec<u8> {
+        self.crdt.save()
+    }
+}
+
+impl From<ChangeDecodeError> for ChangeError {
+    fn from(error: ChangeDecodeError) -> Self {
+        Self::NotAutomerge { reason: error.to_string() }
     }
 }

@@ -1,6 +1,7 @@
 //! Edits as data: what a mirror did, to be committed on the version it did it on.
 
-use super::value::{Path, Value};
+use super::path::Path;
+use super::value::Value;
 use serde::{Deserialize, Serialize};
 
 /// Operations that become one change.

@@ -1,6 +1,11 @@
 //! Floor 2: what entries mean. The only room that knows Automerge.
 
+pub mod change;
 pub mod document;
 pub mod edit;
 pub mod patch;
+pub mod path;
 pub mod value;
+
+mod crdt;
+mod transaction;

@@ -5,11 +5,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use super::path::{IntoPath, Path, Prop};
+
 /// A value in a document.
 ///
 /// In JSON: null, booleans, numbers, strings (collaborative text), objects and arrays are themselves. What JSON has no
 /// word for is an object with one key: `{"$string": "…"}` text that is replaced as a whole, `{"$counter": n}`,
-/// `{"$timestamp": ms}`, `{"$bytes": "base64"}`, `{"$uint": n}` for integers above 2^63.
+/// `{"$timestamp": ms}`, `{"$bytes": "base64"}`, `{"$uint": n}` for integers that are never negative, `{"$float": "NaN"}`
+/// (or `"Infinity"`, `"-Infinity"`), and `{"$map": {…}}` around a map that would be mistaken for one of these. A number
+/// that JSON writes without a fraction is a whole number. Every value reads back from its JSON as it was.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Nothing.
@@ -38,20 +42,125 @@ pub enum Value {
     List(Vec<Value>),
 }
 
-/// One step of a path into a document.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Prop {
-    /// A key of a map.
-    Key(String),
-    /// An index into a list or text, in the document's text unit (code points natively, UTF-16 units in a browser).
-    Index(usize),
+/// How positions in text are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextUnit {
+    /// Unicode code points: native programs.
+    CodePoint,
+    /// UTF-16 code units: JavaScript.
+    Utf16,
 }
 
-/// Where in a document: the root is the empty path.
-pub type Path = Vec<Prop>;
+impl TextUnit {
+    /// How long `text` is.
+    pub fn length(self, text: &str) -> usize {
+        match self {
+            Self::CodePoint => text.chars().count(),
+            Self::Utf16 => text.encode_utf16().count(),
+        }
+    }
+
+    /// The byte of `text` at `position`, which may be its end; nothing beyond it, and nothing between the halves of a
+    /// surrogate pair.
+    pub fn byte_at(self, text: &str, position: usize) -> Option<usize> {
+        let mut at = 0;
+        for (byte, letter) in text.char_indices() {
+            if at >= position {
+                return (at == position).then_some(byte);
+            }
+            at += match self {
+                Self::CodePoint => 1,
+                Self::Utf16 => letter.len_utf16(),
+            };
+        }
+        (at == position).then_some(text.len())
+    }
+}
 
 impl Value {
+    /// A map of these keys and values.
+    pub fn map<K: Into<String>, V: Into<Self>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+
+    /// A list of these values.
+    pub fn list<V: Into<Self>>(values: impl IntoIterator<Item = V>) -> Self {
+        Self::List(values.into_iter().map(Into::into).collect())
+    }
+
+    /// The empty document.
+    pub fn empty() -> Self {
+        Self::Map(BTreeMap::new())
+    }
+
+    /// The value at `path` in this one; letters of a text have no place of their own.
+    pub fn at(&self, path: impl IntoPath) -> Option<&Self> {
+        path.into_path().iter().try_fold(self, |value, prop| match (value, prop) {
+            (Self::Map(map), Prop::Key(key)) => map.get(key),
+            (Self::List(list), Prop::Index(index)) => list.get(*index),
+            _ => None,
+        })
+    }
+
+    /// The text, when it is one, of either kind.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, when it is one; a counter and a timestamp are.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) | Self::Timestamp(value) | Self::Counter(value) => Some(*value),
+            Self::Uint(value) => i64::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The keys and values, when it is a map.
+    pub fn as_map(&self) -> Option<&BTreeMap<String, Self>> {
+        match self {
+            Self::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The values, when it is a list.
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// How deep it nests: a scalar not at all, a text or an empty map once.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Self::Text(_) => 1,
+            Self::Map(map) => 1 + map.values().map(Self::depth).max().unwrap_or(0),
+            Self::List(list) => 1 + list.iter().map(Self::depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// About how many bytes a change that writes it has, never too few: for bounds.
+    pub(super) fn weight(&self) -> usize {
+        /// More than the columns of one operation take.
+        const OPERATION_BYTES: usize = 32;
+        OPERATION_BYTES
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) => 0,
+                Self::Timestamp(_) | Self::Counter(_) => 0,
+                Self::Text(text) => text_weight(text),
+                Self::String(text) => text.len(),
+                Self::Bytes(bytes) => bytes.len(),
+                Self::Map(map) => map.iter().map(|(key, value)| key.len() + value.weight()).sum(),
+                Self::List(list) => list.iter().map(Self::weight).sum(),
+            }
+    }
+
     /// The value as JSON, with the one-key objects described above.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::{Value as Json, json};
@@ -60,18 +169,30 @@ impl Value {
             Self::Bool(value) => Json::Bool(*value),
             Self::Int(value) => json!(value),
             Self::Uint(value) => json!({ "$uint": value }),
-            Self::Float(value) => json!(value),
+            Self::Float(value) if value.is_finite() => json!(value),
+            Self::Float(value) if value.is_nan() => json!({ "$float": "NaN" }),
+            Self::Float(value) => json!({ "$float": if *value > 0.0 { "Infinity" } else { "-Infinity" } }),
             Self::Text(text) => json!(text),
             Self::String(text) => json!({ "$string": text }),
             Self::Bytes(bytes) => json!({ "$bytes": BASE64.encode(bytes) }),
             Self::Timestamp(ms) => json!({ "$timestamp": ms }),
             Self::Counter(value) => json!({ "$counter": value }),
-            Self::Map(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()),
+            Self::Map(map) => {
+                let json = Json::Object(map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect());
+                match map.first_key_value() {
+                    Some((key, _)) if map.len() == 1 && WORDS.contains(&key.as_str()) => json!({ "$map": json }),
+                    _ => json,
+                }
+            }
             Self::List(list) => Json::Array(list.iter().map(Self::to_json).collect()),
         }
     }
 
     /// The value that JSON stands for.
+    ///
+    /// # Errors
+    ///
+    /// A one-key object that says it is one of those above and is not.
     pub fn from_json(json: &serde_json::Value) -> Result<Self, &'static str> {
         use serde_json::Value as Json;
         Ok(match json {
@@ -84,31 +205,68 @@ impl Value {
             },
             Json::String(text) => Self::Text(text.clone()),
             Json::Array(list) => Self::List(list.iter().map(Self::from_json).collect::<Result<_, _>>()?),
-            Json::Object(map) => match map.iter().next().filter(|(key, _)| map.len() == 1 && key.starts_with('$')) {
-                Some((key, inner)) => Self::from_tagged(key, inner)?,
-                None => Self::Map(
-                    map.iter()
-                        .map(|(key, value)| Self::from_json(value).map(|value| (key.clone(), value)))
-                        .collect::<Result<_, _>>()?,
-                ),
+            Json::Object(map) => match map.iter().next() {
+                Some((key, inner)) if map.len() == 1 && WORDS.contains(&key.as_str()) => Self::from_tagged(key, inner)?,
+                _ => Self::map_from_json(map)?,
             },
         })
     }
 
+    fn map_from_json(map: &serde_json::Map<String, serde_json::Value>) -> Result<Self, &'static str> {
+        let entries = map.iter().map(|(key, value)| Ok((key.clone(), Self::from_json(value)?)));
+        entries.collect::<Result<_, &'static str>>().map(Self::Map)
+    }
+
     fn from_tagged(key: &str, inner: &serde_json::Value) -> Result<Self, &'static str> {
         let whole = || inner.as_i64().ok_or("a whole number is expected");
+        let text = || inner.as_str().ok_or("a string is expected");
         Ok(match key {
-            "$uint" => Self::Uint(inner.as_u64().ok_or("a whole number is expected")?),
-            "$string" => Self::String(inner.as_str().ok_or("a string is expected")?.to_owned()),
-            "$bytes" => {
-                let text = inner.as_str().ok_or("base64 text is expected")?;
-                Self::Bytes(BASE64.decode(text).map_err(|_| "bytes are not base64")?)
-            }
+            "$uint" => Self::Uint(inner.as_u64().ok_or("a whole number that is not negative is expected")?),
+            "$string" => Self::String(text()?.to_owned()),
+            "$bytes" => Self::Bytes(BASE64.decode(text()?).map_err(|_| "bytes are not base64")?),
             "$timestamp" => Self::Timestamp(whole()?),
             "$counter" => Self::Counter(whole()?),
-            _ => return Err("a key that begins with $ is not a value's"),
+            "$float" => Self::Float(match text()? {
+                "NaN" => f64::NAN,
+                "Infinity" => f64::INFINITY,
+                "-Infinity" => f64::NEG_INFINITY,
+                _ => return Err("$float is NaN, Infinity or -Infinity"),
+            }),
+            _ => Self::map_from_json(inner.as_object().ok_or("an object is expected in $map")?)?,
         })
     }
+}
+
+/// The keys that, alone in an object, say what a value is.
+const WORDS: [&str; 7] = ["$bytes", "$counter", "$float", "$map", "$string", "$timestamp", "$uint"];
+
+/// About how many bytes inserting `text` takes in a change, never too few: its letters, and the length of each.
+pub(super) fn text_weight(text: &str) -> usize {
+    3 * text.len()
+}
+
+/// A plain Rust value as a document's.
+macro_rules! value_from {
+    ($($from:ty, $name:ident => $to:expr;)+) => {
+        $(impl From<$from> for Value {
+            fn from($name: $from) -> Self {
+                $to
+            }
+        })+
+    };
+}
+
+value_from! {
+    (), _nothing => Self::Null;
+    bool, value => Self::Bool(value);
+    i32, value => Self::Int(value.into());
+    i64, value => Self::Int(value);
+    u32, value => Self::Int(value.into());
+    f64, value => Self::Float(value);
+    &str, text => Self::Text(text.to_owned());
+    String, text => Self::Text(text);
+    Vec<Value>, list => Self::List(list);
+    BTreeMap<String, Value>, map => Self::Map(map);
 }
 
 impl Serialize for Value {

@@ -2,6 +2,8 @@
 
 use crate::base::limits::Limits;
 
+pub use crate::doc::value::TextUnit;
+
 /// What kind of replica this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -9,15 +11,6 @@ pub enum Role {
     Client,
     /// A replica with good uptime that stores and forwards any space it is asked for.
     Relay,
-}
-
-/// How positions in text are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextUnit {
-    /// Unicode code points: native programs.
-    CodePoint,
-    /// UTF-16 code units: JavaScript.
-    Utf16,
 }
 
 /// What a driver decides once.
