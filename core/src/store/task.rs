@@ -110,8 +110,11 @@ pub struct StoreContents {
     pub documents: Vec<StoredDocument>,
     /// Every named value, in any order.
     pub meta: Vec<(String, Vec<u8>)>,
-    /// Documents that recovery found damaged and set aside, with a sentence each for the operator.
+    /// Documents that recovery found damaged, with a sentence each for the operator. What comes before the damage is still
+    /// held and is in `documents`; the rest is set aside.
     pub damaged: Vec<(DocumentId, String)>,
+    /// Damage that belongs to no document that is known, such as a named value's, with a sentence each for the operator.
+    pub lost: Vec<String>,
 }
 
 /// A document as the store summarises it.
