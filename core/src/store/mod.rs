@@ -1,3 +1,11 @@
 //! Floor 2: what goes to disk and how it comes back. Moves entries and never looks inside them.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod index;
+pub mod journal;
+pub mod ledger;
+pub mod medium;
+pub mod record;
+pub mod recover;
 pub mod task;

@@ -1,0 +1,292 @@
+//! The ledger: a journal without its medium. It says which bytes to write, and answers once they are written or failed.
+//!
+//! Media that answer at once are driven by [`super::journal::Journal`]. A driver whose medium answers later (IndexedDB) does
+//! the same in steps: [`Ledger::open`] with all bytes, then for each batch of tasks [`Ledger::prepare`], write and sync what
+//! it asks for, and [`Ledger::commit`] or, when that failed and nothing of it is left on the medium, [`Ledger::abort`].
+//! One batch at a time: what arrives meanwhile becomes the next batch, which is what group commit is.
+
+use super::index::{DocumentIndex, Index};
+use super::record::{META_KEY_BYTES_MAX, Record, RecordError};
+use super::recover::{Recovered, recover};
+use super::task::{Position, StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
+use crate::base::id::{DocumentId, StoreEpoch, TaskId};
+use std::collections::BTreeMap;
+
+/// What comes of a task.
+pub type StoreResult = Result<StoreDone, StoreError>;
+
+/// What a journal holds and where it ends.
+#[derive(Debug)]
+pub struct Ledger {
+    index: Index,
+    len: u64,
+    is_preparing: bool,
+}
+
+/// A ledger that was just opened, and what must be done to its medium, in this order and then synced, before it is used.
+#[derive(Debug)]
+pub struct Opening {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// What it holds.
+    pub contents: StoreContents,
+    /// Drop everything from this offset on: a torn tail.
+    pub truncate: Option<u64>,
+    /// Write these bytes at that offset, which is then the end of the file; may be empty.
+    pub append: (u64, Vec<u8>),
+}
+
+/// A batch of tasks that are done once [`Prepared::bytes`] are durable at [`Prepared::at`].
+#[derive(Debug)]
+#[must_use = "a prepared batch must be committed or aborted"]
+pub struct Prepared {
+    at: u64,
+    bytes: Vec<u8>,
+    answers: Vec<(TaskId, Answer)>,
+    undo: Vec<Undo>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    /// Whatever happens to the batch.
+    Settled(StoreResult),
+    /// If the batch becomes durable.
+    Written(StoreDone),
+    /// As long as what was written before it in the batch stands; otherwise it is read again.
+    Read(StoreTask, StoreDone),
+}
+
+/// How to take a step back.
+#[derive(Debug)]
+enum Undo {
+    Append { document: DocumentId, keep: Position },
+    Create { document: DocumentId },
+    Mend { document: DocumentId },
+    Meta { key: String, value: Option<Vec<u8>> },
+    Remove { document: DocumentId, index: Box<DocumentIndex> },
+}
+
+impl Prepared {
+    /// Where the bytes belong: the end of what is kept of the file.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// What to write; empty when the batch only read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Ledger {
+    /// Reads a journal from all its bytes; none make a new one with this epoch.
+    ///
+    /// An error means that the bytes are no journal, or one of a newer version: they must be left as they are.
+    pub fn open(bytes: &[u8], epoch: StoreEpoch) -> Result<Opening, StoreError> {
+        let Recovered { mut index, damaged, mut lost, mut len, any } =
+            recover(bytes).map_err(|error| corrupt(format!("the journal cannot be read: it was {error}")))?;
+        let mut append = Vec::new();
+        if !any {
+            // Nothing but the beginning of a first record can be in a journal without records.
+            Record::Store { epoch }.encode(0, 0, &mut append).map_err(too_large)?;
+            if bytes.len() > append.len() {
+                return Err(corrupt("the file is not a Driftline journal; move it away to start a new one".to_owned()));
+            }
+            len = 0;
+            lost.clear();
+        } else if index.epoch.is_none() {
+            lost.push("the journal's own header is damaged: the store begins a new epoch".to_owned());
+            Record::Store { epoch }.encode(len, len, &mut append).map_err(too_large)?;
+        }
+        let epoch = *index.epoch.get_or_insert(epoch);
+        let contents = StoreContents {
+            epoch: Some(epoch),
+            documents: index.summaries(),
+            meta: index.meta.clone().into_iter().collect(),
+            damaged: damaged.into_iter().collect(),
+            lost,
+        };
+        let truncate = (len < bytes.len() as u64).then_some(len);
+        let ledger = Self { index, len: len + append.len() as u64, is_preparing: false };
+        Ok(Opening { ledger, contents, truncate, append: (len, append) })
+    }
+
+    /// Where the next record goes.
+    pub fn end(&self) -> u64 {
+        self.len
+    }
+
+    /// What it holds now, without what recovery had to tell.
+    pub fn contents(&self) -> StoreContents {
+        StoreContents {
+            epoch: self.index.epoch,
+            documents: self.index.summaries(),
+            meta: self.index.meta.clone().into_iter().collect(),
+            ..StoreContents::default()
+        }
+    }
+
+    /// Checks tasks and says what to write for them, in order. Tasks after the first open are answered as if that worked.
+    ///
+    /// # Panics
+    ///
+    /// When the batch before was neither committed nor aborted.
+    pub fn prepare(&mut self, tasks: Vec<(TaskId, StoreTask)>) -> Prepared {
+        assert!(!self.is_preparing, "a batch is committed or aborted before the next is prepared");
+        self.is_preparing = true;
+        let mut prepared = Prepared { at: self.len, bytes: Vec::new(), answers: Vec::new(), undo: Vec::new() };
+        for (id, task) in tasks {
+            let (bytes, steps) = (prepared.bytes.len(), prepared.undo.len());
+            let answer = match self.prepare_task(task, &mut prepared) {
+                Ok(answer) => answer,
+                Err(error) => {
+                    prepared.bytes.truncate(bytes);
+                    self.undo(prepared.undo.split_off(steps));
+                    Answer::Settled(Err(error))
+                }
+            };
+            prepared.answers.push((id, answer));
+        }
+        prepared
+    }
+
+    /// The batch's bytes are durable: the answers.
+    pub fn commit(&mut self, prepared: Prepared) -> Vec<(TaskId, StoreResult)> {
+        self.is_preparing = false;
+        self.len += prepared.bytes.len() as u64;
+        let answer = |answer| match answer {
+            Answer::Settled(result) => result,
+            Answer::Written(done) | Answer::Read(_, done) => Ok(done),
+        };
+        prepared.answers.into_iter().map(|(id, drafted)| (id, answer(drafted))).collect()
+    }
+
+    /// The batch's bytes could not be written, and none of them are left: the answers, with `error` for every write.
+    pub fn abort(&mut self, prepared: Prepared, error: &StoreError) -> Vec<(TaskId, StoreResult)> {
+        self.is_preparing = false;
+        self.undo(prepared.undo);
+        let answer = |answer| match answer {
+            Answer::Settled(result) => result,
+            Answer::Written(_) => Err(error.clone()),
+            Answer::Read(task, done) => Ok(self.read(&task).unwrap_or(done)),
+        };
+        prepared.answers.into_iter().map(|(id, drafted)| (id, answer(drafted))).collect()
+    }
+
+    fn prepare_task(&mut self, task: StoreTask, prepared: &mut Prepared) -> Result<Answer, StoreError> {
+        if let Some(done) = self.read(&task) {
+            return Ok(Answer::Read(task, done));
+        }
+        match task {
+            StoreTask::Append { entries } => {
+                for stored in entries {
+                    self.append(stored, prepared)?;
+                }
+                Ok(Answer::Written(StoreDone::Appended))
+            }
+            StoreTask::PutMeta { key, value } => {
+                if key.len() > META_KEY_BYTES_MAX {
+                    return Err(corrupt(format!("the name of a value is over {META_KEY_BYTES_MAX} bytes long")));
+                }
+                let held = self.index.meta.get(&key);
+                if held.map_or(value.is_empty(), |held| *held == value) {
+                    // Nothing to write, but the answer still stands and falls with a write of the same batch.
+                    return Ok(Answer::Written(StoreDone::MetaPut));
+                }
+                prepared.record(&Record::Meta { key: key.clone(), value: value.clone() })?;
+                let before =
+                    if value.is_empty() { self.index.meta.remove(&key) } else { self.index.meta.insert(key.clone(), value) };
+                prepared.undo.push(Undo::Meta { key, value: before });
+                Ok(Answer::Written(StoreDone::MetaPut))
+            }
+            StoreTask::Quarantine { document } => {
+                if let Some(index) = self.index.documents.remove(&document) {
+                    prepared.undo.push(Undo::Remove { document, index: Box::new(index) });
+                    prepared.record(&Record::Quarantine { document, keep: 0 })?;
+                }
+                Ok(Answer::Written(StoreDone::Quarantined))
+            }
+            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. } => {
+                unreachable!("tasks that write nothing are answered before")
+            }
+        }
+    }
+
+    /// The answer to a task that writes nothing; nothing to one that does.
+    fn read(&self, task: &StoreTask) -> Option<StoreDone> {
+        match task {
+            StoreTask::Open { .. } => Some(StoreDone::Opened(self.contents())),
+            StoreTask::Read { document, above, after, bytes_max } => Some(self.index.read(document, above, *after, *bytes_max)),
+            StoreTask::Find { document, hashes } => Some(StoreDone::Found { hashes: self.index.find(document, hashes) }),
+            StoreTask::Append { .. } | StoreTask::PutMeta { .. } | StoreTask::Quarantine { .. } => None,
+        }
+    }
+
+    fn append(&mut self, stored: StoredEntry, prepared: &mut Prepared) -> Result<(), StoreError> {
+        let document = stored.entry.document;
+        let index = self.index.documents.entry(document).or_insert_with(|| {
+            prepared.undo.push(Undo::Create { document });
+            DocumentIndex::new(stored.space)
+        });
+        if index.is_cut {
+            // Tells the next recovery that the log goes on from here, and what was set aside stays aside.
+            prepared.record(&Record::Quarantine { document, keep: index.end() })?;
+            index.is_cut = false;
+            prepared.undo.push(Undo::Mend { document });
+        }
+        let keep = index.end();
+        index.push(&stored).map_err(corrupt)?;
+        prepared.undo.push(Undo::Append { document, keep });
+        prepared.record(&Record::Entry(stored))
+    }
+
+    fn undo(&mut self, steps: Vec<Undo>) {
+        let documents = &mut self.index.documents;
+        // A document is cut back once, to where its earliest step says: cutting costs as much as filling anew.
+        let mut cuts: BTreeMap<DocumentId, Position> = BTreeMap::new();
+        for step in steps.into_iter().rev() {
+            match step {
+                Undo::Append { document, keep } => {
+                    cuts.insert(document, keep);
+                }
+                Undo::Create { document } => {
+                    documents.remove(&document);
+                    cuts.remove(&document);
+                }
+                Undo::Mend { document } => {
+                    if let Some(index) = documents.get_mut(&document) {
+                        index.is_cut = true;
+                    }
+                }
+                Undo::Meta { key, value: Some(value) } => {
+                    self.index.meta.insert(key, value);
+                }
+                Undo::Meta { key, value: None } => {
+                    self.index.meta.remove(&key);
+                }
+                Undo::Remove { document, index } => {
+                    documents.insert(document, *index);
+                }
+            }
+        }
+        for (document, keep) in cuts {
+            if let Some(index) = documents.get_mut(&document) {
+                index.truncate(keep);
+            }
+        }
+    }
+}
+
+impl Prepared {
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        record.encode(self.at + self.bytes.len() as u64, self.at, &mut self.bytes).map_err(too_large)
+    }
+}
+
+fn corrupt(message: String) -> StoreError {
+    StoreError { kind: StoreErrorKind::Corrupt, message }
+}
+
+fn too_large(error: RecordError) -> StoreError {
+    StoreError { kind: StoreErrorKind::Unavailable, message: format!("cannot be stored: {error}") }
+}

@@ -1,0 +1,181 @@
+//! Recovery: how the bytes of a journal become what it holds, whatever happened to them.
+//!
+//! Two kinds of harm are told apart. What was being written when the process ended was never acknowledged: a batch that is
+//! torn at the end of the file is cut there. What fails its checksum before that was acknowledged once: it is damage. The
+//! document that it hit is served up to there and is reported; the bytes stay in the file. Every other document is whole.
+//!
+//! Any bytes are legal input. Nothing is allocated by a count that the bytes only claim.
+
+use super::index::{DocumentIndex, Index};
+use super::record::{CHECK_BYTES, HEADER_BYTES, Header, MARKER, Record, RecordError};
+use crate::base::id::DocumentId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A stretch of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it starts.
+    pub at: u64,
+    /// Where it ends.
+    pub end: u64,
+    /// What it is.
+    pub what: PieceKind,
+}
+
+/// What a stretch of a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PieceKind {
+    /// A record that checks out.
+    Record(Record),
+    /// Bytes that do not; where the header is intact, what it was.
+    Damage(Option<Damage>),
+}
+
+/// What an intact header says of a damaged body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose record it was; none for a named value or a store header.
+    pub document: Option<DocumentId>,
+}
+
+/// A file as records and damage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// All of it up to `len`, without gaps.
+    pub pieces: Vec<Piece>,
+    /// Where the torn tail begins, if there is one; otherwise the length of the file.
+    pub len: u64,
+}
+
+/// What a journal's bytes hold.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    pub(super) damaged: BTreeMap<DocumentId, String>,
+    pub(super) lost: Vec<String>,
+    /// Where the next record goes; what stands behind it is torn.
+    pub(super) len: u64,
+    /// Whether any record was found.
+    pub(super) any: bool,
+}
+
+/// Takes a file apart into records, damage, and a torn tail; an error only where a newer version of the program wrote it.
+pub fn scan(bytes: &[u8]) -> Result<Scan, RecordError> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    // Where the last batch starts that any intact header tells of: whatever is damaged from there on may be torn.
+    let mut batch_start = 0;
+    while at < bytes.len() {
+        let header = Header::decode(&bytes[at..], at as u64);
+        let (end, what) = match &header {
+            Some(header) => {
+                batch_start = at as u64 - u64::from(header.batch_bytes);
+                with_header(bytes, at, header)?
+            }
+            None => without_header(bytes, at)?,
+        };
+        pieces.push(Piece { at: at as u64, end: end as u64, what });
+        at = end;
+    }
+    let torn = pieces.iter().position(|piece| piece.at >= batch_start && matches!(piece.what, PieceKind::Damage(_)));
+    let len = torn.map_or(bytes.len() as u64, |torn| pieces[torn].at);
+    pieces.truncate(torn.unwrap_or(pieces.len()));
+    Ok(Scan { pieces, len })
+}
+
+/// The record at `at`, whose header checks out and so says where it ends.
+fn with_header(bytes: &[u8], at: usize, header: &Header) -> Result<(usize, PieceKind), RecordError> {
+    let damage = PieceKind::Damage(Some(Damage { document: header.is_of_document().then_some(header.document) }));
+    let body_at = at + HEADER_BYTES;
+    let end = body_at.saturating_add(header.body_bytes as usize).saturating_add(CHECK_BYTES);
+    let Some(body_and_check) = bytes.get(body_at..end) else { return Ok((bytes.len(), damage)) };
+    match Record::decode(header, body_and_check, at as u64) {
+        Ok(record) => Ok((end, PieceKind::Record(record))),
+        Err(error @ RecordError::Newer { .. }) => Err(error),
+        Err(_) => Ok((end, damage)),
+    }
+}
+
+/// Whatever is at `at`, where no header checks out: it ends where the next one does. If only the header was hit, the body
+/// and its checksum lie between, and the record is good.
+fn without_header(bytes: &[u8], at: usize) -> Result<(usize, PieceKind), RecordError> {
+    let markers = (at + 1..bytes.len()).filter(|next| bytes[*next] == MARKER[0]);
+    let end = markers.into_iter().find(|next| Header::decode(&bytes[*next..], *next as u64).is_some()).unwrap_or(bytes.len());
+    match Record::decode_alone(bytes.get(at + HEADER_BYTES..end).unwrap_or_default(), at as u64) {
+        Ok(record) => Ok((end, PieceKind::Record(record))),
+        Err(error @ RecordError::Newer { .. }) => Err(error),
+        Err(_) => Ok((end, PieceKind::Damage(None))),
+    }
+}
+
+/// What the bytes of a journal hold.
+pub(super) fn recover(bytes: &[u8]) -> Result<Recovered, RecordError> {
+    let Scan { pieces, len } = scan(bytes)?;
+    let mut recovered = Recovered { index: Index::default(), damaged: BTreeMap::new(), lost: Vec::new(), len, any: false };
+    // Documents whose record was hit, until a later record of theirs shows whether it is missed.
+    let mut hit: BTreeSet<DocumentId> = BTreeSet::new();
+    for Piece { at, end, what } in pieces {
+        match what {
+            PieceKind::Record(record) => {
+                recovered.any = true;
+                recovered.replay(record, &mut hit);
+            }
+            PieceKind::Damage(Some(Damage { document: Some(document) })) => {
+                hit.insert(document);
+            }
+            PieceKind::Damage(Some(Damage { document: None })) => recovered.lost.push(format!(
+                "a record of no document at bytes {at} to {end} of the journal is damaged: a named value may stand as it was before"
+            )),
+            PieceKind::Damage(None) => recovered.lost.push(format!(
+                "bytes {at} to {end} of the journal are damaged beyond telling what they were; they are kept"
+            )),
+        }
+    }
+    for document in hit {
+        let end = recovered.index.documents.get(&document).map_or(0, DocumentIndex::end);
+        let sentence = format!("document {document} is damaged after position {end}, and what came after that is lost");
+        recovered.damaged.entry(document).or_insert(sentence);
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    fn replay(&mut self, record: Record, hit: &mut BTreeSet<DocumentId>) {
+        match record {
+            Record::Store { epoch } => self.index.epoch = Some(epoch),
+            Record::Meta { key, value } if value.is_empty() => {
+                self.index.meta.remove(&key);
+            }
+            Record::Meta { key, value } => {
+                self.index.meta.insert(key, value);
+            }
+            Record::Entry(stored) => {
+                let document = stored.entry.document;
+                hit.remove(&document);
+                let index = self.index.documents.entry(document).or_insert_with(|| DocumentIndex::new(stored.space));
+                if index.is_cut {
+                    return;
+                }
+                if let Err(reason) = index.push(&stored) {
+                    index.is_cut = true;
+                    let sentence = format!("{reason}; it is held up to position {}, and the rest is kept aside", index.end());
+                    self.damaged.insert(document, sentence);
+                }
+            }
+            Record::Quarantine { document, keep } => {
+                hit.remove(&document);
+                let Some(index) = self.index.documents.get_mut(&document) else { return };
+                index.truncate(keep);
+                // Fewer than were held when it was written: something before it was hit since.
+                if index.end() < keep {
+                    return;
+                }
+                index.is_cut = false;
+                self.damaged.remove(&document);
+                if keep == 0 {
+                    self.index.documents.remove(&document);
+                }
+            }
+        }
+    }
+}
