@@ -23,7 +23,7 @@ pub use super::transaction::Transaction;
 pub struct Document {
     id: DocumentId,
     unit: TextUnit,
-    crdt: Automerge,
+    pub(super) crdt: Automerge,
     entry_bytes_max: usize,
 }
 

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod document;
 pub mod edit;
+pub mod history;
 pub mod patch;
 pub mod path;
 pub mod value;
