@@ -10,3 +10,8 @@ pub mod value;
 
 mod crdt;
 mod transaction;
+
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod merge_tests;
