@@ -12,6 +12,8 @@ pub const ENTRY_UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const OP_COUNTER_MAX: u64 = 1 << 31;
 /// How deep maps, lists and texts may be nested: what reads them calls itself, and JSON readers stop at 128.
 pub const DOCUMENT_DEPTH_MAX: usize = 100;
+/// Most answers to one mirror that are remembered until it says that it has taken them.
+pub const VIEW_OFFERS_MAX: usize = 16_384;
 /// Most hashes one entry may depend on.
 pub const ENTRY_DEPS_MAX: usize = 1_024;
 /// Most heads one version may name.

@@ -36,6 +36,9 @@ pub enum ChangeError {
     /// The change was to be made on a version that this replica does not hold.
     #[error("the version that the change was made on is not held here")]
     UnknownVersion,
+    /// A mirror made the edit before it saw that an earlier one was refused.
+    #[error("an edit before this one was refused, and this one was made on top of it")]
+    Superseded,
     /// There is nothing at the path.
     #[error("there is nothing at {path}")]
     Missing {

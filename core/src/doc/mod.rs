@@ -7,6 +7,7 @@ pub mod history;
 pub mod patch;
 pub mod path;
 pub mod value;
+pub mod view;
 
 mod crdt;
 mod transaction;
@@ -15,3 +16,5 @@ mod transaction;
 mod chance;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod view_tests;
