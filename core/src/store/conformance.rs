@@ -401,8 +401,8 @@ impl SyntheticDocument {
 
 #[cfg(test)]
 mod tests {
-    use super::super::medium::MemoryMedium;
     use super::*;
+    use crate::store::medium::MemoryMedium;
 
     #[test]
     fn a_journal_in_memory_is_a_store() {

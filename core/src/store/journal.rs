@@ -115,10 +115,10 @@ fn unavailable(message: &str) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance::SyntheticDocument;
-    use super::super::medium::MemoryMedium;
     use super::*;
     use crate::log::clock::VectorClock;
+    use crate::store::conformance::SyntheticDocument;
+    use crate::store::medium::MemoryMedium;
 
     const EPOCH: StoreEpoch = StoreEpoch([9; 16]);
 

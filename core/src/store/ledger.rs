@@ -83,7 +83,7 @@ impl Ledger {
     ///
     /// An error means that the bytes are no journal, or one of a newer version: they must be left as they are.
     pub fn open(bytes: &[u8], epoch: StoreEpoch) -> Result<Opening, StoreError> {
-        let Recovered { mut index, damaged, mut lost, mut len, any } =
+        let Recovered { mut index, damaged, mut lost, mut len, any, wants_seal } =
             recover(bytes).map_err(|error| corrupt(format!("the journal cannot be read: it was {error}")))?;
         let mut append = Vec::new();
         if !any {
@@ -96,9 +96,12 @@ impl Ledger {
             lost.clear();
         } else if index.epoch.is_none() {
             lost.push("the journal's own header is damaged: the store begins a new epoch".to_owned());
+        }
+        let is_new_epoch = index.epoch.is_none();
+        let epoch = *index.epoch.get_or_insert(epoch);
+        if any && (is_new_epoch || wants_seal) {
             Record::Store { epoch }.encode(len, len, &mut append).map_err(too_large)?;
         }
-        let epoch = *index.epoch.get_or_insert(epoch);
         let contents = StoreContents {
             epoch: Some(epoch),
             documents: index.summaries(),

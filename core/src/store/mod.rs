@@ -9,3 +9,5 @@ pub mod medium;
 pub mod record;
 pub mod recover;
 pub mod task;
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,8 @@ pub(super) struct Recovered {
     pub(super) len: u64,
     /// Whether any record was found.
     pub(super) any: bool,
+    /// Whether a torn tail has to be replaced by a record, lest the damage before it be taken for torn the next time.
+    pub(super) wants_seal: bool,
 }
 
 /// Takes a file apart into records, damage, and a torn tail; an error only where a newer version of the program wrote it.
@@ -111,7 +113,15 @@ fn without_header(bytes: &[u8], at: usize) -> Result<(usize, PieceKind), RecordE
 /// What the bytes of a journal hold.
 pub(super) fn recover(bytes: &[u8]) -> Result<Recovered, RecordError> {
     let Scan { pieces, len } = scan(bytes)?;
-    let mut recovered = Recovered { index: Index::default(), damaged: BTreeMap::new(), lost: Vec::new(), len, any: false };
+    let is_damaged = pieces.iter().any(|piece| matches!(piece.what, PieceKind::Damage(_)));
+    let mut recovered = Recovered {
+        index: Index::default(),
+        damaged: BTreeMap::new(),
+        lost: Vec::new(),
+        len,
+        any: false,
+        wants_seal: is_damaged && len < bytes.len() as u64,
+    };
     // Documents whose record was hit, until a later record of theirs shows whether it is missed.
     let mut hit: BTreeSet<DocumentId> = BTreeSet::new();
     for Piece { at, end, what } in pieces {

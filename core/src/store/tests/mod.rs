@@ -1,0 +1,144 @@
+//! Tests of the journal as a whole: against a model, through crashes at every point, and through damage of every kind.
+
+mod crash;
+mod damage;
+mod model;
+
+use crate::base::id::{ChangeHash, DocumentId, StoreEpoch};
+use crate::base::rng::Rng;
+use crate::log::clock::VectorClock;
+use crate::log::version::Version;
+use crate::store::conformance::SyntheticDocument;
+use crate::store::journal::Journal;
+use crate::store::medium::{Medium, MemoryMedium};
+use crate::store::task::{StoreContents, StoreDone, StoreTask, StoredEntry};
+use std::collections::BTreeMap;
+
+const EPOCH: StoreEpoch = StoreEpoch([9; 16]);
+const DOCUMENTS: u8 = 4;
+
+/// What a store should hold, kept in the plainest way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    documents: BTreeMap<DocumentId, Vec<StoredEntry>>,
+    meta: BTreeMap<String, Vec<u8>>,
+}
+
+impl Model {
+    fn apply(&mut self, task: &StoreTask) {
+        match task {
+            StoreTask::Append { entries } => {
+                for stored in entries {
+                    self.documents.entry(stored.entry.document).or_default().push(stored.clone());
+                }
+            }
+            StoreTask::PutMeta { key, value } if value.is_empty() => {
+                self.meta.remove(key);
+            }
+            StoreTask::PutMeta { key, value } => {
+                self.meta.insert(key.clone(), value.clone());
+            }
+            StoreTask::Quarantine { document } => {
+                self.documents.remove(document);
+            }
+            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. } => {}
+        }
+    }
+
+    /// The states a crash may leave while `task` is written: before it, and after each of its records.
+    fn steps(&self, task: &StoreTask) -> Vec<Self> {
+        let mut steps = vec![self.clone()];
+        let mut state = self.clone();
+        match task {
+            StoreTask::Append { entries } => {
+                for stored in entries {
+                    state.apply(&StoreTask::Append { entries: vec![stored.clone()] });
+                    steps.push(state.clone());
+                }
+            }
+            other => {
+                state.apply(other);
+                steps.push(state);
+            }
+        }
+        steps
+    }
+
+    /// A document as it stands, to grow further.
+    fn document(&self, number: u8) -> SyntheticDocument {
+        let mut document = SyntheticDocument::new(number % 2, number);
+        for stored in self.documents.get(&document.document).into_iter().flatten() {
+            document.version.advance(&stored.entry);
+            document.end += 1;
+        }
+        document
+    }
+
+    /// A few entries of a few documents, one append.
+    fn grow(&self, rng: &mut Rng, entries_max: u64) -> StoreTask {
+        let mut documents: Vec<_> = (0..DOCUMENTS).map(|number| self.document(number)).collect();
+        let mut entries = Vec::new();
+        for _ in 0..=rng.below(entries_max) {
+            let document = &mut documents[rng.below(DOCUMENTS.into()) as usize];
+            let (actor, bytes) = (rng.below(3) as u8, rng.below(40) as usize);
+            let forks = document.version.heads.iter().next().copied().filter(|_| rng.below(3) == 0);
+            let stored = match forks {
+                Some(head) => document.grow_on(vec![head], actor, bytes),
+                None => document.grow(actor, bytes),
+            };
+            entries.push(stored);
+        }
+        StoreTask::Append { entries }
+    }
+
+    /// Any task that writes.
+    fn write(&self, rng: &mut Rng) -> StoreTask {
+        match rng.below(12) {
+            0 => StoreTask::Quarantine { document: self.document(rng.below(DOCUMENTS.into()) as u8).document },
+            1..=3 => {
+                let value = vec![rng.below(256) as u8; rng.below(4) as usize * 5];
+                StoreTask::PutMeta { key: format!("key {}", rng.below(4)), value }
+            }
+            _ => self.grow(rng, 5),
+        }
+    }
+}
+
+/// Opens a journal on bytes and reads all of it.
+fn reopen(bytes: &[u8]) -> (Journal<MemoryMedium>, StoreContents, Model) {
+    let mut journal = Journal::new(MemoryMedium::from_bytes(bytes.to_vec()));
+    let (contents, model) = open(&mut journal);
+    (journal, contents, model)
+}
+
+/// Opens a journal, reads all of it, and checks that what it tells of itself is what it holds.
+fn open<M: Medium>(journal: &mut Journal<M>) -> (StoreContents, Model) {
+    match journal.execute(StoreTask::Open { epoch: EPOCH }) {
+        Ok(StoreDone::Opened(contents)) => {
+            let model = held(journal, &contents);
+            (contents, model)
+        }
+        other => panic!("opening was answered with {other:?}"),
+    }
+}
+
+fn held<M: Medium>(journal: &mut Journal<M>, contents: &StoreContents) -> Model {
+    let mut model = Model { meta: contents.meta.iter().cloned().collect(), ..Model::default() };
+    for told in &contents.documents {
+        let (document, above) = (told.document, VectorClock::new());
+        let read = StoreTask::Read { document, above, after: 0, bytes_max: usize::MAX };
+        let Ok(StoreDone::Read { entries, complete: true }) = journal.execute(read) else { panic!("a read failed") };
+        let mut version = Version::new();
+        for (_, entry) in &entries {
+            version.advance(entry);
+        }
+        let bytes = entries.iter().map(|(_, entry)| entry.payload.len() as u64).sum();
+        assert_eq!((&told.version, told.end, told.bytes), (&version, entries.len() as u64, bytes));
+        let hashes: Vec<ChangeHash> = entries.iter().map(|(_, entry)| entry.hash).collect();
+        let found = journal.execute(StoreTask::Find { document, hashes: hashes.clone() });
+        assert_eq!(found, Ok(StoreDone::Found { hashes }));
+        let stored = |(position, entry)| StoredEntry { space: told.space, position, entry };
+        model.documents.insert(document, entries.into_iter().map(stored).collect());
+    }
+    model
+}
