@@ -5,6 +5,8 @@ use crate::repository::Repository;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
+/// The npm package of the browser tests.
+pub(crate) const PACKAGE: &str = "tests/browser";
 /// Where Chromium and its relatives usually are.
 const USUAL: &[&str] = &[
     "/usr/bin/chromium",

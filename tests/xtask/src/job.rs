@@ -4,8 +4,9 @@ use crate::repository::Repository;
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Where the output of what is run goes.
 pub(crate) enum Output {
@@ -99,6 +100,50 @@ impl<'a> Job<'a> {
             bail!("`{}` failed: {}", self.shown, String::from_utf8_lossy(&answer.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+
+    /// Starts and goes on.
+    pub(crate) fn start(mut self) -> Result<Running> {
+        let child = self.command.spawn().with_context(|| format!("`{}` could not be started", self.shown))?;
+        Ok(Running { child })
+    }
+}
+
+/// A program that runs beside this one, and ends with it at the latest.
+pub(crate) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Whether it has ended, and how.
+    pub(crate) fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Asks it to end, and waits for it; one that has not ended in this time is killed.
+    pub(crate) fn stop(mut self, time_max: Duration) -> Result<()> {
+        if cfg!(unix) {
+            // The standard library has no word for a polite request.
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+            let began = Instant::now();
+            while began.elapsed() < time_max {
+                match self.child.try_wait()? {
+                    Some(status) if status.success() => return Ok(()),
+                    Some(status) => bail!("the program did not end well when it was asked to: {status}"),
+                    None => std::thread::sleep(Duration::from_millis(20)),
+                }
+            }
+            bail!("the program was asked to end, and {} s later it had not", time_max.as_secs());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Killing is right here: a relay's store survives it, and whoever wants a graceful end has waited for it before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,9 @@
 //! The project's own commands. `cargo xtask` lists them; [`HELP`] is the list.
 
 mod browser;
+mod demo;
+#[cfg(test)]
+mod documents;
 mod job;
 mod npm;
 mod repository;
@@ -17,6 +20,11 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 The project's own commands.
+
+  cargo xtask demo     build everything, start a relay with the notes demo, and say where to open it
+      --port N         listen there (default: 8080, or any free port when that is taken)
+      --no-open        open no browser
+      --check          open two real browsers without windows, see them converge on a note, and end
 
   cargo xtask test     run every check and test; what the continuous integration runs
       --list           name the steps and do nothing
@@ -51,6 +59,7 @@ fn command() -> Result<ExitCode> {
     }
     let repository = Repository::find()?;
     match name.as_deref().unwrap_or_default() {
+        "demo" => demo::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),
         "help" => {

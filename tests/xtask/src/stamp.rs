@@ -28,9 +28,14 @@ impl Stamp {
             file.strip_prefix(&repository.root).unwrap_or(&file).hash(&mut hasher);
             std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?.hash(&mut hasher);
         }
-        let file = repository.target.join("xtask").join(format!("{name}.stamp"));
+        let file = file_of(repository, name);
         // One target folder may serve several checkouts.
         Ok(Self { file, now: format!("{:016x} {}", hasher.finish(), repository.root.display()) })
+    }
+
+    /// What was noted last under this name.
+    pub(crate) fn last(repository: &Repository, name: &str) -> Option<String> {
+        std::fs::read_to_string(file_of(repository, name)).ok()
     }
 
     /// Whether the work was done with exactly this, and `outputs` are still there.
@@ -45,6 +50,10 @@ impl Stamp {
         }
         std::fs::write(&self.file, &self.now).with_context(|| format!("{} cannot be written", self.file.display()))
     }
+}
+
+fn file_of(repository: &Repository, name: &str) -> PathBuf {
+    repository.target.join("xtask").join(format!("{name}.stamp"))
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in the order they run.
 
 use crate::repository::Repository;
-use crate::{browser, npm, wasm};
+use crate::{browser, demo, npm, wasm};
 use anyhow::Result;
 
 /// One step.
@@ -72,15 +72,15 @@ fn npm_tests(repository: &Repository) -> Result<Verdict> {
 }
 
 fn build_demo(repository: &Repository) -> Result<Verdict> {
-    if !repository.has("web-demo/package.json") {
+    if !repository.has(&format!("{}/package.json", demo::PACKAGE)) {
         return Ok(Verdict::Nothing("there is no web-demo/ yet".to_owned()));
     }
-    npm::script(repository, "web-demo", "build")?;
+    demo::build(repository)?;
     Ok(Verdict::Done)
 }
 
 fn browser_tests(repository: &Repository) -> Result<Verdict> {
-    node_tests(repository, "tests/browser")
+    node_tests(repository, browser::PACKAGE)
 }
 
 /// The tests of an npm package, told where the relay's binary and Chromium are.

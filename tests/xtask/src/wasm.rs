@@ -31,6 +31,11 @@ pub(crate) fn build(repository: &Repository) -> Result<()> {
     build_typescript(repository)
 }
 
+/// Stands for the package as it is built now: whoever builds on it must build again when this changes.
+pub(crate) fn state(repository: &Repository) -> String {
+    format!("{:?} {:?}", Stamp::last(repository, "bindgen"), Stamp::last(repository, "package"))
+}
+
 fn build_module(repository: &Repository) -> Result<()> {
     add_target(repository)?;
     repository.say("Building the WebAssembly module (for size: the first time takes a minute or two)");
