@@ -112,5 +112,9 @@ pub(crate) fn close_code(cause: GoodbyeCause) -> u16 {
 
 /// The reason, cut to what a WebSocket close frame has room for.
 pub(crate) fn close_reason(goodbye: &Goodbye) -> &str {
-    &goodbye.reason[..goodbye.reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX)]
+    let mut end = goodbye.reason.len().min(CLOSE_REASON_BYTES_MAX);
+    while !goodbye.reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &goodbye.reason[..end]
 }

@@ -236,12 +236,12 @@ impl Pump {
     }
 
     fn disconnect(&mut self, connection: ConnectionId, cause: GoodbyeCause, reason: String) {
-        if let Some(end) = self.connections.get_mut(&connection) {
-            if let Some(ending) = end.ending.take() {
-                // Either fails only when the task is over already, and its farewell is on the way.
-                drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason })));
-                let _ = ending.send(());
-            }
+        if let Some(end) = self.connections.get_mut(&connection)
+            && let Some(ending) = end.ending.take()
+        {
+            // Either fails only when the task is over already, and its farewell is on the way.
+            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason })));
+            let _ = ending.send(());
         }
     }
 

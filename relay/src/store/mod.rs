@@ -1,4 +1,7 @@
-//! What a host asks of the disk under it.
+//! What a host asks of the disk under it, and how SQLite gives it.
+
+pub mod sqlite;
+pub mod stats;
 
 use driftline_core::base::id::TaskId;
 use driftline_core::store::task::{StoreDone, StoreError, StoreTask};

@@ -1,0 +1,203 @@
+//! The database: opening it, and carrying out tasks in batches with one sync each.
+
+use super::failure::{Failure, Outcome};
+use super::folder::{Folder, OpenError};
+use super::ledger::Ledger;
+use super::{read, recover, write};
+use driftline_core::base::id::DocumentId;
+use driftline_core::store::task::{StoreDone, StoreError, StoreErrorKind, StoreTask};
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
+
+/// "DRFT": how `file(1)` and we tell our databases from others.
+const APPLICATION_ID: i32 = 0x4452_4654;
+/// The version of the tables, and the only one so far.
+const SCHEMA_VERSION: i32 = 1;
+/// How long another program, such as a backup, may hold the database before a task fails.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+/// Pages SQLite keeps in memory, in KiB.
+const CACHE_KIB: i32 = 16 * 1024;
+/// Statements kept prepared; there are fewer.
+const STATEMENTS_MAX: usize = 64;
+
+/// An open database, and the folder it is in.
+pub(super) struct Database {
+    connection: Connection,
+    folder: Folder,
+    ledger: Ledger,
+}
+
+/// What came of one task.
+pub(super) type Answer = Result<StoreDone, StoreError>;
+
+impl Database {
+    /// Opens the database in `folder`, made where there is none; `bytes_max` bounds its size.
+    pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Self, OpenError> {
+        let folder = Folder::hold(folder)?;
+        let not_a_store = |reason: String| OpenError::NotAStore { file: folder.database(), reason };
+        let connection = Connection::open(folder.database()).map_err(|error| not_a_store(error.to_string()))?;
+        prepare(&connection, bytes_max).map_err(|failure| match failure {
+            Failure::Damaged(reason) => not_a_store(reason),
+            failure => not_a_store(failure.explain(&folder.database(), None).message),
+        })?;
+        folder.sync()?;
+        Ok(Self { connection, folder, ledger: Ledger::default() })
+    }
+
+    /// Carries out tasks in order, with as few syncs as it can, and answers each.
+    ///
+    /// First all of them in one transaction. If anything in it cannot be written it is undone, and each task is carried
+    /// out again in a transaction of its own, so that it alone bears its failure. Nothing is answered before that is
+    /// settled, so no read tells of what is then undone.
+    pub(super) fn carry_out(&mut self, tasks: &[StoreTask]) -> Vec<Answer> {
+        let together = tasks.len() > 1 && !tasks.iter().any(|task| matches!(task, StoreTask::Open { .. }));
+        if together && let Ok(answers) = self.in_transaction(tasks) {
+            tasks.iter().for_each(|task| self.note_append(task, false));
+            return answers;
+        }
+        tasks
+            .iter()
+            .map(|task| {
+                let answer = self.in_transaction(std::slice::from_ref(task));
+                self.note_append(task, answer.is_err());
+                answer
+                    .map_err(|failure| failure.explain(&self.folder.database(), document_of(task)))
+                    .and_then(|mut answers| answers.remove(0))
+            })
+            .collect()
+    }
+
+    fn note_append(&mut self, task: &StoreTask, failed: bool) {
+        if let StoreTask::Append { entries } = task {
+            self.ledger.note_append(entries.iter().map(|stored| stored.entry.document), failed);
+        }
+    }
+
+    /// All tasks, or the first failure to write and nothing written. A failure to read is an answer like another.
+    fn in_transaction(&mut self, tasks: &[StoreTask]) -> Outcome<Vec<Answer>> {
+        if let [StoreTask::Open { epoch }] = tasks {
+            let (contents, next_number) = recover::open(&self.connection, *epoch)?;
+            self.ledger = Ledger::starting_at(next_number);
+            return Ok(vec![Ok(StoreDone::Opened(contents))]);
+        }
+        if !tasks.iter().any(writes) {
+            return Ok(tasks.iter().map(|task| self.read_task(task)).collect());
+        }
+        let written = self.write_tasks(tasks);
+        if written.is_err() {
+            self.undo();
+        }
+        written
+    }
+
+    fn write_tasks(&mut self, tasks: &[StoreTask]) -> Outcome<Vec<Answer>> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let answers: Outcome<Vec<Answer>> = tasks
+            .iter()
+            .map(|task| if writes(task) { self.write_task(task).map(Ok) } else { Ok(self.read_task(task)) })
+            .collect();
+        let answers = answers?;
+        self.ledger.write_changed(&self.connection)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(answers)
+    }
+
+    fn undo(&mut self) {
+        // SQLite ends some transactions itself when they fail.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!("the store cannot undo a failed transaction: {error}");
+        }
+        self.ledger.forget();
+    }
+
+    fn write_task(&mut self, task: &StoreTask) -> Outcome<StoreDone> {
+        let (connection, ledger) = (&self.connection, &mut self.ledger);
+        match task {
+            StoreTask::Append { entries } => write::append(connection, ledger, entries),
+            StoreTask::PutMeta { key, value } => write::put_meta(connection, key, value),
+            StoreTask::Quarantine { document } => {
+                write::quarantine(connection, ledger, *document, "found damaged when it was read")
+            }
+            task @ (StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. }) => {
+                unreachable!("{task:?} is not carried out in a transaction")
+            }
+        }
+    }
+
+    fn read_task(&mut self, task: &StoreTask) -> Answer {
+        let (connection, ledger) = (&self.connection, &mut self.ledger);
+        let read = match task {
+            StoreTask::Read { document, above, after, bytes_max } => {
+                read::read(connection, ledger, *document, above, *after, *bytes_max)
+            }
+            StoreTask::Find { document, hashes } => read::find(connection, ledger, *document, hashes),
+            task => unreachable!("{task:?} writes"),
+        };
+        read.map_err(|failure| failure.explain(&self.folder.database(), document_of(task)))
+    }
+
+    /// After a panic in the middle of a batch: nothing of it is kept, and each of its tasks has failed.
+    pub(super) fn abandon(&mut self, tasks: usize) -> Vec<Answer> {
+        self.undo();
+        let message = format!("the store in {} failed because of a bug; nothing stored is lost", self.folder.path().display());
+        (0..tasks).map(|_| Err(StoreError { kind: StoreErrorKind::Unavailable, message: message.clone() })).collect()
+    }
+
+    /// Moves everything into the database file, so that it alone is the store.
+    pub(super) fn close(self) {
+        if let Err(error) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
+            tracing::warn!("the store's log could not be folded into it, and is left beside it: {error}");
+        }
+    }
+}
+
+fn writes(task: &StoreTask) -> bool {
+    !matches!(task, StoreTask::Read { .. } | StoreTask::Find { .. })
+}
+
+fn document_of(task: &StoreTask) -> Option<DocumentId> {
+    match task {
+        StoreTask::Append { entries } => entries.first().map(|stored| stored.entry.document),
+        StoreTask::Read { document, .. } | StoreTask::Find { document, .. } | StoreTask::Quarantine { document } => {
+            Some(*document)
+        }
+        StoreTask::Open { .. } | StoreTask::PutMeta { .. } => None,
+    }
+}
+
+fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.busy_timeout(BUSY_TIME_MAX)?;
+    // A damaged page is noticed when it is read, not when it has been followed into another.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Failure::Damaged("it is a database of another program".to_owned()));
+    }
+    if version > SCHEMA_VERSION {
+        return Err(Failure::Damaged("a newer version of driftline made it; update this one to open it".to_owned()));
+    }
+    // Readers beside the writer, one file to append to, and a sync before anything is answered.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    if let Some(bytes_max) = bytes_max {
+        let page_bytes: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
+        let pages = (bytes_max / page_bytes).clamp(1, u64::from(u32::MAX - 2));
+        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    }
+    if tables == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+            include_str!("schema.sql")
+        ))?;
+    }
+    Ok(())
+}

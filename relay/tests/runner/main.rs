@@ -1,0 +1,3 @@
+//! The native side's tests, in one binary because linking is what costs.
+
+mod store;
