@@ -1,7 +1,11 @@
 //! What a host asks of the disk under it, and how SQLite gives it.
 
+pub mod memory;
 pub mod sqlite;
 pub mod stats;
+
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use driftline_core::base::id::TaskId;
 use driftline_core::store::task::{StoreDone, StoreError, StoreTask};
