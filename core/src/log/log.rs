@@ -1,1 +1,256 @@
-//! x
+//! The log of one document as a replica keeps it in memory: how far it goes, how far it is durable, and its newest entries.
+//!
+//! A log never holds an entry before all that the entry depends on. That order is what lets a replica without the CRDT
+//! forward, store and serve documents: sending a log in order is always right.
+//!
+//! Only the newest entries are here (the tail); all others are in the store. What is not durable yet is always in the tail.
+
+use super::clock::VectorClock;
+use super::entry::Entry;
+use super::version::Version;
+use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
+use crate::base::limits::{CLOCK_ACTORS_MAX, HEADS_MAX, TAIL_BYTES_MAX};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// One document's log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    document: DocumentId,
+    space: SpaceId,
+    version: Version,
+    end: u64,
+    durable: Version,
+    durable_end: u64,
+    tail: VecDeque<Arc<Entry>>,
+    tail_bytes: usize,
+    tail_hashes: BTreeSet<ChangeHash>,
+}
+
+/// What a log makes of an entry it is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It comes next: it may be appended.
+    Next,
+    /// It is held already.
+    Held,
+    /// Entries of the same actor before it are missing.
+    Gap,
+    /// It depends on these, which are not among the newest: the store may hold them.
+    Unknown(Vec<ChangeHash>),
+    /// The log has as many heads or actors as it may have.
+    Full,
+}
+
+impl Log {
+    /// The log of a document of which nothing is held.
+    pub fn new(document: DocumentId, space: SpaceId) -> Self {
+        Self::stored(document, space, Version::new(), 0)
+    }
+
+    /// The log of a document that a store holds up to `end`.
+    pub fn stored(document: DocumentId, space: SpaceId, version: Version, end: u64) -> Self {
+        Self {
+            document,
+            space,
+            durable: version.clone(),
+            durable_end: end,
+            version,
+            end,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            tail_hashes: BTreeSet::new(),
+        }
+    }
+
+    /// The document.
+    pub fn document(&self) -> DocumentId {
+        self.document
+    }
+
+    /// The space it belongs to.
+    pub fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// How far it goes, durable or not.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// How far it is durable.
+    pub fn durable(&self) -> &Version {
+        &self.durable
+    }
+
+    /// Position of its last entry, 0 for none.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Position of its last durable entry, 0 for none.
+    pub fn durable_end(&self) -> u64 {
+        self.durable_end
+    }
+
+    /// Entries not durable yet.
+    pub fn undurable(&self) -> u64 {
+        self.end - self.durable_end
+    }
+
+    /// What to make of `entry`; `confirmed` are hashes that the store was found to hold.
+    pub fn admission(&self, entry: &Entry, confirmed: &BTreeSet<ChangeHash>) -> Admission {
+        let held = self.version.clock.get(&entry.actor);
+        if entry.seq <= held {
+            return Admission::Held;
+        }
+        if entry.seq != held + 1 {
+            return Admission::Gap;
+        }
+        let known = |dep: &ChangeHash| {
+            self.version.heads.contains(dep) || self.tail_hashes.contains(dep) || confirmed.contains(dep)
+        };
+        let unknown: Vec<ChangeHash> = entry.deps.iter().filter(|dep| !known(dep)).copied().collect();
+        if !unknown.is_empty() {
+            return Admission::Unknown(unknown);
+        }
+        let heads_after = self.version.heads.len() + 1 - entry.deps.iter().filter(|dep| self.version.heads.contains(dep)).count();
+        if heads_after > HEADS_MAX || (held == 0 && self.version.clock.len() >= CLOCK_ACTORS_MAX) {
+            return Admission::Full;
+        }
+        Admission::Next
+    }
+
+    /// Appends an entry that [`Self::admission`] found to come next, and returns its position.
+    pub fn append(&mut self, entry: Arc<Entry>) -> u64 {
+        self.version.advance(&entry);
+        self.end += 1;
+        self.tail_bytes += entry.weight();
+        self.tail_hashes.insert(entry.hash);
+        self.tail.push_back(entry);
+        self.end
+    }
+
+    /// Learns that everything up to `position` is durable, and lets go of what the tail need not keep.
+    pub fn on_durable(&mut self, position: u64) {
+        debug_assert!(position <= self.end, "only what was appended becomes durable");
+        while self.durable_end < position {
+            self.durable_end += 1;
+            let index = (self.durable_end - self.tail_start()) as usize;
+            self.durable.advance(&self.tail[index]);
+        }
+        while self.tail_bytes > TAIL_BYTES_MAX && self.tail_start() <= self.durable_end {
+            let Some(entry) = self.tail.pop_front() else { break };
+            self.tail_bytes -= entry.weight();
+            self.tail_hashes.remove(&entry.hash);
+        }
+    }
+
+    /// The position of the first entry in the tail, or the one after the end when the tail is empty.
+    pub fn tail_start(&self) -> u64 {
+        self.end + 1 - self.tail.len() as u64
+    }
+
+    /// Entries after `position`, with their positions, when all of them are in the tail.
+    pub fn tail_after(&self, position: u64) -> Option<impl Iterator<Item = (u64, &Arc<Entry>)>> {
+        let start = self.tail_start();
+        let skip = (position + 1).checked_sub(start)? as usize;
+        Some(self.tail.iter().enumerate().skip(skip).map(move |(index, entry)| (start + index as u64, entry)))
+    }
+
+    /// A position after which everything above `clock` comes, when the tail holds all of it: the store need not be read.
+    pub fn tail_position_above(&self, clock: &VectorClock) -> Option<u64> {
+        let missing: u64 = self.version.clock.iter().map(|(actor, seq)| seq.saturating_sub(clock.get(actor))).sum();
+        if missing == 0 {
+            return Some(self.end);
+        }
+        let in_tail = self.tail.iter().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64;
+        (missing == in_tail).then(|| self.tail_start() - 1)
+    }
+
+    /// Entries this log holds above `clock`.
+    pub fn entries_above(&self, clock: &VectorClock) -> u64 {
+        self.version.clock.iter().map(|(actor, seq)| seq.saturating_sub(clock.get(actor))).sum()
+    }
+
+    /// The next sequence number of `actor`.
+    pub fn next_seq(&self, actor: &ActorId) -> u64 {
+        self.version.clock.get(actor) + 1
+    }
+
+    /// Bytes the tail takes in memory.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(actor: u8, seq: u64, deps: &[u8], hash: u8) -> Arc<Entry> {
+        Arc::new(Entry {
+            document: DocumentId([0; 16]),
+            actor: ActorId::new(&[actor]).unwrap(),
+            seq,
+            hash: ChangeHash([hash; 32]),
+            deps: deps.iter().map(|dep| ChangeHash([*dep; 32])).collect(),
+            payload: Arc::from([0u8; 100].as_slice()),
+        })
+    }
+
+    fn log() -> Log {
+        Log::new(DocumentId([0; 16]), SpaceId([0; 16]))
+    }
+
+    #[test]
+    fn an_entry_comes_after_its_actors_last_and_after_all_it_depends_on() {
+        let mut log = log();
+        let none = BTreeSet::new();
+        let first = entry(1, 1, &[], 1);
+        assert_eq!(log.admission(&entry(1, 2, &[1], 2), &none), Admission::Gap);
+        assert_eq!(log.admission(&entry(2, 1, &[1], 3), &none), Admission::Unknown(vec![ChangeHash([1; 32])]));
+        assert_eq!(log.admission(&first, &none), Admission::Next);
+        log.append(first.clone());
+        assert_eq!(log.admission(&first, &none), Admission::Held);
+        assert_eq!(log.admission(&entry(2, 1, &[1], 3), &none), Admission::Next);
+    }
+
+    #[test]
+    fn a_dependency_that_the_store_confirmed_is_known() {
+        let log = log();
+        let confirmed = BTreeSet::from([ChangeHash([9; 32])]);
+        assert_eq!(log.admission(&entry(1, 1, &[9], 1), &confirmed), Admission::Next);
+    }
+
+    #[test]
+    fn the_tail_keeps_what_is_not_durable_and_lets_old_entries_go() {
+        let mut log = log();
+        let count = 2 * TAIL_BYTES_MAX as u64 / entry(1, 1, &[], 1).weight() as u64;
+        for seq in 1..=count {
+            let deps: Vec<u8> = if seq == 1 { vec![] } else { vec![((seq - 1) % 251) as u8] };
+            log.append(entry(1, seq, &deps, (seq % 251) as u8));
+        }
+        assert_eq!(log.tail_start(), 1, "nothing is durable, so everything is kept");
+        log.on_durable(count);
+        assert_eq!(log.durable(), log.version());
+        assert!(log.tail_bytes() <= TAIL_BYTES_MAX);
+        assert!(log.tail_after(0).is_none(), "the first entries are in the store only");
+        assert_eq!(log.tail_after(count - 3).unwrap().map(|(position, _)| position).collect::<Vec<_>>(), [count - 2, count - 1, count]);
+    }
+
+    #[test]
+    fn a_peer_that_lacks_only_the_newest_entries_is_served_from_the_tail() {
+        let mut log = Log::stored(
+            DocumentId([0; 16]),
+            SpaceId([0; 16]),
+            Version { heads: [ChangeHash([7; 32])].into(), clock: [(ActorId::new(&[1]).unwrap(), 7)].into_iter().collect() },
+            7,
+        );
+        log.append(entry(2, 1, &[7], 8));
+        let knows_all_but_the_last = [(ActorId::new(&[1]).unwrap(), 7)].into_iter().collect();
+        assert_eq!(log.tail_position_above(&knows_all_but_the_last), Some(7));
+        assert_eq!(log.tail_position_above(&VectorClock::new()), None, "the first seven are in the store only");
+        assert_eq!(log.tail_position_above(&log.version().clock), Some(8));
+    }
+}

@@ -1,0 +1,134 @@
+//! What one peer still lacks of one document, and how it gets there.
+//!
+//! A peer's clock, told once, and a position in our own log are all there is to remember: everything at or before the
+//! position was sent to the peer or is known to be held by it; of what comes after, it lacks what its clock does not cover.
+//! The newest entries are in memory; a peer that has been away for longer is served from the store, piece by piece.
+
+use crate::base::id::ActorId;
+use crate::base::limits::CATCH_UP_FRAME_BYTES;
+use crate::log::clock::VectorClock;
+use crate::log::entry::Entry;
+use crate::log::log::Log;
+use std::sync::Arc;
+
+/// Times a peer may send what does not fit, without anything that fits between, before the document is given up on it.
+pub const STRIKES_MAX: u8 = 8;
+
+/// The exchange of one document with one peer.
+#[derive(Clone, Debug, Default)]
+pub struct Delta {
+    cursor: u64,
+    peer_holds: VectorClock,
+    /// A read of the store for this peer is under way.
+    pub reading: bool,
+    /// A `Have` of ours awaits its answer.
+    pub asked: bool,
+    /// What the peer says it durably holds: until we hold it too, it has something to send.
+    pub target: VectorClock,
+    /// How often in a row the peer sent what does not fit.
+    pub strikes: u8,
+}
+
+/// The next step towards a peer that holds everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It holds everything, or a read is under way.
+    Nothing,
+    /// Send these.
+    Send(Push),
+    /// Read the store above this clock and after this position; the answer goes to [`Delta::on_read`].
+    Read {
+        /// What the peer holds.
+        above: VectorClock,
+        /// What it was sent.
+        after: u64,
+    },
+}
+
+/// Entries to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The position after which they come.
+    pub after: u64,
+    /// The position up to which they go.
+    pub through: u64,
+    /// Whether they are all the entries between: then the frame can be shared with other peers.
+    pub whole: bool,
+    /// The entries, in the order of the log.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+impl Delta {
+    /// The exchange with a peer that holds everything up to `position` of our log.
+    pub fn live(position: u64) -> Self {
+        Self { cursor: position, ..Self::default() }
+    }
+
+    /// Where it stands in our log.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Learns the peer's clock, and starts from there.
+    pub fn on_have(&mut self, log: &Log, clock: VectorClock) {
+        self.cursor = log.tail_position_above(&clock).unwrap_or(0);
+        self.target.merge(&clock);
+        self.peer_holds = clock;
+    }
+
+    /// Learns that the peer holds an entry, since it sent it.
+    pub fn on_received(&mut self, actor: ActorId, seq: u64) {
+        if self.peer_holds.get(&actor) + 1 == seq {
+            self.peer_holds.raise(actor, seq);
+        }
+        self.strikes = 0;
+    }
+
+    /// Whether everything in the log was sent or is held by the peer, and nothing is being waited for.
+    pub fn is_settled(&self, log: &Log) -> bool {
+        !self.reading && !self.asked && self.cursor == log.end() && self.target.is_within(&log.version().clock)
+    }
+
+    /// What to do next.
+    pub fn next(&mut self, log: &Log) -> Next {
+        if self.reading || self.cursor >= log.end() {
+            return Next::Nothing;
+        }
+        let after = self.cursor;
+        let Some(tail) = log.tail_after(after) else {
+            self.reading = true;
+            return Next::Read { above: self.peer_holds.clone(), after };
+        };
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut through = after;
+        let mut whole = true;
+        for (position, entry) in tail {
+            if self.peer_holds.covers(&entry.actor, entry.seq) {
+                whole = false;
+            } else {
+                bytes += entry.payload.len();
+                if bytes > CATCH_UP_FRAME_BYTES && !entries.is_empty() {
+                    break;
+                }
+                entries.push(entry.clone());
+            }
+            through = position;
+        }
+        self.cursor = through;
+        if entries.is_empty() { Next::Nothing } else { Next::Send(Push { after, through, whole, entries }) }
+    }
+
+    /// Takes what the store answered; `durable_end` is where the log's durable part ended when the read was asked for.
+    pub fn on_read(&mut self, entries: Vec<(u64, Arc<Entry>)>, complete: bool, durable_end: u64) -> Option<Push> {
+        self.reading = false;
+        let after = self.cursor;
+        let last = entries.last().map_or(after, |(position, _)| *position);
+        self.cursor = if complete { durable_end.max(last).max(after) } else { last.max(after) };
+        if entries.is_empty() {
+            return None;
+        }
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        Some(Push { after, through: self.cursor, whole: false, entries })
+    }
+}

@@ -1,0 +1,471 @@
+//! What peers say to each other: one message is one frame.
+//!
+//! A frame is a tag byte and the message's fields, encoded by `base::codec`; `docs/protocol.md` specifies each byte.
+//! Decoding checks every bound before it allocates, refuses trailing bytes, and gives each message one encoding.
+
+use super::reconcile::{Range, decode_ranges, encode_ranges};
+use crate::base::codec::{Reader, Writer};
+use crate::base::error::DecodeError;
+use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
+use crate::base::limits::{ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX};
+use crate::log::version::Version;
+use std::sync::Arc;
+
+/// What every hello begins with, so that a stranger's bytes are recognised as such.
+pub const MAGIC: &[u8; 9] = b"driftline";
+
+/// One frame's meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The first of every connection.
+    Hello(Hello),
+    /// The second: a signature over both hellos.
+    Proof {
+        /// Ed25519.
+        signature: [u8; 64],
+    },
+    /// Sync this space with me from now on.
+    Subscribe {
+        /// The space.
+        space: SpaceId,
+        /// Versions of documents that matter most to the sender; they are left out of the ranges.
+        eager: Vec<(DocumentId, Version)>,
+        /// The sender's summary of all its other documents.
+        ranges: Vec<Range>,
+    },
+    /// Send me nothing more of this space.
+    Unsubscribe {
+        /// The space.
+        space: SpaceId,
+    },
+    /// A step of comparing two spaces; no ranges means that nothing is left to compare.
+    Ranges {
+        /// The space.
+        space: SpaceId,
+        /// The summary.
+        ranges: Vec<Range>,
+    },
+    /// This is how far I durably hold the document: send me what I lack.
+    Have {
+        /// The space of the document.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// How far.
+        version: Version,
+        /// Whether this answers a `Have`; if not, it must be answered.
+        answer: bool,
+    },
+    /// Answers a `Have`: I durably hold exactly that version too.
+    Same {
+        /// The document.
+        document: DocumentId,
+    },
+    /// Entries, each after all it depends on.
+    Entries {
+        /// The space of the document.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// The payloads; in a clear space each carries its own header.
+        payloads: Vec<Arc<[u8]>>,
+    },
+    /// I durably hold what you sent of the document, up to these sequence numbers.
+    Ack {
+        /// The document.
+        document: DocumentId,
+        /// Highest sequence number by actor, in the actors' order.
+        held: Vec<(ActorId, u64)>,
+    },
+    /// Someone is here.
+    Presence(PresenceMessage),
+    /// Are you there?
+    Ping {
+        /// Repeated in the answer.
+        token: u64,
+    },
+    /// I am.
+    Pong {
+        /// The ping's.
+        token: u64,
+    },
+    /// Something was refused.
+    Error {
+        /// What kind of refusal.
+        code: ErrorCode,
+        /// The document it is about.
+        document: Option<DocumentId>,
+        /// A sentence for people.
+        text: String,
+    },
+    /// The sender is about to close the connection, for a good reason.
+    Goodbye {
+        /// A sentence for people.
+        text: String,
+    },
+}
+
+/// The first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Oldest protocol version the sender speaks.
+    pub version_min: u64,
+    /// Newest protocol version the sender speaks.
+    pub version_max: u64,
+    /// Who it claims to be.
+    pub peer: PeerId,
+    /// Fresh random bytes.
+    pub challenge: [u8; 32],
+    /// The life of its store.
+    pub epoch: StoreEpoch,
+    /// Whether it is a relay.
+    pub relay: bool,
+    /// The largest frame it takes.
+    pub frame_bytes_max: u64,
+    /// What it calls itself.
+    pub agent: String,
+}
+
+/// Presence on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceMessage {
+    /// The space.
+    pub space: SpaceId,
+    /// Whose.
+    pub peer: PeerId,
+    /// Which of theirs.
+    pub instance: u64,
+    /// Grows with each update: an older one is dropped.
+    pub counter: u64,
+    /// The state; nothing says goodbye.
+    pub state: Option<String>,
+}
+
+/// Kinds of refusal. Those below 32 end the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ErrorCode {
+    /// A frame that does not decode.
+    Malformed = 1,
+    /// No protocol version in common.
+    UnsupportedVersion = 2,
+    /// A signature that proves nothing.
+    BadProof = 3,
+    /// A message that may not come now.
+    OutOfOrder = 4,
+    /// A frame above the limit.
+    TooLarge = 5,
+    /// A replica that reached itself.
+    SelfConnection = 6,
+    /// The hello took too long.
+    Timeout = 7,
+    /// An entry whose payload is not a valid change.
+    BadEntry = 8,
+    /// As many connections as there may be.
+    Busy = 9,
+    /// A message about a space that is not subscribed to.
+    NotSubscribed = 32,
+    /// A bound of the receiver's would be passed.
+    LimitReached = 33,
+    /// The receiver's store takes nothing at present: what was sent is not saved there.
+    StoreUnavailable = 34,
+    /// Entries that depend on what the sender does not send.
+    MissingDependency = 35,
+    /// The receiver's copy of a document is damaged: it asks for it again.
+    Damaged = 36,
+    /// Both hold the same clock and different heads: an actor has forked.
+    Forked = 37,
+    /// A document that the receiver holds in another space.
+    WrongSpace = 38,
+}
+
+impl ErrorCode {
+    /// Whether the connection ends with it.
+    pub fn is_fatal(self) -> bool {
+        (self as u8) < 32
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        use ErrorCode::*;
+        [
+            Malformed,
+            UnsupportedVersion,
+            BadProof,
+            OutOfOrder,
+            TooLarge,
+            SelfConnection,
+            Timeout,
+            BadEntry,
+            Busy,
+            NotSubscribed,
+            LimitReached,
+            StoreUnavailable,
+            MissingDependency,
+            Damaged,
+            Forked,
+            WrongSpace,
+        ]
+        .into_iter()
+        .find(|code| *code as u8 == byte)
+    }
+}
+
+mod tag {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const PROOF: u8 = 2;
+    pub(super) const SUBSCRIBE: u8 = 3;
+    pub(super) const UNSUBSCRIBE: u8 = 4;
+    pub(super) const RANGES: u8 = 5;
+    pub(super) const HAVE: u8 = 6;
+    pub(super) const SAME: u8 = 7;
+    pub(super) const ENTRIES: u8 = 8;
+    pub(super) const ACK: u8 = 9;
+    pub(super) const PRESENCE: u8 = 10;
+    pub(super) const PING: u8 = 11;
+    pub(super) const PONG: u8 = 12;
+    pub(super) const ERROR: u8 = 13;
+    pub(super) const GOODBYE: u8 = 14;
+}
+
+impl Message {
+    /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
+    pub const NAMES: [(u8, &'static str); 14] = [
+        (tag::HELLO, "hello"),
+        (tag::PROOF, "proof"),
+        (tag::SUBSCRIBE, "subscribe"),
+        (tag::UNSUBSCRIBE, "unsubscribe"),
+        (tag::RANGES, "ranges"),
+        (tag::HAVE, "have"),
+        (tag::SAME, "same"),
+        (tag::ENTRIES, "entries"),
+        (tag::ACK, "ack"),
+        (tag::PRESENCE, "presence"),
+        (tag::PING, "ping"),
+        (tag::PONG, "pong"),
+        (tag::ERROR, "error"),
+        (tag::GOODBYE, "goodbye"),
+    ];
+
+    /// The frame.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Hello(hello) => {
+                w.u8(tag::HELLO);
+                w.put(MAGIC);
+                w.uint(hello.version_min);
+                w.uint(hello.version_max);
+                w.put(&hello.peer.0);
+                w.put(&hello.challenge);
+                w.put(&hello.epoch.0);
+                w.u8(u8::from(hello.relay));
+                w.uint(hello.frame_bytes_max);
+                w.text(clip(&hello.agent));
+            }
+            Self::Proof { signature } => {
+                w.u8(tag::PROOF);
+                w.put(signature);
+            }
+            Self::Subscribe { space, eager, ranges } => {
+                w.u8(tag::SUBSCRIBE);
+                w.put(&space.0);
+                w.uint(eager.len() as u64);
+                for (document, version) in eager {
+                    w.put(&document.0);
+                    version.encode(&mut w);
+                }
+                encode_ranges(ranges, &mut w);
+            }
+            Self::Unsubscribe { space } => {
+                w.u8(tag::UNSUBSCRIBE);
+                w.put(&space.0);
+            }
+            Self::Ranges { space, ranges } => {
+                w.u8(tag::RANGES);
+                w.put(&space.0);
+                encode_ranges(ranges, &mut w);
+            }
+            Self::Have { space, document, version, answer } => {
+                w.u8(tag::HAVE);
+                w.put(&space.0);
+                w.put(&document.0);
+                w.u8(u8::from(*answer));
+                version.encode(&mut w);
+            }
+            Self::Same { document } => {
+                w.u8(tag::SAME);
+                w.put(&document.0);
+            }
+            Self::Entries { space, document, payloads } => return encode_entries(space, document, payloads.iter()),
+            Self::Ack { document, held } => {
+                w.u8(tag::ACK);
+                w.put(&document.0);
+                w.uint(held.len() as u64);
+                for (actor, seq) in held {
+                    w.bytes(actor.as_bytes());
+                    w.uint(*seq);
+                }
+            }
+            Self::Presence(presence) => {
+                w.u8(tag::PRESENCE);
+                w.put(&presence.space.0);
+                w.put(&presence.peer.0);
+                w.uint(presence.instance);
+                w.uint(presence.counter);
+                match &presence.state {
+                    None => w.u8(0),
+                    Some(state) => {
+                        w.u8(1);
+                        w.text(state);
+                    }
+                }
+            }
+            Self::Ping { token } => {
+                w.u8(tag::PING);
+                w.uint(*token);
+            }
+            Self::Pong { token } => {
+                w.u8(tag::PONG);
+                w.uint(*token);
+            }
+            Self::Error { code, document, text } => {
+                w.u8(tag::ERROR);
+                w.u8(*code as u8);
+                match document {
+                    None => w.u8(0),
+                    Some(document) => {
+                        w.u8(1);
+                        w.put(&document.0);
+                    }
+                }
+                w.text(clip(text));
+            }
+            Self::Goodbye { text } => {
+                w.u8(tag::GOODBYE);
+                w.text(clip(text));
+            }
+        }
+        w.finish()
+    }
+
+    /// The meaning of a frame.
+    pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(frame);
+        let message = match r.u8()? {
+            tag::HELLO => Self::Hello(decode_hello(&mut r)?),
+            tag::PROOF => Self::Proof { signature: r.array()? },
+            tag::SUBSCRIBE => {
+                let space = SpaceId(r.array()?);
+                let count = r.count(RANGE_ITEMS_MAX, 18)?;
+                let mut eager = Vec::with_capacity(count);
+                for _ in 0..count {
+                    eager.push((DocumentId(r.array()?), Version::decode(&mut r)?));
+                }
+                Self::Subscribe { space, eager, ranges: decode_ranges(&mut r)? }
+            }
+            tag::UNSUBSCRIBE => Self::Unsubscribe { space: SpaceId(r.array()?) },
+            tag::RANGES => Self::Ranges { space: SpaceId(r.array()?), ranges: decode_ranges(&mut r)? },
+            tag::HAVE => {
+                let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
+                let answer = flag(&mut r, "whether a version answers")?;
+                Self::Have { space, document, version: Version::decode(&mut r)?, answer }
+            }
+            tag::SAME => Self::Same { document: DocumentId(r.array()?) },
+            tag::ENTRIES => {
+                let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
+                let count = r.count(FRAME_ENTRIES_MAX, 2)?;
+                let mut payloads = Vec::with_capacity(count);
+                for _ in 0..count {
+                    payloads.push(Arc::from(r.bytes(usize::MAX)?));
+                }
+                Self::Entries { space, document, payloads }
+            }
+            tag::ACK => {
+                let document = DocumentId(r.array()?);
+                let count = r.count(CLOCK_ACTORS_MAX, 2)?;
+                let mut held = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let actor = ActorId::new(r.bytes(ACTOR_BYTES_MAX)?).ok_or(DecodeError::Invalid("an actor id is too long"))?;
+                    held.push((actor, r.uint()?));
+                }
+                Self::Ack { document, held }
+            }
+            tag::PRESENCE => Self::Presence(PresenceMessage {
+                space: SpaceId(r.array()?),
+                peer: PeerId(r.array()?),
+                instance: r.uint()?,
+                counter: r.uint()?,
+                state: if flag(&mut r, "whether a presence has a state")? { Some(r.text(PRESENCE_BYTES_MAX)?) } else { None },
+            }),
+            tag::PING => Self::Ping { token: r.uint()? },
+            tag::PONG => Self::Pong { token: r.uint()? },
+            tag::ERROR => {
+                let byte = r.u8()?;
+                let code = ErrorCode::from_byte(byte).ok_or(DecodeError::UnknownTag { what: "an error's code", tag: byte })?;
+                let document = if flag(&mut r, "whether an error names a document")? { Some(DocumentId(r.array()?)) } else { None };
+                Self::Error { code, document, text: r.text(TEXT_BYTES_MAX)? }
+            }
+            tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
+            tag => return Err(DecodeError::UnknownTag { what: "a message", tag }),
+        };
+        r.end()?;
+        Ok(message)
+    }
+}
+
+/// The frame of [`Message::Entries`], made without collecting the payloads first: this is what a relay does all day.
+pub fn encode_entries<'a>(space: &SpaceId, document: &DocumentId, payloads: impl ExactSizeIterator<Item = &'a Arc<[u8]>>) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.u8(tag::ENTRIES);
+    w.put(&space.0);
+    w.put(&document.0);
+    w.uint(payloads.len() as u64);
+    for payload in payloads {
+        w.bytes(payload);
+    }
+    w.finish()
+}
+
+/// Bytes of an entries frame beside its payloads, and beside each of them, at most.
+pub const ENTRIES_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10;
+
+fn decode_hello(r: &mut Reader<'_>) -> Result<Hello, DecodeError> {
+    if r.take(MAGIC.len())? != MAGIC {
+        return Err(DecodeError::Invalid("the peer does not speak this protocol"));
+    }
+    let (version_min, version_max) = (r.uint()?, r.uint()?);
+    if version_min > version_max {
+        return Err(DecodeError::Invalid("a hello's oldest version is newer than its newest"));
+    }
+    Ok(Hello {
+        version_min,
+        version_max,
+        peer: PeerId(r.array()?),
+        challenge: r.array()?,
+        epoch: StoreEpoch(r.array()?),
+        relay: flag(r, "whether a peer is a relay")?,
+        frame_bytes_max: r.uint()?,
+        agent: r.text(TEXT_BYTES_MAX)?,
+    })
+}
+
+fn flag(r: &mut Reader<'_>, what: &'static str) -> Result<bool, DecodeError> {
+    match r.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        tag => Err(DecodeError::UnknownTag { what, tag }),
+    }
+}
+
+/// The longest beginning of `text` that an error or a name may have.
+fn clip(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! The state of one connection: who is at the other end, what is synced with it, and how much it has yet to take.
+
+use super::delta::Delta;
+use super::hello::Handshake;
+use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One connection.
+pub struct Session {
+    /// The driver's number of it.
+    pub connection: ConnectionId,
+    /// The endpoint, when this side dialled.
+    pub endpoint: Option<String>,
+    /// The hello.
+    pub handshake: Handshake,
+    /// Who is there, once proved.
+    pub peer: Option<Peer>,
+    /// What is synced.
+    pub subscriptions: BTreeMap<SpaceId, Subscription>,
+    /// Bytes handed to the driver and not yet written.
+    pub outbound_bytes: usize,
+    /// When a frame last arrived, in monotonic milliseconds.
+    pub heard_ms: u64,
+    /// The ping that awaits its pong, and when it was sent.
+    pub pinged: Option<(u64, u64)>,
+    /// Whether the connection is being closed: nothing more is sent or listened to.
+    pub closing: bool,
+    /// What became durable of what the peer sent and was not acknowledged yet.
+    pub acks: BTreeMap<DocumentId, BTreeMap<ActorId, u64>>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The key it proved.
+    pub id: PeerId,
+    /// Whether it is a relay.
+    pub relay: bool,
+    /// The largest frame it takes.
+    pub frame_bytes_max: usize,
+}
+
+/// One space on one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Subscription {
+    /// Documents told by version when subscribing, which the ranges leave out.
+    pub eager: BTreeSet<DocumentId>,
+    /// Whether the comparison of the space is still going on.
+    pub comparing: bool,
+    /// Documents that were exchanged, or are being exchanged.
+    pub deltas: BTreeMap<DocumentId, Delta>,
+    /// Documents that moved on while the peer had more than enough to take.
+    pub waiting: BTreeSet<DocumentId>,
+}
+
+impl Session {
+    /// A connection that has just been opened.
+    pub fn new(connection: ConnectionId, endpoint: Option<String>, handshake: Handshake, now_ms: u64) -> Self {
+        Self {
+            connection,
+            endpoint,
+            handshake,
+            peer: None,
+            subscriptions: BTreeMap::new(),
+            outbound_bytes: 0,
+            heard_ms: now_ms,
+            pinged: None,
+            closing: false,
+            acks: BTreeMap::new(),
+        }
+    }
+
+    /// Counts an entry that became durable and came from the peer.
+    pub fn owe_ack(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
+        let held = self.acks.entry(document).or_default().entry(actor).or_insert(0);
+        *held = seq.max(*held);
+    }
+}
