@@ -66,8 +66,8 @@ pub enum Event {
     },
     /// A peer is gone, or a connection ended before one was known.
     PeerDisconnected {
-        /// Which connection.
-        connection: ConnectionId,
+        /// Which connection; nothing when dialling failed.
+        connection: Option<ConnectionId>,
         /// Who, when it was known.
         peer: Option<PeerId>,
         /// The endpoint, when this side dialled.

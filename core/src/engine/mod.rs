@@ -1,75 +1,273 @@
-//! Floor 3: the one state machine that drivers see.
+//! Floor 3: the one state machine that drivers see. It alone knows the three rooms below.
+//!
+//! A keystroke's way through it: [`documents`] makes the edit a change and the change an entry; [`logs`] gives the entry its
+//! place in the document's log and hands it to the store; [`peers`] pushes it to every session that lacks it; [`saved`] tells
+//! how safe it is, as the store and the peers answer. A frame's way: [`peers`] decodes it, [`exchange`] acts on what it says,
+//! [`logs`] admits its entries, [`documents`] applies them, and the app is told what changed.
+//!
+//! Inputs only note what is to be done. The work is done when the driver drains, so that whatever arrived together is
+//! applied, pushed and written together.
 
 pub mod config;
+mod documents;
 pub mod effect;
+mod endpoints;
+mod exchange;
 pub mod input;
+mod logs;
+mod peers;
+mod presences;
+mod saved;
+mod startup;
+mod timers;
 
-use crate::base::id::{DocumentId, PeerId, SpaceId};
+use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};
+use crate::base::rng::Rng;
 use crate::base::time::Now;
-use crate::doc::document::{ChangeError, Document, Transaction};
-use config::EngineConfig;
-use effect::{Effect, Saved};
-use input::Input;
+use crate::doc::document::Document;
+use crate::log::log::Log;
+use crate::log::space::Space;
+use crate::store::task::StoreTask;
+use crate::sync::hello::Identity;
+use crate::sync::session::Session;
+use config::{EngineConfig, Role};
+use effect::{Effect, Event, Trouble, TroubleKind};
+use input::{Command, Input};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use timers::{Timer, Timers};
 
-/// One replica.
-pub struct Engine;
+/// One replica. See the crate's documentation for how to run it.
+pub struct Engine {
+    config: EngineConfig,
+    rng: Rng,
+    now: Now,
+    phase: Phase,
+    effects: VecDeque<Effect>,
+    needs_flush: bool,
+    tasks: BTreeMap<TaskId, logs::Work>,
+    last_task: u64,
+    timers: Timers,
+    /// Inputs that came before the store was open.
+    deferred: Vec<Input>,
+    spaces: BTreeMap<SpaceId, HeldSpace>,
+    locations: BTreeMap<DocumentId, SpaceId>,
+    logs: logs::Logs,
+    documents: documents::Documents,
+    sessions: BTreeMap<ConnectionId, Session>,
+    endpoints: endpoints::Endpoints,
+    presences: presences::Presences,
+    saved: saved::Receipts,
+    /// Spaces whose progress may have changed since it was last told.
+    progress: BTreeMap<SpaceId, saved::Progress>,
+}
+
+/// A space and who syncs it.
+struct HeldSpace {
+    space: Space,
+    /// Whether the app has it open; a relay has every space open.
+    open: bool,
+    /// Connections on which it is synced.
+    sessions: BTreeSet<ConnectionId>,
+}
+
+/// How far the engine has come.
+enum Phase {
+    /// The store is being opened.
+    Opening(TaskId),
+    /// At work.
+    Running {
+        /// What this replica shows its peers.
+        identity: Identity,
+        /// Who makes its changes: drawn at each start, so that a store restored from a backup never repeats a sequence number.
+        actor: ActorId,
+    },
+    /// The store could not be opened.
+    Failed,
+}
 
 impl Engine {
     /// A replica that has not opened its store yet: the first effect asks for that.
     pub fn new(config: EngineConfig, now: Now) -> Self {
-        let _ = (config, now);
-        todo!()
+        let mut rng = Rng::new(config.seed);
+        let epoch = crate::base::id::StoreEpoch(rng.bytes());
+        let mut engine = Self {
+            rng,
+            now,
+            phase: Phase::Failed,
+            effects: VecDeque::new(),
+            needs_flush: false,
+            tasks: BTreeMap::new(),
+            last_task: 0,
+            timers: Timers::default(),
+            deferred: Vec::new(),
+            spaces: BTreeMap::new(),
+            locations: BTreeMap::new(),
+            logs: logs::Logs::default(),
+            documents: documents::Documents::default(),
+            sessions: BTreeMap::new(),
+            endpoints: endpoints::Endpoints::default(),
+            presences: presences::Presences::default(),
+            saved: saved::Receipts::default(),
+            progress: BTreeMap::new(),
+            config,
+        };
+        let task = engine.store(logs::Work::Open, StoreTask::Open { epoch });
+        engine.phase = Phase::Opening(task);
+        engine
     }
-    /// Tells the engine what happened.
+
+    /// Tells the engine what happened. Afterwards, drain [`Self::poll_effect`].
     pub fn handle(&mut self, now: Now, input: Input) {
-        let _ = (now, input);
-        todo!()
+        self.now = now;
+        self.needs_flush = true;
+        match (&self.phase, input) {
+            (_, Input::StoreDone { task, result }) => self.on_store_done(task, result),
+            (Phase::Opening(_), Input::Tick) | (Phase::Failed, _) => {}
+            (Phase::Opening(_), input) => self.deferred.push(input),
+            (Phase::Running { .. }, input) => self.on_input(input),
+        }
+        self.on_time();
     }
+
     /// The next thing to do, until there is none.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        todo!()
+        while self.effects.is_empty() && self.needs_flush {
+            self.needs_flush = false;
+            self.flush();
+        }
+        self.effects.pop_front()
     }
+
     /// When `handle(now, Tick)` must be called at the latest, in monotonic milliseconds.
     pub fn next_deadline(&self) -> Option<u64> {
-        todo!()
+        self.timers.next()
     }
-    /// Makes a local change of an open document by a closure, and returns what the closure did. When it fails, nothing is changed.
-    pub fn change<R>(
-        &mut self,
-        now: Now,
-        document: DocumentId,
-        message: Option<&str>,
-        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, ChangeError>,
-    ) -> Result<R, ChangeError> {
-        let _ = (now, document, message, change);
-        todo!()
-    }
-    /// Takes another Automerge file's changes into an open document; answers how many were new.
-    pub fn import(&mut self, now: Now, document: DocumentId, automerge: &[u8]) -> Result<usize, ChangeError> {
-        let _ = (now, document, automerge);
-        todo!()
-    }
-    /// An open document, to read.
+
+    /// An open document, to read; nothing when it is not open or still being loaded.
     pub fn document(&self, document: &DocumentId) -> Option<&Document> {
-        let _ = document;
-        todo!()
+        self.documents.loaded(document)
     }
+
     /// The documents held in a space, in the order of their ids.
     pub fn documents(&self, space: &SpaceId) -> Vec<DocumentId> {
-        let _ = space;
-        todo!()
+        self.spaces.get(space).map_or_else(Vec::new, |held| held.space.documents().map(Log::document).collect())
     }
+
+    /// The log of a document that is held.
+    pub fn log(&self, document: &DocumentId) -> Option<&Log> {
+        self.spaces.get(self.locations.get(document)?)?.space.log(document)
+    }
+
+    /// The space a document that is held belongs to.
+    pub fn space_of(&self, document: &DocumentId) -> Option<SpaceId> {
+        self.locations.get(document).copied()
+    }
+
     /// The spaces this replica holds documents of or has open, in order.
     pub fn spaces(&self) -> Vec<SpaceId> {
-        todo!()
+        self.spaces.keys().copied().collect()
     }
-    /// How saved a document is now.
-    pub fn saved(&self, document: &DocumentId) -> Option<Saved> {
-        let _ = document;
-        todo!()
-    }
+
     /// Who this replica is, once the store is open.
     pub fn peer_id(&self) -> Option<PeerId> {
-        todo!()
+        match &self.phase {
+            Phase::Running { identity, .. } => Some(identity.peer()),
+            _ => None,
+        }
+    }
+
+    /// Connections whose peer has proved itself.
+    pub fn connected_peers(&self) -> usize {
+        self.sessions.values().filter(|session| session.peer.is_some()).count()
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Connected { connection, endpoint } => self.on_connected(connection, endpoint),
+            Input::DialFailed { endpoint, reason } => self.on_dial_failed(endpoint, reason),
+            Input::Frame { connection, bytes } => self.on_frame(connection, &bytes),
+            Input::Written { connection, bytes } => self.on_written(connection, bytes),
+            Input::Disconnected { connection, reason } => self.on_disconnected(connection, reason),
+            Input::Command(command) => self.on_command(command),
+            Input::StoreDone { .. } | Input::Tick => {}
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::AddEndpoint { endpoint } => self.on_add_endpoint(endpoint),
+            Command::RemoveEndpoint { endpoint } => self.on_remove_endpoint(&endpoint),
+            Command::SetOnline { online } => self.on_set_online(online),
+            Command::NetworkChanged => self.on_network_changed(),
+            Command::OpenSpace { space } => self.on_open_space(space),
+            Command::CloseSpace { space } => self.on_close_space(space),
+            Command::OpenDocument { space, document } => self.on_open_document(space, document),
+            Command::CloseDocument { document } => self.on_close_document(document),
+            Command::EditDocument { document, number, edit } => self.on_edit_document(document, number, edit),
+            Command::OpenView { view, space, document, resume } => self.on_open_view(view, space, document, resume),
+            Command::EditView { view, number, seen, edit } => self.on_edit_view(view, number, seen, edit),
+            Command::CloseView { view } => self.on_close_view(view),
+            Command::SetPresence { space, instance, state } => self.on_set_presence(space, instance, state),
+        }
+    }
+
+    fn on_time(&mut self) {
+        while let Some(timer) = self.timers.pop_due(self.now.monotonic_ms) {
+            match timer {
+                Timer::Hello(connection) => self.on_hello_timeout(connection),
+                Timer::Silence(connection) => self.on_silence(connection),
+                Timer::Dial(endpoint) => self.dial(&endpoint),
+                Timer::StoreRetry => self.logs.retry(),
+                Timer::ReadRetry(document) => self.on_read_retry(document),
+                Timer::Apply(document) => self.documents.due(document),
+                Timer::PresenceRefresh => self.on_presence_refresh(),
+                Timer::PresenceSend => self.on_presence_send(),
+                Timer::PresenceExpiry => self.on_presence_expiry(),
+                Timer::Receipts => self.write_receipts(),
+                Timer::SpaceSync => self.tell_progress(),
+            }
+        }
+    }
+
+    /// Does what the inputs since the last drain call for, each kind of work once for all of them.
+    fn flush(&mut self) {
+        if !matches!(self.phase, Phase::Running { .. }) {
+            return;
+        }
+        self.apply_entries();
+        self.answer_views();
+        self.push_entries();
+        self.write_entries();
+        self.send_acks();
+        self.tell_saved();
+    }
+
+    fn open_space(&mut self, space: SpaceId) -> &mut HeldSpace {
+        let open = self.config.role == Role::Relay;
+        self.spaces.entry(space).or_insert_with(|| HeldSpace { space: Space::new(space), open, sessions: BTreeSet::new() })
+    }
+
+    fn log_mut(&mut self, document: &DocumentId) -> Option<&mut Log> {
+        self.spaces.get_mut(self.locations.get(document)?)?.space.log_mut(document)
+    }
+
+    fn store(&mut self, work: logs::Work, task: StoreTask) -> TaskId {
+        self.last_task += 1;
+        let id = TaskId(self.last_task);
+        self.tasks.insert(id, work);
+        self.effects.push_back(Effect::Store { task: id, work: task });
+        id
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.effects.push_back(Effect::Event(event));
+    }
+
+    fn trouble(&mut self, kind: TroubleKind, document: Option<DocumentId>, connection: Option<ConnectionId>, message: String) {
+        self.tell(Event::Trouble(Trouble { kind, document, connection, message }));
+    }
+
+    fn is_relay(&self) -> bool {
+        self.config.role == Role::Relay
     }
 }

@@ -4,7 +4,7 @@
 //! position was sent to the peer or is known to be held by it; of what comes after, it lacks what its clock does not cover.
 //! The newest entries are in memory; a peer that has been away for longer is served from the store, piece by piece.
 
-use crate::base::id::ActorId;
+use crate::base::id::{ActorId, TaskId};
 use crate::base::limits::CATCH_UP_FRAME_BYTES;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
@@ -19,10 +19,10 @@ pub const STRIKES_MAX: u8 = 8;
 pub struct Delta {
     cursor: u64,
     peer_holds: VectorClock,
-    /// A read of the store for this peer is under way.
-    pub reading: bool,
-    /// A `Have` of ours awaits its answer.
-    pub asked: bool,
+    /// The read of the store for this peer that is under way.
+    pub reading: Option<TaskId>,
+    /// What we said we hold in a `Have` that awaits its answer.
+    pub asked: Option<VectorClock>,
     /// What the peer says it durably holds: until we hold it too, it has something to send.
     pub target: VectorClock,
     /// How often in a row the peer sent what does not fit.
@@ -36,7 +36,8 @@ pub enum Next {
     Nothing,
     /// Send these.
     Send(Push),
-    /// Read the store above this clock and after this position; the answer goes to [`Delta::on_read`].
+    /// Read the store above this clock and after this position, noting the task in [`Delta::reading`]; the answer goes to
+    /// [`Delta::on_read`].
     Read {
         /// What the peer holds.
         above: VectorClock,
@@ -74,29 +75,28 @@ impl Delta {
         self.cursor = log.tail_position_above(&clock).unwrap_or(0);
         self.target.merge(&clock);
         self.peer_holds = clock;
+        // A read that is under way began from what the peer held before.
+        self.reading = None;
     }
 
-    /// Learns that the peer holds an entry, since it sent it.
+    /// Learns that the peer holds an entry, since it sent it; logs have no gaps, so it holds the actor's earlier ones too.
     pub fn on_received(&mut self, actor: ActorId, seq: u64) {
-        if self.peer_holds.get(&actor) + 1 == seq {
-            self.peer_holds.raise(actor, seq);
-        }
+        self.peer_holds.raise(actor, seq);
         self.strikes = 0;
     }
 
     /// Whether everything in the log was sent or is held by the peer, and nothing is being waited for.
     pub fn is_settled(&self, log: &Log) -> bool {
-        !self.reading && !self.asked && self.cursor == log.end() && self.target.is_within(&log.version().clock)
+        self.reading.is_none() && self.asked.is_none() && self.cursor == log.end() && self.target.is_within(&log.version().clock)
     }
 
     /// What to do next.
     pub fn next(&mut self, log: &Log) -> Next {
-        if self.reading || self.cursor >= log.end() {
+        if self.reading.is_some() || self.cursor >= log.end() {
             return Next::Nothing;
         }
         let after = self.cursor;
         let Some(tail) = log.tail_after(after) else {
-            self.reading = true;
             return Next::Read { above: self.peer_holds.clone(), after };
         };
         let mut entries = Vec::new();
@@ -119,9 +119,12 @@ impl Delta {
         if entries.is_empty() { Next::Nothing } else { Next::Send(Push { after, through, whole, entries }) }
     }
 
-    /// Takes what the store answered; `durable_end` is where the log's durable part ended when the read was asked for.
-    pub fn on_read(&mut self, entries: Vec<(u64, Arc<Entry>)>, complete: bool, durable_end: u64) -> Option<Push> {
-        self.reading = false;
+    /// Takes what the store answered to `task`; `durable_end` is where the log's durable part ended when it was asked.
+    pub fn on_read(&mut self, task: TaskId, entries: Vec<(u64, Arc<Entry>)>, complete: bool, durable_end: u64) -> Option<Push> {
+        if self.reading != Some(task) {
+            return None;
+        }
+        self.reading = None;
         let after = self.cursor;
         let last = entries.last().map_or(after, |(position, _)| *position);
         self.cursor = if complete { durable_end.max(last).max(after) } else { last.max(after) };

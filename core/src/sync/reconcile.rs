@@ -47,8 +47,10 @@ pub enum RangeBody {
 pub struct Step {
     /// What to answer; nothing when nothing is left to compare.
     pub reply: Vec<Range>,
-    /// Documents that differ, or that one side lacks.
+    /// Documents that differ, or that this side lacks.
     pub differing: Vec<DocumentId>,
+    /// Documents that the peer lacks.
+    pub lacking: Vec<DocumentId>,
     /// Documents that both hold durably at the same version.
     pub equal: Vec<DocumentId>,
 }
@@ -134,10 +136,11 @@ fn compare(
 ) {
     let mut theirs: BTreeMap<DocumentId, Digest> = theirs.iter().copied().collect();
     for (document, mine) in space.digests(low, below, except) {
-        if theirs.remove(&document) != Some(mine) {
-            step.differing.push(document);
-        } else if list_equal {
-            step.equal.push(document);
+        match theirs.remove(&document) {
+            None => step.lacking.push(document),
+            Some(digest) if digest != mine => step.differing.push(document),
+            Some(_) if list_equal => step.equal.push(document),
+            Some(_) => {}
         }
     }
     step.differing.extend(theirs.into_keys().filter(|document| *document >= low && below.is_none_or(|below| *document < below)));
@@ -247,6 +250,7 @@ mod tests {
             assert_eq!(decode_ranges(&mut Reader::new(&bytes)).as_ref(), Ok(&ranges));
             let step = step(sides.next().unwrap(), &ranges, &none, true);
             differing.extend(step.differing);
+            differing.extend(step.lacking);
             equal.extend(step.equal);
             ranges = step.reply;
             frames += 1;

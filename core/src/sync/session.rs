@@ -23,6 +23,8 @@ pub struct Session {
     pub heard_ms: u64,
     /// The ping that awaits its pong, and when it was sent.
     pub pinged: Option<(u64, u64)>,
+    /// Whether something was sent that the peer must acknowledge, and nothing was heard since.
+    pub expecting: bool,
     /// Whether the connection is being closed: nothing more is sent or listened to.
     pub closing: bool,
     /// What became durable of what the peer sent and was not acknowledged yet.
@@ -65,6 +67,7 @@ impl Session {
             outbound_bytes: 0,
             heard_ms: now_ms,
             pinged: None,
+            expecting: false,
             closing: false,
             acks: BTreeMap::new(),
         }

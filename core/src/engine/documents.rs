@@ -1,0 +1,417 @@
+//! Open documents: loading, editing, mirrors, and applying what arrives.
+//!
+//! Applying remote entries costs time in proportion to the object they touch, for each batch and not for each entry. So
+//! they are gathered and applied once a drain, and for a large document not more often than it can bear.
+
+use super::effect::{Event, TroubleKind, ViewUpdate};
+use super::input::{Input, Resume};
+use super::logs::Work;
+use super::timers::Timer;
+use super::{Engine, Phase};
+use crate::base::id::{DocumentId, SpaceId, ViewId};
+use crate::base::time::Now;
+use crate::doc::document::{ChangeError, Document};
+use crate::doc::edit::Edit;
+use crate::doc::transaction::Transaction;
+use crate::doc::view::{Answer, View};
+use crate::log::clock::VectorClock;
+use crate::log::entry::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Bytes read from the store at once while a document is loaded.
+const LOAD_BYTES: usize = 4 * 1024 * 1024;
+/// A document rests one millisecond between batches for each so many changes it has: the cost of a batch grows with them.
+const CHANGES_PER_REST_MS: u64 = 4_000;
+
+/// Documents held in memory.
+#[derive(Default)]
+pub(super) struct Documents {
+    open: BTreeMap<DocumentId, Open>,
+    views: BTreeMap<ViewId, DocumentId>,
+    /// Documents that moved on since this was last told, and whether by this replica alone.
+    changed: BTreeMap<DocumentId, bool>,
+    /// Mirrors that an answer may be due to.
+    unanswered: BTreeSet<ViewId>,
+}
+
+struct Open {
+    space: SpaceId,
+    /// How often it was opened, mirrors included.
+    holders: usize,
+    state: State,
+    /// Entries in the log that were not applied yet.
+    unapplied: Vec<Arc<Entry>>,
+    /// Whether it rests before the next batch.
+    resting: bool,
+    views: BTreeMap<ViewId, View>,
+}
+
+enum State {
+    /// Entries are being read.
+    Loading {
+        gathered: Vec<Arc<Entry>>,
+        after: u64,
+        /// What the app asked meanwhile.
+        deferred: Vec<Input>,
+    },
+    /// In memory.
+    Loaded(Box<Document>),
+}
+
+impl Documents {
+    pub(super) fn loaded(&self, document: &DocumentId) -> Option<&Document> {
+        match &self.open.get(document)?.state {
+            State::Loaded(loaded) => Some(loaded),
+            State::Loading { .. } => None,
+        }
+    }
+
+    fn loaded_mut(&mut self, document: &DocumentId) -> Option<&mut Document> {
+        match &mut self.open.get_mut(document)?.state {
+            State::Loaded(loaded) => Some(loaded),
+            State::Loading { .. } => None,
+        }
+    }
+
+    pub(super) fn is_open(&self, document: &DocumentId) -> bool {
+        self.open.contains_key(document)
+    }
+
+    /// Open documents of a space, in the order of their ids.
+    pub(super) fn open_in(&self, space: &SpaceId) -> Vec<DocumentId> {
+        self.open.iter().filter(|(_, open)| open.space == *space).map(|(document, _)| *document).collect()
+    }
+
+    /// Notes that an entry is in its document's log. A local one is in the document already.
+    pub(super) fn on_entry(&mut self, entry: Arc<Entry>, local: bool) {
+        let only_local = self.changed.entry(entry.document).or_insert(true);
+        *only_local &= local;
+        if let Some(open) = self.open.get_mut(&entry.document)
+            && !local
+        {
+            open.unapplied.push(entry);
+        }
+    }
+
+    /// Ends a document's rest.
+    pub(super) fn due(&mut self, document: DocumentId) {
+        if let Some(open) = self.open.get_mut(&document) {
+            open.resting = false;
+        }
+    }
+
+    /// All entries of a document that is in memory, in causal order.
+    pub(super) fn entries(&self, document: &DocumentId) -> Vec<Arc<Entry>> {
+        self.loaded(document).map_or_else(Vec::new, |document| document.entries().into_iter().map(Arc::new).collect())
+    }
+}
+
+impl Engine {
+    /// Makes a local change of an open document by a closure, and answers what the closure did. When the closure fails,
+    /// nothing is changed. Afterwards, drain [`Self::poll_effect`].
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotOpen`] when the document is not open or still being loaded, and whatever the closure answers.
+    pub fn change<R>(
+        &mut self,
+        now: Now,
+        document: DocumentId,
+        message: Option<&str>,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, ChangeError>,
+    ) -> Result<R, ChangeError> {
+        self.now = now;
+        self.needs_flush = true;
+        self.apply(document);
+        let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
+        let (entry, outcome) = loaded.change(message, now.unix_ms, change)?;
+        self.commit(space, document, entry);
+        Ok(outcome)
+    }
+
+    /// Takes the changes of an Automerge file into an open document; answers how many were new. Afterwards, drain
+    /// [`Self::poll_effect`].
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotOpen`], or what is wrong with the file; then nothing was taken.
+    pub fn import(&mut self, now: Now, document: DocumentId, automerge: &[u8]) -> Result<usize, ChangeError> {
+        self.now = now;
+        self.needs_flush = true;
+        self.apply(document);
+        let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
+        let entries = loaded.import(automerge)?;
+        let count = entries.len();
+        for entry in entries {
+            self.commit(space, document, Some(entry));
+        }
+        Ok(count)
+    }
+
+    /// Makes a local edit of an open document on earlier heads of it; answers the change, if the edit did anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotOpen`], or what is wrong with the edit; then nothing was changed.
+    pub fn edit_at(
+        &mut self,
+        now: Now,
+        document: DocumentId,
+        heads: &[crate::base::id::ChangeHash],
+        edit: &Edit,
+    ) -> Result<Option<crate::base::id::ChangeHash>, ChangeError> {
+        self.now = now;
+        self.needs_flush = true;
+        self.apply(document);
+        let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
+        let entry = loaded.edit(Some(heads), edit, now.unix_ms)?;
+        let hash = entry.as_ref().map(|entry| entry.hash);
+        self.commit(space, document, entry);
+        Ok(hash)
+    }
+
+    pub(super) fn on_open_document(&mut self, space: SpaceId, document: DocumentId) {
+        if self.hold(space, document)
+            && let Some(loaded) = self.documents.loaded(&document)
+        {
+            let heads = loaded.heads();
+            self.tell(Event::DocumentOpened { document, heads });
+        }
+    }
+
+    pub(super) fn on_close_document(&mut self, document: DocumentId) {
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        open.holders -= 1;
+        if open.holders == 0 {
+            self.documents.open.remove(&document);
+            self.timers.cancel(&Timer::Apply(document));
+        }
+    }
+
+    pub(super) fn on_edit_document(&mut self, document: DocumentId, number: u64, edit: Edit) {
+        if self.defer(&document, || Input::Command(super::input::Command::EditDocument { document, number, edit: edit.clone() })) {
+            return;
+        }
+        let heads = self.documents.loaded(&document).map(Document::heads).unwrap_or_default();
+        match self.edit_at(self.now, document, &heads, &edit) {
+            Ok(hash) => self.tell(Event::DocumentEdited { document, number, hash }),
+            Err(error) => self.tell(Event::EditRefused { document, number, view: None, reason: error.to_string() }),
+        }
+    }
+
+    pub(super) fn on_open_view(&mut self, view: ViewId, space: SpaceId, document: DocumentId, resume: Vec<Resume>) {
+        if self.documents.views.contains_key(&view) {
+            self.on_close_view(view);
+        }
+        if !self.hold(space, document) {
+            return;
+        }
+        self.documents.views.insert(view, document);
+        self.begin_view(view, document, resume);
+    }
+
+    fn begin_view(&mut self, view: ViewId, document: DocumentId, resume: Vec<Resume>) {
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        match &mut open.state {
+            State::Loading { deferred, .. } => {
+                // Held already: what is left to do once it is loaded is to begin.
+                let (space, command) = (open.space, |space| super::input::Command::OpenView { view, space, document, resume });
+                deferred.push(Input::Command(command(space)));
+            }
+            State::Loaded(loaded) => {
+                let resume: Vec<_> = resume.into_iter().map(|resume| (resume.covers, resume.heads)).collect();
+                let (state, answer) = View::open(loaded, &resume);
+                open.views.insert(view, state);
+                self.tell_answer(view, document, answer);
+            }
+        }
+    }
+
+    pub(super) fn on_edit_view(&mut self, view: ViewId, number: u64, seen: u64, edit: Edit) {
+        let Some(document) = self.documents.views.get(&view).copied() else { return };
+        if self.defer(&document, || Input::Command(super::input::Command::EditView { view, number, seen, edit: edit.clone() })) {
+            return;
+        }
+        let unix_ms = self.now.unix_ms;
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let (Some(state), State::Loaded(loaded)) = (open.views.get_mut(&view), &mut open.state) else { return };
+        let space = open.space;
+        match state.edit(loaded, number, seen, &edit, unix_ms) {
+            Ok(entry) => self.commit(space, document, entry),
+            Err(error) => self.tell(Event::EditRefused { document, number, view: Some(view), reason: error.to_string() }),
+        }
+        self.documents.unanswered.insert(view);
+    }
+
+    pub(super) fn on_close_view(&mut self, view: ViewId) {
+        let Some(document) = self.documents.views.remove(&view) else { return };
+        if let Some(open) = self.documents.open.get_mut(&document) {
+            open.views.remove(&view);
+        }
+        self.on_close_document(document);
+    }
+
+    /// Opens a document, or holds it once more; answers whether it may be opened in this space.
+    fn hold(&mut self, space: SpaceId, document: DocumentId) -> bool {
+        if let Some(open) = self.documents.open.get_mut(&document) {
+            open.holders += 1;
+            return true;
+        }
+        let space = match self.locations.get(&document) {
+            Some(held) if *held != space => {
+                let message = format!("document {document} belongs to another space, {held}");
+                self.trouble(TroubleKind::Refused, Some(document), None, message);
+                return false;
+            }
+            _ => space,
+        };
+        let Phase::Running { actor, .. } = &self.phase else { return false };
+        let fresh = Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+        let state = match self.log(&document) {
+            None => State::Loaded(Box::new(fresh)),
+            Some(_) => State::Loading { gathered: Vec::new(), after: 0, deferred: Vec::new() },
+        };
+        let loading = matches!(state, State::Loading { .. });
+        // What is in the log and may not be in the store yet is in its tail; what comes from now on is told by `on_entry`.
+        let unapplied = self.log(&document).map_or_else(Vec::new, |log| {
+            let start = log.tail_start() - 1;
+            log.tail_after(start).into_iter().flatten().map(|(_, entry)| entry.clone()).collect()
+        });
+        let open = Open { space, holders: 1, state, unapplied, resting: false, views: BTreeMap::new() };
+        self.documents.open.insert(document, open);
+        if loading {
+            if self.log(&document).is_some_and(|log| log.tail_start() == 1) {
+                self.finish_loading(document);
+            } else {
+                self.reload_document(document);
+            }
+        }
+        self.saved.touch(document);
+        true
+    }
+
+    /// Reads the next part of a document that is being loaded.
+    pub(super) fn reload_document(&mut self, document: DocumentId) {
+        if let Some(Open { state: State::Loading { after, .. }, .. }) = self.documents.open.get(&document) {
+            let after = *after;
+            self.read(Work::Load { document }, document, VectorClock::new(), after, LOAD_BYTES);
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>, complete: bool) {
+        let Some(Open { state: State::Loading { gathered, after, .. }, .. }) = self.documents.open.get_mut(&document) else { return };
+        if let Some((last, _)) = entries.last() {
+            *after = *last;
+        }
+        gathered.extend(entries.into_iter().map(|(_, entry)| entry));
+        if complete {
+            self.finish_loading(document);
+        } else {
+            self.reload_document(document);
+        }
+    }
+
+    fn finish_loading(&mut self, document: DocumentId) {
+        let Phase::Running { actor, .. } = &self.phase else { return };
+        let mut fresh = Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let State::Loading { gathered, deferred, .. } = &mut open.state else { return };
+        let (gathered, deferred) = (std::mem::take(gathered), std::mem::take(deferred));
+        let applied = fresh.apply(gathered.into_iter().chain(std::mem::take(&mut open.unapplied)));
+        let heads = fresh.heads();
+        open.state = State::Loaded(Box::new(fresh));
+        if let Err(error) = applied {
+            self.trouble(TroubleKind::Damaged, Some(document), None, format!("part of document {document} cannot be shown: {error}"));
+        }
+        self.tell(Event::DocumentOpened { document, heads });
+        for input in deferred {
+            match input {
+                Input::Command(super::input::Command::OpenView { view, document, resume, .. }) => self.begin_view(view, document, resume),
+                input => self.on_input(input),
+            }
+        }
+    }
+
+    /// Keeps what the app asks of a document until it is loaded; answers whether it is being loaded.
+    fn defer(&mut self, document: &DocumentId, input: impl FnOnce() -> Input) -> bool {
+        match self.documents.open.get_mut(document).map(|open| &mut open.state) {
+            Some(State::Loading { deferred, .. }) => {
+                deferred.push(input());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives a local change its place in the log, and answers the mirrors.
+    fn commit(&mut self, space: SpaceId, document: DocumentId, entry: Option<Entry>) {
+        if let Some(entry) = entry {
+            self.append_local(space, entry);
+            self.answer_soon(document);
+        }
+    }
+
+    fn answer_soon(&mut self, document: DocumentId) {
+        if let Some(open) = self.documents.open.get(&document) {
+            self.documents.unanswered.extend(open.views.keys());
+        }
+    }
+
+    /// Applies what has arrived for open documents, and tells which documents changed.
+    pub(super) fn apply_entries(&mut self) {
+        let changed: Vec<(DocumentId, bool)> = self.documents.changed.iter().map(|(document, local)| (*document, *local)).collect();
+        for (document, local) in changed {
+            let resting = self.documents.open.get(&document).is_some_and(|open| open.resting && !open.unapplied.is_empty());
+            if resting {
+                continue;
+            }
+            self.apply(document);
+            self.documents.changed.remove(&document);
+            let Some(space) = self.locations.get(&document).copied() else { continue };
+            let heads = self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect());
+            self.tell(Event::DocumentChanged { space, document, heads, local });
+        }
+    }
+
+    /// Applies what has arrived for one document, if it is in memory.
+    fn apply(&mut self, document: DocumentId) {
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let State::Loaded(loaded) = &mut open.state else { return };
+        if open.unapplied.is_empty() {
+            return;
+        }
+        let applied = loaded.apply(std::mem::take(&mut open.unapplied));
+        if let Err(error) = applied {
+            self.trouble(TroubleKind::Damaged, Some(document), None, format!("part of document {document} cannot be shown: {error}"));
+        }
+        self.answer_soon(document);
+        let rest_ms = self.log(&document).map_or(0, |log| log.version().clock.entries() / CHANGES_PER_REST_MS);
+        if rest_ms > 0 {
+            if let Some(open) = self.documents.open.get_mut(&document) {
+                open.resting = true;
+            }
+            self.timers.set(Timer::Apply(document), self.now.monotonic_ms + rest_ms);
+        }
+    }
+
+    /// Tells each mirror what is new to it.
+    pub(super) fn answer_views(&mut self) {
+        for view in std::mem::take(&mut self.documents.unanswered) {
+            let Some(document) = self.documents.views.get(&view).copied() else { continue };
+            let Some(open) = self.documents.open.get_mut(&document) else { continue };
+            let (Some(state), State::Loaded(loaded)) = (open.views.get_mut(&view), &open.state) else { continue };
+            if let Some(answer) = state.answer(loaded) {
+                self.tell_answer(view, document, answer);
+            }
+        }
+    }
+
+    fn tell_answer(&mut self, view: ViewId, document: DocumentId, answer: Answer) {
+        let Answer { number, covers, reset, patches, heads, base } = answer;
+        self.tell(Event::ViewUpdated(ViewUpdate { view, document, number, covers, reset, patches, heads, base }));
+    }
+}

@@ -1,0 +1,439 @@
+//! Syncing spaces with a peer: subscribing, comparing, exchanging what differs, and pushing what is new.
+
+use super::effect::TroubleKind;
+use super::logs::Work;
+use super::Engine;
+use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::limits::{CATCH_UP_FRAME_BYTES, EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
+use crate::doc::change::entry_from_payload;
+use crate::log::entry::Entry;
+use crate::log::log::Log;
+use crate::log::version::Version;
+use crate::sync::delta::{Delta, Next, Push, STRIKES_MAX};
+use crate::sync::hello::Refusal;
+use crate::sync::message::{ENTRIES_OVERHEAD_BYTES, ErrorCode, Message, encode_entries};
+use crate::sync::reconcile::{self, Range};
+use crate::sync::session::Subscription;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Frames made for one peer that others get too: by document, the position after which they begin and the one they end with.
+type SharedFrames = BTreeMap<(DocumentId, u64, u64), Arc<[u8]>>;
+
+impl Engine {
+    pub(super) fn on_open_space(&mut self, space: SpaceId) {
+        let held = self.open_space(space);
+        let newly = !std::mem::replace(&mut held.open, true);
+        let documents: Vec<DocumentId> = if newly { self.documents(&space) } else { Vec::new() };
+        for document in documents {
+            self.tell(super::effect::Event::DocumentAdded { space, document });
+        }
+        let proved: Vec<ConnectionId> =
+            self.sessions.iter().filter(|(_, session)| session.handshake.theirs().is_some()).map(|(connection, _)| *connection).collect();
+        for connection in proved {
+            self.subscribe(connection, space);
+        }
+        self.touch_progress(space);
+    }
+
+    pub(super) fn on_close_space(&mut self, space: SpaceId) {
+        let Some(held) = self.spaces.get_mut(&space) else { return };
+        held.open = false;
+        let connections = std::mem::take(&mut held.sessions);
+        for connection in connections {
+            self.send(connection, &Message::Unsubscribe { space });
+            if let Some(session) = self.sessions.get_mut(&connection) {
+                session.subscriptions.remove(&space);
+            }
+        }
+    }
+
+    /// Asks a peer to sync a space, unless it does already.
+    pub(super) fn subscribe(&mut self, connection: ConnectionId, space: SpaceId) {
+        let eager = self.eager_versions(&space);
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space)) else { return };
+        let mut subscription = Subscription { comparing: true, ..Subscription::default() };
+        for (document, version) in &eager {
+            subscription.eager.insert(*document);
+            subscription.deltas.insert(*document, Delta { asked: Some(version.clock.clone()), ..self.live_delta(document) });
+        }
+        let Some(held) = self.spaces.get_mut(&space) else { return };
+        held.sessions.insert(connection);
+        let ranges = reconcile::opening(&held.space, &subscription.eager);
+        session.subscriptions.insert(space, subscription);
+        self.send(connection, &Message::Subscribe { space, eager, ranges });
+        self.send_presences(connection, space);
+        self.touch_progress(space);
+    }
+
+    /// Versions of open documents, as many as are cheap: telling them at once saves a round trip for what people look at.
+    fn eager_versions(&self, space: &SpaceId) -> Vec<(DocumentId, Version)> {
+        let mut budget = EAGER_VERSION_BYTES;
+        let mut eager = Vec::new();
+        for document in self.documents.open_in(space) {
+            let Some(version) = self.log(&document).map(|log| log.durable()).filter(|version| !version.is_empty()) else { continue };
+            let bytes = version.encoded_len();
+            if bytes <= budget {
+                budget -= bytes;
+                eager.push((document, version.clone()));
+            }
+        }
+        eager
+    }
+
+    pub(super) fn is_subscribed(&self, connection: ConnectionId, space: &SpaceId) -> bool {
+        self.sessions.get(&connection).is_some_and(|session| session.subscriptions.contains_key(space))
+    }
+
+    /// Acts on a message about a space or a document.
+    pub(super) fn on_exchange(&mut self, connection: ConnectionId, message: Message) {
+        let space = match &message {
+            Message::Ranges { space, .. } | Message::Have { space, .. } | Message::Entries { space, .. } => Some(*space),
+            _ => None,
+        };
+        if let Some(space) = space.filter(|space| !self.is_subscribed(connection, space)) {
+            let text = format!("space {space} is not synced on this connection: subscribe to it first");
+            return self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        }
+        match message {
+            Message::Subscribe { space, eager, ranges } => self.on_subscribe(connection, space, eager, &ranges),
+            Message::Unsubscribe { space } => self.on_unsubscribe(connection, space),
+            Message::Ranges { space, ranges } => self.on_ranges(connection, space, &ranges),
+            Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
+            Message::Same { document } => self.on_same(connection, document),
+            Message::Entries { space, document, payloads } => self.on_entries(connection, space, document, payloads),
+            Message::Ack { document, held } => self.on_ack(connection, document, held),
+            _ => debug_assert!(false, "the other messages are handled where frames arrive"),
+        }
+    }
+
+    fn on_subscribe(&mut self, connection: ConnectionId, space: SpaceId, eager: Vec<(DocumentId, Version)>, ranges: &[Range]) {
+        let known = self.spaces.get(&space).is_some_and(|held| held.open);
+        if !known && !self.is_relay() {
+            let text = format!("space {space} is not open here");
+            return self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        }
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        if session.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            let text = format!("a connection may sync at most {SUBSCRIPTIONS_MAX} spaces");
+            return self.send(connection, &Message::Error { code: ErrorCode::LimitReached, document: None, text });
+        }
+        let subscription = session.subscriptions.entry(space).or_default();
+        subscription.eager = eager.iter().map(|(document, _)| *document).collect();
+        subscription.comparing = true;
+        self.open_space(space).sessions.insert(connection);
+        for (document, version) in eager {
+            self.on_have(connection, space, document, version, false);
+        }
+        self.on_ranges(connection, space, ranges);
+        self.send_presences(connection, space);
+    }
+
+    fn on_unsubscribe(&mut self, connection: ConnectionId, space: SpaceId) {
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            session.subscriptions.remove(&space);
+        }
+        if let Some(held) = self.spaces.get_mut(&space) {
+            held.sessions.remove(&connection);
+        }
+        self.touch_progress(space);
+    }
+
+    fn on_ranges(&mut self, connection: ConnectionId, space: SpaceId, ranges: &[Range]) {
+        self.touch_progress(space);
+        let list_equal = !self.is_relay();
+        let Some(held) = self.spaces.get(&space) else { return };
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        if ranges.is_empty() {
+            subscription.comparing = false;
+            return;
+        }
+        let step = reconcile::step(&held.space, ranges, &subscription.eager, list_equal);
+        subscription.comparing = !step.reply.is_empty();
+        for document in step.equal {
+            let clock = self.log(&document).map(|log| log.durable().clock.clone());
+            self.on_receipt(connection, document, &clock.unwrap_or_default());
+        }
+        for document in step.differing {
+            self.ask(connection, space, document);
+        }
+        for document in step.lacking {
+            self.with_delta(connection, space, document, |delta, log| delta.on_have(log, Default::default()));
+            self.pump(connection, space, document, &mut SharedFrames::new());
+        }
+        self.send(connection, &Message::Ranges { space, ranges: step.reply });
+    }
+
+    /// Tells a peer how far a document is held here, unless an answer to that is awaited already.
+    fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
+        let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+        let mut waiting = false;
+        let clock = version.clock.clone();
+        self.with_delta(connection, space, document, |delta, _| {
+            waiting = delta.asked.is_some();
+            delta.asked.get_or_insert(clock);
+        });
+        if !waiting && self.is_subscribed(connection, &space) {
+            self.send(connection, &Message::Have { space, document, version, answer: false });
+        }
+    }
+
+    /// Asks a peer again for a document of which it sent what does not fit; after a few times that led nowhere, no more.
+    pub(super) fn ask_again(&mut self, document: DocumentId, connection: ConnectionId) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let mut strikes = 0;
+        self.with_delta(connection, space, document, |delta, _| {
+            if delta.asked.is_none() {
+                delta.strikes = delta.strikes.saturating_add(1);
+            }
+            strikes = delta.strikes;
+        });
+        if strikes < STRIKES_MAX {
+            self.ask(connection, space, document);
+        } else if strikes == STRIKES_MAX {
+            let text = format!("entries of document {document} depend on others that were not sent; it is not synced on this connection any more");
+            self.trouble(TroubleKind::Protocol, Some(document), Some(connection), text.clone());
+            self.send(connection, &Message::Error { code: ErrorCode::MissingDependency, document: Some(document), text });
+        }
+    }
+
+    /// Asks every peer that syncs its space for a document.
+    pub(super) fn ask_everyone(&mut self, document: DocumentId) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let connections: Vec<ConnectionId> = self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
+        for connection in connections {
+            self.ask(connection, space, document);
+        }
+    }
+
+    fn on_have(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, version: Version, answer: bool) {
+        if self.is_elsewhere(connection, space, document) {
+            return;
+        }
+        self.touch_progress(space);
+        let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+        if durable.clock == version.clock && durable.heads != version.heads {
+            let text = format!("document {document} has the same clock and different heads here and there: two replicas have written as one actor");
+            self.trouble(TroubleKind::Forked, Some(document), Some(connection), text.clone());
+            self.send(connection, &Message::Error { code: ErrorCode::Forked, document: Some(document), text });
+        }
+        self.on_receipt(connection, document, &version.clock);
+        let same = durable == version;
+        self.with_delta(connection, space, document, |delta, log| {
+            delta.on_have(log, version.clock);
+            if answer {
+                delta.asked = None;
+            }
+        });
+        match (answer, same) {
+            (true, _) => {}
+            (false, true) => self.send(connection, &Message::Same { document }),
+            (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
+        }
+        self.pump(connection, space, document, &mut SharedFrames::new());
+    }
+
+    fn on_same(&mut self, connection: ConnectionId, document: DocumentId) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let mut asked = None;
+        self.with_delta(connection, space, document, |delta, log| {
+            asked = delta.asked.take();
+            if let Some(clock) = &asked {
+                delta.on_have(log, clock.clone());
+            }
+        });
+        if let Some(clock) = asked {
+            self.on_receipt(connection, document, &clock);
+            self.pump(connection, space, document, &mut SharedFrames::new());
+        }
+        self.touch_progress(space);
+    }
+
+    fn on_entries(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, payloads: Vec<Arc<[u8]>>) {
+        if self.is_elsewhere(connection, space, document) {
+            return;
+        }
+        if self.delta_strikes(connection, &space, &document) >= STRIKES_MAX {
+            return;
+        }
+        for payload in payloads {
+            if payload.len() > self.config.limits.entry_bytes_max {
+                let text = format!("a change of {} bytes is over the limit of {}", payload.len(), self.config.limits.entry_bytes_max);
+                return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
+            }
+            match entry_from_payload(document, payload) {
+                Ok(entry) => self.receive_entry(space, Arc::new(entry), connection),
+                Err(error) => {
+                    let text = format!("a change of document {document} is not valid: {error}");
+                    return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text });
+                }
+            }
+        }
+        self.touch_progress(space);
+    }
+
+    fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {
+        let clock = held.into_iter().collect();
+        self.on_receipt(connection, document, &clock);
+    }
+
+    /// Refuses what is about a document that is held in another space.
+    fn is_elsewhere(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) -> bool {
+        let elsewhere = self.locations.get(&document).is_some_and(|held| *held != space);
+        if elsewhere {
+            let text = format!("document {document} belongs to another space here");
+            self.send(connection, &Message::Error { code: ErrorCode::WrongSpace, document: Some(document), text });
+        }
+        elsewhere
+    }
+
+    /// Notes that a peer holds an entry, since it sent it.
+    pub(super) fn on_sent_by(&mut self, connection: ConnectionId, entry: &Entry) {
+        let Some(space) = self.locations.get(&entry.document).copied() else { return };
+        self.with_delta(connection, space, entry.document, |delta, _| delta.on_received(entry.actor, entry.seq));
+    }
+
+    fn delta_strikes(&self, connection: ConnectionId, space: &SpaceId, document: &DocumentId) -> u8 {
+        let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(space));
+        subscription.and_then(|subscription| subscription.deltas.get(document)).map_or(0, |delta| delta.strikes)
+    }
+
+    /// Changes the exchange of a document with a peer, which begins with this if there was none.
+    fn with_delta(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        document: DocumentId,
+        change: impl FnOnce(&mut Delta, &Log),
+    ) {
+        let empty = Log::new(document, space);
+        let log = self.spaces.get(&space).and_then(|held| held.space.log(&document)).unwrap_or(&empty);
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        let start = self.logs.moved.get(&document).map_or(log.end(), |first| (first - 1).min(log.end()));
+        change(subscription.deltas.entry(document).or_insert_with(|| Delta::live(start)), log);
+    }
+
+    fn live_delta(&self, document: &DocumentId) -> Delta {
+        Delta::live(self.log(document).map_or(0, |log| log.end()))
+    }
+
+    /// Pushes what is new since the last drain to everyone who lacks it.
+    pub(super) fn push_entries(&mut self) {
+        let moved = std::mem::take(&mut self.logs.moved);
+        for (document, first) in moved {
+            let Some(space) = self.locations.get(&document).copied() else { continue };
+            let Some(held) = self.spaces.get(&space) else { continue };
+            let connections: Vec<ConnectionId> = held.sessions.iter().copied().collect();
+            let end = held.space.log(&document).map_or(0, |log| log.end());
+            let start = (first - 1).min(end);
+            let mut shared = SharedFrames::new();
+            for connection in connections {
+                if let Some(subscription) = self.sessions.get_mut(&connection).and_then(|s| s.subscriptions.get_mut(&space)) {
+                    subscription.deltas.entry(document).or_insert_with(|| Delta::live(start));
+                    self.pump(connection, space, document, &mut shared);
+                }
+            }
+            self.touch_progress(space);
+        }
+    }
+
+    /// Sends a peer what it lacks of a document, as far as it can take it now.
+    fn pump(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, shared: &mut SharedFrames) {
+        loop {
+            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
+            let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+            let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
+            let Some(delta) = subscription.deltas.get_mut(&document) else { return };
+            if session.outbound_bytes > self.config.limits.outbound_bytes_max {
+                subscription.waiting.insert(document);
+                return;
+            }
+            match delta.next(log) {
+                Next::Nothing => return,
+                Next::Send(push) => self.send_push(connection, space, document, push, shared),
+                Next::Read { above, after } => {
+                    let durable_end = log.durable_end();
+                    let task = self.read(Work::CatchUp { connection, document, durable_end }, document, above, after, CATCH_UP_FRAME_BYTES);
+                    self.with_delta(connection, space, document, |delta, _| delta.reading = Some(task));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send_push(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, push: Push, shared: &mut SharedFrames) {
+        let make = |push: &Push| Arc::from(encode_entries(&space, &document, push.entries.iter().map(|entry| &entry.payload)));
+        let frame: Arc<[u8]> = if push.whole {
+            shared.entry((document, push.after, push.through)).or_insert_with(|| make(&push)).clone()
+        } else {
+            make(&push)
+        };
+        let limit = self.sessions.get(&connection).and_then(|session| session.peer.as_ref()).map_or(usize::MAX, |peer| peer.frame_bytes_max);
+        if frame.len() > limit {
+            let largest = push.entries.iter().map(|entry| entry.payload.len()).max().unwrap_or(0);
+            let message = format!("a change of {largest} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)");
+            return self.trouble(TroubleKind::Refused, Some(document), Some(connection), message);
+        }
+        self.send_frame(connection, frame);
+        if !self.is_relay() {
+            self.expect_ack(connection);
+        }
+    }
+
+    pub(super) fn on_catch_up(
+        &mut self,
+        task: TaskId,
+        connection: ConnectionId,
+        document: DocumentId,
+        entries: Vec<(u64, Arc<Entry>)>,
+        complete: bool,
+        durable_end: u64,
+    ) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        let Some(delta) = subscription.deltas.get_mut(&document) else { return };
+        let mut shared = SharedFrames::new();
+        if let Some(push) = delta.on_read(task, entries, complete, durable_end) {
+            self.send_push(connection, space, document, push, &mut shared);
+        }
+        self.pump(connection, space, document, &mut shared);
+        self.touch_progress(space);
+    }
+
+    /// Goes on with documents that a slow peer had to wait for.
+    pub(super) fn resume_waiting(&mut self, connection: ConnectionId) {
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        let waiting: Vec<(SpaceId, BTreeSet<DocumentId>)> = session
+            .subscriptions
+            .iter_mut()
+            .filter(|(_, subscription)| !subscription.waiting.is_empty())
+            .map(|(space, subscription)| (*space, std::mem::take(&mut subscription.waiting)))
+            .collect();
+        for (space, documents) in waiting {
+            for document in documents {
+                self.pump(connection, space, document, &mut SharedFrames::new());
+            }
+        }
+    }
+
+    /// Notes that a peer is owed an acknowledgement of an entry that is durable here.
+    pub(super) fn owe_ack(&mut self, connection: ConnectionId, document: DocumentId, actor: ActorId, seq: u64) {
+        // A relay passes on what it is sent, and counts nobody's copies but its own.
+        if let Some(session) = self.sessions.get_mut(&connection)
+            && session.peer.as_ref().is_some_and(|peer| !peer.relay)
+        {
+            session.owe_ack(document, actor, seq);
+            self.logs.owing.insert(connection);
+        }
+    }
+
+    /// Acknowledges what has become durable, one frame a document.
+    pub(super) fn send_acks(&mut self) {
+        for connection in std::mem::take(&mut self.logs.owing) {
+            let Some(session) = self.sessions.get_mut(&connection) else { continue };
+            for (document, held) in std::mem::take(&mut session.acks) {
+                self.send(connection, &Message::Ack { document, held: held.into_iter().collect() });
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Entries on their way into logs and into the store.
+//!
+//! An entry is admitted when it is its actor's next and all it depends on is held. A dependency that is not among the newest
+//! entries is looked up in the store; until the answer comes, the document's further entries from peers wait in line.
+//!
+//! One append is under way at a time: what arrives meanwhile goes with the next, so that a busy replica syncs its disk once
+//! for many changes. An append that fails is tried again, with everything that has come since; nothing is acknowledged before
+//! it is durable, and nothing is forgotten because it could not be written.
+
+use super::effect::{Event, TroubleKind};
+use super::timers::Timer;
+use super::{Engine, Phase};
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::limits::PARKED_ENTRIES_MAX;
+use crate::log::clock::VectorClock;
+use crate::log::entry::Entry;
+use crate::log::log::{Admission, Log};
+use crate::store::task::{StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
+use crate::sync::message::{ErrorCode, Message};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// First wait before a refused append is tried again, in milliseconds.
+const RETRY_FIRST_MS: u64 = 250;
+/// Longest such wait.
+const RETRY_LONGEST_MS: u64 = 5_000;
+
+/// What a storage task is for.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Opening the store.
+    Open,
+    /// The append under way.
+    Append,
+    /// A peer that is caught up.
+    CatchUp {
+        connection: ConnectionId,
+        document: DocumentId,
+        durable_end: u64,
+    },
+    /// A document that is loaded.
+    Load { document: DocumentId },
+    /// A dependency of the first entry in line.
+    Find { document: DocumentId },
+    /// A named value, written for its own sake.
+    Meta,
+    /// A damaged document that is set aside.
+    Quarantine { document: DocumentId },
+}
+
+/// Entries between arrival and durability.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    queue: Vec<Undurable>,
+    writing: Vec<Undurable>,
+    undurable_bytes: usize,
+    write_failures: u32,
+    waiting_to_retry: bool,
+    /// Documents that are appended to on their own, since an append with them failed for damage.
+    suspects: BTreeSet<DocumentId>,
+    lines: BTreeMap<DocumentId, Line>,
+    /// Documents of which entries were refused for want of room, to be asked for again.
+    refused: BTreeSet<DocumentId>,
+    /// Sessions that sent an entry which is held and not durable yet, beside the one it came from first.
+    also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
+    /// Connections that are owed acknowledgements.
+    pub(super) owing: BTreeSet<ConnectionId>,
+    /// First new position of each document that moved on since the last drain.
+    pub(super) moved: BTreeMap<DocumentId, u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Undurable {
+    stored: StoredEntry,
+    source: Option<ConnectionId>,
+}
+
+/// Entries of a document that wait for a dependency to be looked up.
+#[derive(Debug, Default)]
+struct Line {
+    entries: VecDeque<(Arc<Entry>, ConnectionId)>,
+    confirmed: BTreeSet<ChangeHash>,
+}
+
+impl Logs {
+    /// Tries a refused append again at the next drain.
+    pub(super) fn retry(&mut self) {
+        self.waiting_to_retry = false;
+    }
+
+    /// Bytes that are not durable yet.
+    pub(super) fn undurable_bytes(&self) -> usize {
+        self.undurable_bytes
+    }
+}
+
+impl Engine {
+    /// Takes in an entry of a peer's, of a document in a space that is synced with it.
+    pub(super) fn receive_entry(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId) {
+        let document = entry.document;
+        if let Some(line) = self.logs.lines.get_mut(&document) {
+            if line.entries.len() < PARKED_ENTRIES_MAX {
+                line.entries.push_back((entry, source));
+            } else {
+                self.logs.refused.insert(document);
+            }
+            return;
+        }
+        if self.logs.undurable_bytes > self.config.limits.undurable_bytes_max {
+            if self.logs.refused.insert(document) {
+                let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
+                self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
+            }
+            return;
+        }
+        if !self.make_room_for(space, document, source) {
+            return;
+        }
+        self.admit(entry, source, &BTreeSet::new());
+    }
+
+    /// Makes sure that a document has a log; refuses when it would be one too many.
+    fn make_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
+        if self.locations.contains_key(&document) {
+            return true;
+        }
+        let limits = &self.config.limits;
+        let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
+        if held >= limits.documents_per_space_max || self.locations.len() >= limits.documents_max {
+            let text = format!("this replica holds as many documents as it may ({held} in this space); document {document} was not taken");
+            self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
+            return false;
+        }
+        self.add_document(space, document);
+        true
+    }
+
+    fn add_document(&mut self, space: SpaceId, document: DocumentId) {
+        self.locations.insert(document, space);
+        self.open_space(space).space.insert(Log::new(document, space));
+        self.tell(Event::DocumentAdded { space, document });
+    }
+
+    fn admit(&mut self, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
+        let document = entry.document;
+        let Some(log) = self.log_mut(&document) else { return };
+        match log.admission(&entry, confirmed) {
+            Admission::Next => {
+                self.on_sent_by(source, &entry);
+                self.append(entry, Some(source));
+            }
+            Admission::Held => {
+                let durable = log.durable().clock.covers(&entry.actor, entry.seq);
+                self.on_sent_by(source, &entry);
+                if durable {
+                    self.owe_ack(source, document, entry.actor, entry.seq);
+                } else {
+                    self.logs.also_owed.entry((document, entry.actor, entry.seq)).or_default().push(source);
+                }
+            }
+            Admission::Gap => self.ask_again(document, source),
+            Admission::Unknown(hashes) => {
+                let line = self.logs.lines.entry(document).or_default();
+                line.confirmed.extend(confirmed);
+                line.entries.push_front((entry, source));
+                self.store(Work::Find { document }, StoreTask::Find { document, hashes });
+            }
+            Admission::Full => {
+                let text = format!("document {document} has as many actors or heads as it may have here");
+                self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
+            }
+        }
+    }
+
+    /// Gives an entry that comes next its place. A local one has no source.
+    pub(super) fn append(&mut self, entry: Arc<Entry>, source: Option<ConnectionId>) {
+        let document = entry.document;
+        let Some(log) = self.log_mut(&document) else { return };
+        let (space, position) = (log.space(), log.append(entry.clone()));
+        self.logs.undurable_bytes += entry.weight();
+        self.logs.moved.entry(document).or_insert(position);
+        self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
+        self.saved.touch(document);
+        if !self.is_relay() {
+            self.documents.on_entry(entry, source.is_none());
+        }
+    }
+
+    /// Appends a change of this replica's own. Its document must come to life with it when it is new.
+    pub(super) fn append_local(&mut self, space: SpaceId, entry: Entry) {
+        if !self.locations.contains_key(&entry.document) {
+            self.add_document(space, entry.document);
+        }
+        self.saved.wrote(entry.document, entry.actor, entry.seq);
+        self.append(Arc::new(entry), None);
+    }
+
+    /// Starts an append, unless one is under way or was refused a moment ago.
+    pub(super) fn write_entries(&mut self) {
+        if !self.logs.writing.is_empty() || self.logs.queue.is_empty() || self.logs.waiting_to_retry {
+            return;
+        }
+        let queue = std::mem::take(&mut self.logs.queue);
+        let alone = queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));
+        let (now, later): (Vec<_>, Vec<_>) = match alone {
+            Some(alone) => queue.into_iter().partition(|undurable| undurable.stored.entry.document == alone),
+            None => (queue, Vec::new()),
+        };
+        let entries = now.iter().map(|undurable| undurable.stored.clone()).collect();
+        (self.logs.writing, self.logs.queue) = (now, later);
+        self.store(Work::Append, StoreTask::Append { entries });
+    }
+
+    pub(super) fn on_store_done(&mut self, task: TaskId, result: Result<StoreDone, StoreError>) {
+        let Some(work) = self.tasks.remove(&task) else { return };
+        match (work, result) {
+            (Work::Open, Ok(StoreDone::Opened(contents))) => self.on_store_opened(contents),
+            (Work::Open, Err(error)) => self.on_store_open_failed(error.message),
+            (Work::Append, Ok(_)) => self.on_appended(),
+            (Work::Append, Err(error)) => self.on_append_failed(&error),
+            (Work::CatchUp { connection, document, durable_end }, Ok(StoreDone::Read { entries, complete })) => {
+                self.on_catch_up(task, connection, document, entries, complete, durable_end);
+            }
+            (Work::Load { document }, Ok(StoreDone::Read { entries, complete })) => self.on_loaded(document, entries, complete),
+            (Work::Find { document }, Ok(StoreDone::Found { hashes })) => self.on_found(document, hashes),
+            (Work::CatchUp { document, .. } | Work::Load { document } | Work::Find { document }, Err(error)) => {
+                self.on_read_failed(document, &error);
+            }
+            (Work::Meta, Err(error)) => self.trouble(TroubleKind::StoreWrite, None, None, error.message),
+            (Work::Quarantine { document }, Err(error)) => {
+                self.trouble(TroubleKind::StoreWrite, Some(document), None, error.message);
+            }
+            // The rest needs nothing done; an answer of the wrong kind is the driver's bug.
+            (work, result) => debug_assert!(
+                matches!((&work, &result), (Work::Meta, Ok(StoreDone::MetaPut)) | (Work::Quarantine { .. }, Ok(StoreDone::Quarantined))),
+                "{work:?} was answered with {result:?}"
+            ),
+        }
+    }
+
+    fn on_appended(&mut self) {
+        let written = std::mem::take(&mut self.logs.writing);
+        if self.logs.write_failures > 0 {
+            self.logs.write_failures = 0;
+            self.logs.suspects.clear();
+        }
+        let mut ends: BTreeMap<DocumentId, u64> = BTreeMap::new();
+        for Undurable { stored, source } in &written {
+            let entry = &stored.entry;
+            self.logs.undurable_bytes -= entry.weight();
+            ends.insert(entry.document, stored.position);
+            let also = self.logs.also_owed.remove(&(entry.document, entry.actor, entry.seq)).unwrap_or_default();
+            for connection in source.iter().copied().chain(also) {
+                self.owe_ack(connection, entry.document, entry.actor, entry.seq);
+            }
+        }
+        for (document, end) in ends {
+            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space))
+                && let Some(log) = held.space.log_mut(&document)
+            {
+                log.on_durable(end);
+                held.space.refresh(&document);
+            }
+            self.saved.touch(document);
+        }
+        if self.logs.undurable_bytes <= self.config.limits.undurable_bytes_max / 2 {
+            for document in std::mem::take(&mut self.logs.refused) {
+                self.ask_everyone(document);
+            }
+        }
+    }
+
+    fn on_append_failed(&mut self, error: &StoreError) {
+        let mut failed = std::mem::take(&mut self.logs.writing);
+        let documents: BTreeSet<DocumentId> = failed.iter().map(|undurable| undurable.stored.entry.document).collect();
+        let sources: BTreeSet<ConnectionId> = failed.iter().filter_map(|undurable| undurable.source).collect();
+        failed.append(&mut self.logs.queue);
+        self.logs.queue = failed;
+        if error.kind == StoreErrorKind::Corrupt {
+            if let (1, Some(document)) = (documents.len(), documents.first()) {
+                return self.quarantine(*document, &error.message);
+            }
+            self.logs.suspects.extend(documents);
+        }
+        if self.logs.write_failures == 0 {
+            let message = format!("changes cannot be saved on this device and are kept in memory; it is tried again. {}", error.message);
+            self.trouble(TroubleKind::StoreWrite, None, None, message);
+            for source in sources {
+                let text = format!("what was sent is not saved here, and is tried again: {}", error.message);
+                self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: None, text });
+            }
+        }
+        let wait = RETRY_FIRST_MS.saturating_mul(1 << self.logs.write_failures.min(8)).min(RETRY_LONGEST_MS);
+        self.logs.write_failures += 1;
+        if error.kind != StoreErrorKind::Corrupt {
+            self.logs.waiting_to_retry = true;
+            self.timers.set(Timer::StoreRetry, self.now.monotonic_ms + wait);
+        }
+    }
+
+    fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
+        let Some(mut line) = self.logs.lines.remove(&document) else { return };
+        let space = self.locations.get(&document).copied();
+        line.confirmed.extend(hashes);
+        if let Some((first, source)) = line.entries.pop_front() {
+            // Still unknown after the look-up: whoever sent it did not send what it depends on.
+            let unknown = self
+                .log(&document)
+                .is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
+            if unknown {
+                self.ask_again(document, source);
+            } else {
+                self.admit(first, source, &line.confirmed);
+            }
+        }
+        // The others go on in order; one of them may have to wait for a look-up of its own.
+        let Some(space) = space else { return };
+        for (entry, source) in line.entries {
+            self.receive_entry(space, entry, source);
+        }
+    }
+
+    fn on_read_failed(&mut self, document: DocumentId, error: &StoreError) {
+        if error.kind == StoreErrorKind::Corrupt {
+            return self.quarantine(document, &error.message);
+        }
+        let message = format!("document {document} cannot be read from the store at present; it is tried again. {}", error.message);
+        self.trouble(TroubleKind::StoreRead, Some(document), None, message);
+        self.timers.set(Timer::ReadRetry(document), self.now.monotonic_ms + RETRY_LONGEST_MS);
+    }
+
+    /// Reads again what could not be read: for peers, for entries in line, for the app.
+    pub(super) fn on_read_retry(&mut self, document: DocumentId) {
+        if let Some(line) = self.logs.lines.remove(&document)
+            && let Some(space) = self.locations.get(&document).copied()
+        {
+            for (entry, source) in line.entries {
+                self.receive_entry(space, entry, source);
+            }
+        }
+        self.reload_document(document);
+        for session in self.sessions.values_mut() {
+            for subscription in session.subscriptions.values_mut() {
+                if let Some(delta) = subscription.deltas.get_mut(&document) {
+                    delta.reading = None;
+                }
+            }
+        }
+        self.logs.moved.entry(document).or_insert(u64::MAX);
+    }
+
+    /// Sets a damaged document's log aside, starts it anew with what is in memory, and asks every peer for it.
+    fn quarantine(&mut self, document: DocumentId, what: &str) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let message = format!("document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}");
+        self.trouble(TroubleKind::Damaged, Some(document), None, message);
+        self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
+        let unwritten: Vec<Undurable> = {
+            let (gone, kept) = std::mem::take(&mut self.logs.queue).into_iter().partition(|u| u.stored.entry.document == document);
+            self.logs.queue = kept;
+            gone
+        };
+        self.logs.undurable_bytes -= unwritten.iter().map(|undurable| undurable.stored.entry.weight()).sum::<usize>();
+        self.logs.lines.remove(&document);
+        self.logs.suspects.remove(&document);
+        self.open_space(space).space.insert(Log::new(document, space));
+        for session in self.sessions.values_mut() {
+            if let Some(subscription) = session.subscriptions.get_mut(&space) {
+                subscription.deltas.remove(&document);
+            }
+        }
+        // What an open document holds in memory is not lost, and is written anew.
+        for entry in self.documents.entries(&document) {
+            self.append(entry, None);
+        }
+        for Undurable { stored, .. } in unwritten {
+            let next = self.log(&document).is_some_and(|log| log.admission(&stored.entry, &BTreeSet::new()) == Admission::Next);
+            if next {
+                self.append(stored.entry, None);
+            }
+        }
+        self.ask_everyone(document);
+    }
+
+    /// The store's task that reads a document's entries above a clock.
+    pub(super) fn read(&mut self, work: Work, document: DocumentId, above: VectorClock, after: u64, bytes_max: usize) -> TaskId {
+        debug_assert!(matches!(self.phase, Phase::Running { .. }), "only an open store is read");
+        self.store(work, StoreTask::Read { document, above, after, bytes_max })
+    }
+}

@@ -1,0 +1,236 @@
+//! Connections: hello, frames in and out, silence, goodbye.
+
+use super::effect::{Effect, Event, TroubleKind};
+use super::timers::Timer;
+use super::{Engine, Phase};
+use crate::base::id::{ConnectionId, SpaceId};
+use crate::base::limits::HELLO_MS_MAX;
+use crate::sync::hello::{Handshake, Refusal};
+use crate::sync::message::{ErrorCode, Hello, Message};
+use crate::sync::session::{Peer, Session};
+use std::sync::Arc;
+
+/// How soon a ping follows entries that nothing was heard after, in milliseconds: an open socket can be a black hole.
+const EXPECT_MS: u64 = 2_000;
+
+impl Engine {
+    pub(super) fn on_connected(&mut self, connection: ConnectionId, endpoint: Option<String>) {
+        let Phase::Running { identity, .. } = &self.phase else { return };
+        let (handshake, hello) = Handshake::begin(identity, endpoint.is_some(), self.rng.bytes());
+        let wanted = endpoint.as_ref().is_none_or(|endpoint| self.endpoints.on_connected(endpoint, connection));
+        let session = Session::new(connection, endpoint, handshake, self.now.monotonic_ms);
+        self.sessions.insert(connection, session);
+        if !wanted {
+            return self.leave(connection, "no longer wanted");
+        }
+        if self.sessions.len() > self.config.limits.connections_max {
+            let text = format!("this replica has as many connections as it may ({}); try again later", self.config.limits.connections_max);
+            return self.refuse(connection, Refusal { code: ErrorCode::Busy, text });
+        }
+        self.timers.set(Timer::Hello(connection), self.now.monotonic_ms + HELLO_MS_MAX);
+        self.send(connection, &hello);
+    }
+
+    pub(super) fn on_frame(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+        session.heard_ms = self.now.monotonic_ms;
+        session.pinged = None;
+        session.expecting = false;
+        let proved = session.peer.is_some();
+        let limit = self.config.limits.frame_bytes_max;
+        if frame.len() > limit {
+            let text = format!("a frame of {} bytes is over the limit of {limit}", frame.len());
+            return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
+        }
+        let message = match Message::decode(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                let text = format!("a frame of {} bytes does not decode: {error}", frame.len());
+                return self.refuse(connection, Refusal { code: ErrorCode::Malformed, text });
+            }
+        };
+        match message {
+            Message::Hello(hello) => self.on_hello(connection, hello),
+            Message::Proof { signature } => self.on_proof(connection, &signature),
+            Message::Error { code, document, text } => {
+                let kind = if code.is_fatal() { TroubleKind::Protocol } else { TroubleKind::Refused };
+                self.trouble(kind, document, Some(connection), format!("the peer says: {text}"));
+                if code.is_fatal() {
+                    self.close(connection, format!("the peer refused the connection: {text}"));
+                }
+            }
+            Message::Goodbye { text } => self.close(connection, format!("the peer left: {text}")),
+            _ if !proved => {
+                let text = "a message before the hello was finished".to_owned();
+                self.refuse(connection, Refusal { code: ErrorCode::OutOfOrder, text });
+            }
+            Message::Ping { token } => self.send(connection, &Message::Pong { token }),
+            Message::Pong { .. } => {}
+            Message::Presence(presence) => {
+                if self.is_subscribed(connection, &presence.space) {
+                    self.on_presence(connection, presence);
+                }
+            }
+            message => self.on_exchange(connection, message),
+        }
+    }
+
+    fn on_hello(&mut self, connection: ConnectionId, hello: Hello) {
+        let Phase::Running { identity, .. } = &self.phase else { return };
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        match session.handshake.handle_hello(identity, hello) {
+            Err(refusal) => self.refuse(connection, refusal),
+            Ok(proof) => {
+                let dialled = session.endpoint.is_some();
+                self.send(connection, &proof);
+                // The side that dialled subscribes, and does not wait for the other's proof to say so.
+                if dialled {
+                    let open: Vec<SpaceId> = self.spaces.iter().filter(|(_, held)| held.open).map(|(space, _)| *space).collect();
+                    for space in open {
+                        self.subscribe(connection, space);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_proof(&mut self, connection: ConnectionId, signature: &[u8; 64]) {
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        if session.peer.is_some() {
+            let text = "a second proof on one connection".to_owned();
+            return self.refuse(connection, Refusal { code: ErrorCode::OutOfOrder, text });
+        }
+        let hello = match session.handshake.handle_proof(signature) {
+            Ok(hello) => hello.clone(),
+            Err(refusal) => return self.refuse(connection, refusal),
+        };
+        let frame_bytes_max = usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX);
+        session.peer = Some(Peer { id: hello.peer, relay: hello.relay, frame_bytes_max });
+        let endpoint = session.endpoint.clone();
+        if let Some(endpoint) = &endpoint {
+            self.endpoints.on_established(endpoint);
+        }
+        self.timers.cancel(&Timer::Hello(connection));
+        self.timers.set(Timer::Silence(connection), self.now.monotonic_ms + self.config.ping_ms);
+        self.tell(Event::PeerConnected { connection, peer: hello.peer, relay: hello.relay, agent: hello.agent, endpoint });
+    }
+
+    pub(super) fn on_hello_timeout(&mut self, connection: ConnectionId) {
+        let text = format!("the hello was not finished within {} s", HELLO_MS_MAX / 1_000);
+        self.refuse(connection, Refusal { code: ErrorCode::Timeout, text });
+    }
+
+    pub(super) fn on_silence(&mut self, connection: ConnectionId) {
+        let Some(session) = self.sessions.get(&connection) else { return };
+        let now_ms = self.now.monotonic_ms;
+        if let Some((_, since)) = session.pinged {
+            if now_ms >= since + self.config.silence_ms_max {
+                return self.close(connection, "nothing was heard from the peer".to_owned());
+            }
+            return self.timers.set(Timer::Silence(connection), since + self.config.silence_ms_max);
+        }
+        let quiet = session.heard_ms + self.config.ping_ms;
+        if now_ms >= quiet || session.expecting {
+            self.ping(connection, self.config.silence_ms_max);
+        } else {
+            self.timers.set(Timer::Silence(connection), quiet);
+        }
+    }
+
+    /// Asks whether the peer is there, and takes it for gone unless something is heard within `patience_ms`.
+    pub(super) fn ping(&mut self, connection: ConnectionId, patience_ms: u64) {
+        let now_ms = self.now.monotonic_ms;
+        let silence_ms_max = self.config.silence_ms_max;
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| session.peer.is_some()) else { return };
+        // `pinged` holds when the usual patience would have begun, so that one rule ends it.
+        let since = (now_ms + patience_ms).saturating_sub(silence_ms_max);
+        session.pinged = Some((now_ms, since));
+        self.timers.set(Timer::Silence(connection), since + silence_ms_max);
+        self.send(connection, &Message::Ping { token: now_ms });
+    }
+
+    /// Expects an acknowledgement: pings soon if nothing is heard.
+    pub(super) fn expect_ack(&mut self, connection: ConnectionId) {
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.expecting) else { return };
+        session.expecting = true;
+        self.timers.set_no_later(Timer::Silence(connection), self.now.monotonic_ms + EXPECT_MS);
+    }
+
+    pub(super) fn on_written(&mut self, connection: ConnectionId, bytes: usize) {
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        session.outbound_bytes = session.outbound_bytes.saturating_sub(bytes);
+        if session.outbound_bytes <= self.config.limits.outbound_bytes_max / 2 {
+            self.resume_waiting(connection);
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self, connection: ConnectionId, reason: String) {
+        let Some(session) = self.sessions.remove(&connection) else { return };
+        self.timers.cancel(&Timer::Hello(connection));
+        self.timers.cancel(&Timer::Silence(connection));
+        for space in session.subscriptions.keys() {
+            if let Some(held) = self.spaces.get_mut(space) {
+                held.sessions.remove(&connection);
+            }
+            self.touch_progress(*space);
+        }
+        self.drop_presences(connection);
+        let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));
+        let peer = session.peer.map(|peer| peer.id);
+        self.tell(Event::PeerDisconnected { connection: Some(connection), peer, endpoint: session.endpoint, reason, retry_ms });
+    }
+
+    /// Sends a message, unless the connection is being closed.
+    pub(super) fn send(&mut self, connection: ConnectionId, message: &Message) {
+        self.send_frame(connection, Arc::from(message.encode()));
+    }
+
+    pub(super) fn send_frame(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+        session.outbound_bytes += frame.len();
+        self.effects.push_back(Effect::Send { connection, frame });
+    }
+
+    /// Sends a message to everyone who syncs a space, but for one.
+    pub(super) fn send_to_space(&mut self, space: &SpaceId, except: Option<ConnectionId>, message: &Message) {
+        let Some(held) = self.spaces.get(space) else { return };
+        let frame: Arc<[u8]> = Arc::from(message.encode());
+        let connections: Vec<ConnectionId> = held.sessions.iter().copied().filter(|connection| Some(*connection) != except).collect();
+        for connection in connections {
+            self.send_frame(connection, frame.clone());
+        }
+    }
+
+    /// Says what is wrong, and closes the connection.
+    pub(super) fn refuse(&mut self, connection: ConnectionId, refusal: Refusal) {
+        let Refusal { code, text } = refusal;
+        if !self.sessions.get(&connection).is_some_and(|session| !session.closing) {
+            return;
+        }
+        self.send(connection, &Message::Error { code, document: None, text: text.clone() });
+        self.trouble(TroubleKind::Protocol, None, Some(connection), text.clone());
+        self.close(connection, text);
+    }
+
+    /// Says goodbye, and closes the connection.
+    pub(super) fn leave(&mut self, connection: ConnectionId, text: &str) {
+        self.send(connection, &Message::Goodbye { text: text.to_owned() });
+        self.close(connection, text.to_owned());
+    }
+
+    /// Says goodbye to every peer, as before a planned end; the connections close once that is written.
+    pub fn leave_all(&mut self, text: &str) {
+        let connections: Vec<ConnectionId> = self.sessions.keys().copied().collect();
+        for connection in connections {
+            self.leave(connection, text);
+        }
+    }
+
+    pub(super) fn close(&mut self, connection: ConnectionId, reason: String) {
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+        session.closing = true;
+        self.timers.cancel(&Timer::Hello(connection));
+        self.timers.cancel(&Timer::Silence(connection));
+        self.effects.push_back(Effect::Disconnect { connection, reason });
+    }
+}

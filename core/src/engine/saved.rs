@@ -1,0 +1,214 @@
+//! How saved is it? What the store and the peers have confirmed, and nothing more.
+//!
+//! A receipt is what a peer has said it durably holds of a document. A document counts as saved on a replica when the
+//! replica's receipt covers everything this replica has written of it; what was there at start counts as written, since
+//! who wrote it is not remembered. Receipts are stored, so that an app that starts offline can still tell.
+
+use super::effect::{Event, Saved};
+use super::logs::Work;
+use super::timers::Timer;
+use super::Engine;
+use crate::base::codec::{Reader, Writer};
+use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
+use crate::log::clock::VectorClock;
+use crate::store::task::StoreTask;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Milliseconds that receipts are gathered before they are written.
+const WRITE_MS: u64 = 1_000;
+/// Milliseconds that changes of a space's progress are gathered before they are told.
+const PROGRESS_MS: u64 = 50;
+/// What the names of stored receipts begin with.
+const KEY_PREFIX: &str = "receipt/";
+
+/// What peers have confirmed.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    receipts: BTreeMap<DocumentId, BTreeMap<PeerId, Receipt>>,
+    written: BTreeMap<DocumentId, VectorClock>,
+    touched: BTreeSet<DocumentId>,
+    told: BTreeMap<DocumentId, Saved>,
+    unstored: BTreeSet<(DocumentId, PeerId)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Receipt {
+    relay: bool,
+    clock: VectorClock,
+}
+
+/// How far a space has come, as it was last told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    touched: bool,
+    told: Option<(usize, usize, usize)>,
+}
+
+impl Receipts {
+    /// Notes that a document may be saved otherwise than before.
+    pub(super) fn touch(&mut self, document: DocumentId) {
+        self.touched.insert(document);
+    }
+
+    /// Notes what this replica has written.
+    pub(super) fn wrote(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
+        self.written.entry(document).or_default().raise(actor, seq);
+    }
+
+    /// Notes what the store held at start.
+    pub(super) fn held_at_start(&mut self, document: DocumentId, clock: &VectorClock) {
+        self.written.insert(document, clock.clone());
+    }
+
+    /// Reads a stored receipt; other names, and what does not read, are left alone.
+    pub(super) fn load(&mut self, key: &str, value: &[u8]) {
+        let Some((document, peer)) = key.strip_prefix(KEY_PREFIX).and_then(|rest| rest.split_once('/')) else { return };
+        let (Ok(document), Ok(peer)) = (document.parse(), peer.parse()) else { return };
+        let mut r = Reader::new(value);
+        let (Ok(relay), Ok(clock)) = (r.u8(), VectorClock::decode(&mut r)) else { return };
+        self.receipts.entry(document).or_default().insert(peer, Receipt { relay: relay != 0, clock });
+    }
+}
+
+impl Engine {
+    /// How saved a document is now; nothing when it is neither held nor open.
+    pub fn saved(&self, document: &DocumentId) -> Option<Saved> {
+        let none = VectorClock::new();
+        let log = self.log(document);
+        if log.is_none() && !self.documents.is_open(document) {
+            return None;
+        }
+        let unsaved = log.map_or(0, |log| log.undurable());
+        let written = self.saved.written.get(document).unwrap_or(&none);
+        let (mut replicas, mut relays) = (0, 0);
+        if written.is_empty() {
+            // Nothing of it is ours: it is as saved as those who sent it say, and they are who syncs it now.
+            for session in self.sessions_in_sync(document) {
+                replicas += 1;
+                relays += usize::from(session);
+            }
+        } else {
+            for receipt in self.saved.receipts.get(document).into_iter().flat_map(BTreeMap::values) {
+                if written.is_within(&receipt.clock) {
+                    replicas += 1;
+                    relays += usize::from(receipt.relay);
+                }
+            }
+        }
+        Some(Saved { document: *document, device: unsaved == 0, replicas, relays, unsaved })
+    }
+
+    /// For each peer that syncs a document and has nothing to send of it: whether it is a relay.
+    fn sessions_in_sync<'a>(&'a self, document: &'a DocumentId) -> impl Iterator<Item = bool> + 'a {
+        let space = self.locations.get(document);
+        let held = space.and_then(|space| self.spaces.get(space));
+        held.into_iter().flat_map(|held| &held.sessions).filter_map(move |connection| {
+            let session = self.sessions.get(connection)?;
+            let subscription = session.subscriptions.get(space?)?;
+            let settled = match (subscription.deltas.get(document), self.log(document)) {
+                (Some(delta), Some(log)) => delta.is_settled(log),
+                _ => !subscription.comparing,
+            };
+            let peer = session.peer.as_ref()?;
+            (settled && !session.closing).then_some(peer.relay)
+        })
+    }
+
+    /// Takes a peer's word that it durably holds a document up to a clock.
+    pub(super) fn on_receipt(&mut self, connection: ConnectionId, document: DocumentId, clock: &VectorClock) {
+        if self.is_relay() {
+            return;
+        }
+        let Some(peer) = self.sessions.get(&connection).and_then(|session| session.peer.clone()) else { return };
+        // What we do not hold ourselves says nothing about our work, and a peer cannot make us keep it.
+        let Some(log) = self.log(&document) else { return };
+        let within: VectorClock = log.version().clock.iter().map(|(actor, seq)| (*actor, seq.min(clock.get(actor)))).collect();
+        let receipts = self.saved.receipts.entry(document).or_default();
+        let receipt = receipts.entry(peer.id).or_insert(Receipt { relay: peer.relay, clock: VectorClock::new() });
+        if !within.is_within(&receipt.clock) {
+            receipt.clock.merge(&within);
+            self.saved.unstored.insert((document, peer.id));
+            self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
+        }
+        self.saved.touch(document);
+    }
+
+    /// Stores receipts that changed, of documents this replica has written.
+    pub(super) fn write_receipts(&mut self) {
+        for (document, peer) in std::mem::take(&mut self.saved.unstored) {
+            let Some(receipt) = self.saved.receipts.get(&document).and_then(|receipts| receipts.get(&peer)) else { continue };
+            if !self.saved.written.contains_key(&document) {
+                continue;
+            }
+            let mut w = Writer::new();
+            w.u8(u8::from(receipt.relay));
+            receipt.clock.encode(&mut w);
+            self.store(Work::Meta, StoreTask::PutMeta { key: format!("{KEY_PREFIX}{document}/{peer}"), value: w.finish() });
+        }
+    }
+
+    /// Tells how saved open documents are, where that has changed.
+    pub(super) fn tell_saved(&mut self) {
+        for document in std::mem::take(&mut self.saved.touched) {
+            if !self.documents.is_open(&document) {
+                self.saved.told.remove(&document);
+                continue;
+            }
+            let Some(saved) = self.saved(&document) else { continue };
+            if self.saved.told.insert(document, saved) != Some(saved) {
+                self.tell(Event::Saved(saved));
+            }
+        }
+    }
+
+    /// Notes that a space's progress may have changed.
+    pub(super) fn touch_progress(&mut self, space: SpaceId) {
+        if self.is_relay() || !self.spaces.get(&space).is_some_and(|held| held.open) {
+            return;
+        }
+        self.progress.entry(space).or_default().touched = true;
+        self.timers.set_no_later(Timer::SpaceSync, self.now.monotonic_ms + PROGRESS_MS);
+    }
+
+    /// Tells how far spaces have come, where that has changed.
+    pub(super) fn tell_progress(&mut self) {
+        let touched: Vec<SpaceId> = self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
+        for space in touched {
+            let now = self.progress_of(&space);
+            let Some(progress) = self.progress.get_mut(&space) else { continue };
+            let told = progress.told.replace(now);
+            progress.touched = false;
+            if told == Some(now) {
+                continue;
+            }
+            let (peers, in_sync, behind) = now;
+            self.tell(Event::SpaceSync { space, peers, in_sync, behind });
+            // A document that is nobody's work here is saved where it is in sync.
+            for document in self.documents.open_in(&space) {
+                self.saved.touch(document);
+            }
+        }
+    }
+
+    /// Peers that sync a space, how many of them have nothing more to send or ask for, and documents that differ.
+    pub fn progress_of(&self, space: &SpaceId) -> (usize, usize, usize) {
+        let Some(held) = self.spaces.get(space) else { return (0, 0, 0) };
+        let (mut peers, mut in_sync) = (0, 0);
+        let mut behind = BTreeSet::new();
+        for connection in &held.sessions {
+            let Some(session) = self.sessions.get(connection).filter(|session| session.peer.is_some() && !session.closing) else { continue };
+            let Some(subscription) = session.subscriptions.get(space) else { continue };
+            peers += 1;
+            let mut settled = !subscription.comparing;
+            for (document, delta) in &subscription.deltas {
+                let done = held.space.log(document).map_or(delta.asked.is_none() && delta.target.is_empty(), |log| delta.is_settled(log));
+                if !done {
+                    settled = false;
+                    behind.insert(*document);
+                }
+            }
+            in_sync += usize::from(settled);
+        }
+        (peers, in_sync, behind.len())
+    }
+}

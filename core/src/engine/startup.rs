@@ -1,0 +1,61 @@
+//! From an unopened store to a replica at work.
+
+use super::config::Role;
+use super::effect::{Event, TroubleKind};
+use super::logs::Work;
+use super::{Engine, Phase};
+use crate::base::id::{ActorId, StoreEpoch};
+use crate::log::log::Log;
+use crate::store::task::{StoreContents, StoreTask};
+use crate::sync::hello::Identity;
+
+/// The name under which a store keeps the replica's secret key when the driver has none.
+const IDENTITY_KEY: &str = "identity";
+
+impl Engine {
+    pub(super) fn on_store_opened(&mut self, contents: StoreContents) {
+        let mut stored_secret = None;
+        for (key, value) in &contents.meta {
+            if key == IDENTITY_KEY {
+                stored_secret = <[u8; 32]>::try_from(value.as_slice()).ok();
+            } else {
+                self.saved.load(key, value);
+            }
+        }
+        let secret = self.config.identity.or(stored_secret).unwrap_or_else(|| {
+            let fresh: [u8; 32] = self.rng.bytes();
+            self.store(Work::Meta, StoreTask::PutMeta { key: IDENTITY_KEY.to_owned(), value: fresh.to_vec() });
+            fresh
+        });
+        let identity = Identity::new(
+            &secret,
+            contents.epoch.unwrap_or(StoreEpoch([0; 16])),
+            self.config.role == Role::Relay,
+            self.config.agent.clone(),
+            self.config.limits.frame_bytes_max as u64,
+        );
+        let actor = ActorId::new(&self.rng.bytes::<16>()).expect("16 bytes are few enough");
+        let peer = identity.peer();
+        self.phase = Phase::Running { identity, actor };
+        let documents = contents.documents.len();
+        for stored in contents.documents {
+            self.locations.insert(stored.document, stored.space);
+            let log = Log::stored(stored.document, stored.space, stored.version, stored.end);
+            self.open_space(stored.space).space.insert(log);
+        }
+        self.tell(Event::Ready { peer, documents });
+        for (document, what) in contents.damaged {
+            let message = format!("document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}");
+            self.trouble(TroubleKind::Damaged, Some(document), None, message);
+        }
+        for input in std::mem::take(&mut self.deferred) {
+            self.on_input(input);
+        }
+    }
+
+    pub(super) fn on_store_open_failed(&mut self, message: String) {
+        self.phase = Phase::Failed;
+        self.deferred.clear();
+        self.trouble(TroubleKind::StoreOpen, None, None, message);
+    }
+}
