@@ -51,12 +51,14 @@ impl Engine {
     /// Asks a peer to sync a space, unless it does already.
     pub(super) fn subscribe(&mut self, connection: ConnectionId, space: SpaceId) {
         let eager = self.eager_versions(&space);
-        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space)) else { return };
         let mut subscription = Subscription { comparing: true, ..Subscription::default() };
         for (document, version) in &eager {
             subscription.eager.insert(*document);
-            subscription.deltas.insert(*document, Delta { asked: Some(version.clock.clone()), ..self.live_delta(document) });
+            let mut delta = Delta::live(self.log(document).map_or(0, Log::end));
+            delta.asked = Some(version.clock.clone());
+            subscription.deltas.insert(*document, delta);
         }
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space)) else { return };
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.sessions.insert(connection);
         let ranges = reconcile::opening(&held.space, &subscription.eager);
@@ -311,10 +313,6 @@ impl Engine {
         let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
         let start = self.logs.moved.get(&document).map_or(log.end(), |first| (first - 1).min(log.end()));
         change(subscription.deltas.entry(document).or_insert_with(|| Delta::live(start)), log);
-    }
-
-    fn live_delta(&self, document: &DocumentId) -> Delta {
-        Delta::live(self.log(document).map_or(0, |log| log.end()))
     }
 
     /// Pushes what is new since the last drain to everyone who lacks it.

@@ -21,6 +21,9 @@ mod saved;
 mod startup;
 mod timers;
 
+#[cfg(test)]
+mod tests;
+
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};
 use crate::base::rng::Rng;
 use crate::base::time::Now;
@@ -73,7 +76,7 @@ struct HeldSpace {
 /// How far the engine has come.
 enum Phase {
     /// The store is being opened.
-    Opening(TaskId),
+    Opening,
     /// At work.
     Running {
         /// What this replica shows its peers.
@@ -93,7 +96,7 @@ impl Engine {
         let mut engine = Self {
             rng,
             now,
-            phase: Phase::Failed,
+            phase: Phase::Opening,
             effects: VecDeque::new(),
             needs_flush: false,
             tasks: BTreeMap::new(),
@@ -111,8 +114,7 @@ impl Engine {
             progress: BTreeMap::new(),
             config,
         };
-        let task = engine.store(logs::Work::Open, StoreTask::Open { epoch });
-        engine.phase = Phase::Opening(task);
+        engine.store(logs::Work::Open, StoreTask::Open { epoch });
         engine
     }
 
@@ -122,8 +124,8 @@ impl Engine {
         self.needs_flush = true;
         match (&self.phase, input) {
             (_, Input::StoreDone { task, result }) => self.on_store_done(task, result),
-            (Phase::Opening(_), Input::Tick) | (Phase::Failed, _) => {}
-            (Phase::Opening(_), input) => self.deferred.push(input),
+            (Phase::Opening, Input::Tick) | (Phase::Failed, _) => {}
+            (Phase::Opening, input) => self.deferred.push(input),
             (Phase::Running { .. }, input) => self.on_input(input),
         }
         self.on_time();
@@ -174,6 +176,11 @@ impl Engine {
             Phase::Running { identity, .. } => Some(identity.peer()),
             _ => None,
         }
+    }
+
+    /// Bytes of entries that are not durable yet.
+    pub fn undurable_bytes(&self) -> usize {
+        self.logs.undurable_bytes()
     }
 
     /// Connections whose peer has proved itself.

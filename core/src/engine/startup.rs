@@ -40,6 +40,9 @@ impl Engine {
         let documents = contents.documents.len();
         for stored in contents.documents {
             self.locations.insert(stored.document, stored.space);
+            if !self.is_relay() {
+                self.saved.held_at_start(stored.document, &stored.version.clock);
+            }
             let log = Log::stored(stored.document, stored.space, stored.version, stored.end);
             self.open_space(stored.space).space.insert(log);
         }

@@ -1,0 +1,183 @@
+//! The engine's first stories, told with perfect links and a memory store; the simulator tells the others.
+
+use super::Engine;
+use super::config::{EngineConfig, Role};
+use super::effect::{Effect, Event};
+use super::input::{Command, Input};
+use crate::base::id::{ConnectionId, DocumentId, SpaceId};
+use crate::base::time::Now;
+use crate::store::journal::Journal;
+use crate::store::medium::MemoryMedium;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+const SPACE: SpaceId = SpaceId([1; 16]);
+const NOTE: DocumentId = DocumentId([2; 16]);
+
+struct Node {
+    engine: Engine,
+    store: Journal<MemoryMedium>,
+    events: Vec<Event>,
+}
+
+/// A few replicas joined by links without delay.
+struct World {
+    nodes: Vec<Node>,
+    /// By connection number: the two nodes it joins, the dialler first.
+    links: Vec<(usize, usize)>,
+    frames: VecDeque<(usize, ConnectionId, Arc<[u8]>)>,
+    bytes: usize,
+    now: u64,
+}
+
+impl World {
+    fn new(roles: &[Role]) -> Self {
+        let nodes = roles.iter().enumerate().map(|(index, role)| {
+            let engine = Engine::new(EngineConfig::new(*role, [index as u8; 32]), Now::at(0));
+            Node { engine, store: Journal::new(MemoryMedium::new()), events: Vec::new() }
+        });
+        let mut world = Self { nodes: nodes.collect(), links: Vec::new(), frames: VecDeque::new(), bytes: 0, now: 0 };
+        for node in 0..world.nodes.len() {
+            world.drain(node);
+        }
+        world
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        self.nodes[node].engine.handle(Now::at(self.now), input);
+        self.drain(node);
+    }
+
+    fn drain(&mut self, node: usize) {
+        while let Some(effect) = self.nodes[node].engine.poll_effect() {
+            match effect {
+                Effect::Send { connection, frame } => {
+                    let (a, b) = self.links[connection.0 as usize];
+                    self.bytes += frame.len();
+                    let bytes = frame.len();
+                    self.frames.push_back((if a == node { b } else { a }, connection, frame));
+                    self.nodes[node].engine.handle(Now::at(self.now), Input::Written { connection, bytes });
+                }
+                Effect::Store { task, work } => {
+                    let result = self.nodes[node].store.execute(work);
+                    self.nodes[node].engine.handle(Now::at(self.now), Input::StoreDone { task, result });
+                }
+                Effect::Event(event) => self.nodes[node].events.push(event),
+                Effect::Disconnect { connection, reason } => {
+                    self.nodes[node].engine.handle(Now::at(self.now), Input::Disconnected { connection, reason });
+                }
+                Effect::Dial { .. } => {}
+            }
+        }
+    }
+
+    fn connect(&mut self, a: usize, b: usize) {
+        let connection = ConnectionId(self.links.len() as u64);
+        self.links.push((a, b));
+        self.input(a, Input::Connected { connection, endpoint: Some("peer".to_owned()) });
+        self.input(b, Input::Connected { connection, endpoint: None });
+    }
+
+    fn run(&mut self) {
+        for _ in 0..10_000 {
+            let Some((node, connection, frame)) = self.frames.pop_front() else { return };
+            self.input(node, Input::Frame { connection, bytes: frame });
+        }
+        panic!("the replicas do not come to rest");
+    }
+
+    fn open(&mut self, node: usize) {
+        self.input(node, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+        self.input(node, Input::Command(Command::OpenSpace { space: SPACE }));
+        self.input(node, Input::Command(Command::OpenDocument { space: SPACE, document: NOTE }));
+    }
+
+    fn write(&mut self, node: usize, text: &str) {
+        let now = Now::at(self.now);
+        self.nodes[node]
+            .engine
+            .change(now, NOTE, None, |note| {
+                if note.text("body").is_none() {
+                    note.put("body", "")?;
+                }
+                let length = note.length("body").unwrap_or(0);
+                note.splice("body", length, 0, text)
+            })
+            .expect("the note is open");
+        self.drain(node);
+    }
+
+    fn text(&self, node: usize) -> Option<String> {
+        self.nodes[node].engine.document(&NOTE)?.text("body")
+    }
+}
+
+#[test]
+fn an_edit_reaches_the_other_screen_through_a_relay_and_is_acknowledged() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    world.open(1);
+    world.open(2);
+    world.connect(1, 0);
+    world.connect(2, 0);
+    world.run();
+    world.write(1, "ashore ");
+    world.run();
+    world.write(2, "afloat");
+    world.run();
+    assert_eq!(world.text(2).as_deref(), Some("ashore afloat"));
+    assert_eq!(world.text(1), world.text(2));
+    let saved = world.nodes[1].engine.saved(&NOTE).unwrap();
+    assert!(saved.device);
+    assert_eq!((saved.replicas, saved.relays), (1, 1));
+}
+
+#[test]
+fn what_was_written_offline_converges_when_the_relay_is_back() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    world.open(1);
+    world.open(2);
+    world.write(1, "one ");
+    world.write(2, "two ");
+    assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 0);
+    world.connect(1, 0);
+    world.run();
+    assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 1);
+    world.connect(2, 0);
+    world.run();
+    assert_eq!(world.text(1), world.text(2));
+    assert_eq!(world.nodes[0].engine.log(&NOTE).unwrap().version(), world.nodes[1].engine.log(&NOTE).unwrap().version());
+    assert!(world.nodes[0].engine.document(&NOTE).is_none(), "the relay never loads a document");
+}
+
+#[test]
+fn two_that_agree_say_little_when_they_meet_again() {
+    let mut world = World::new(&[Role::Relay, Role::Client]);
+    world.open(1);
+    world.write(1, "calm");
+    world.connect(1, 0);
+    world.run();
+    world.input(1, Input::Disconnected { connection: ConnectionId(0), reason: "test".to_owned() });
+    world.input(0, Input::Disconnected { connection: ConnectionId(0), reason: "test".to_owned() });
+    let before = world.bytes;
+    world.connect(1, 0);
+    world.run();
+    let hello = 2 * 200 + 2 * 65;
+    assert!(world.bytes - before < hello + 200, "{} bytes", world.bytes - before);
+    let (peers, in_sync, behind) = world.nodes[1].engine.progress_of(&SPACE);
+    assert_eq!((peers, in_sync, behind), (1, 1, 0));
+}
+
+#[test]
+fn two_clients_sync_without_any_relay() {
+    let mut world = World::new(&[Role::Client, Role::Client]);
+    world.open(0);
+    world.open(1);
+    world.write(0, "a");
+    world.write(1, "b");
+    world.connect(0, 1);
+    world.run();
+    assert_eq!(world.text(0), world.text(1));
+    for node in [0, 1] {
+        assert_eq!(world.nodes[node].engine.saved(&NOTE).unwrap().replicas, 1);
+    }
+}
