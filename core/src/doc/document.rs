@@ -181,6 +181,11 @@ impl Document {
         heads.iter().all(|hash| self.crdt.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).is_some())
     }
 
+    /// All changes as entries, each after all it depends on.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.crdt.get_changes(&[]).into_iter().filter_map(|change| entry_of_change(self.id, change).ok()).collect()
+    }
+
     /// Whether nothing was ever written.
     pub fn is_empty(&self) -> bool {
         self.crdt.is_empty()

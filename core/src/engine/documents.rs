@@ -142,7 +142,10 @@ impl Engine {
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
-        let entries: Vec<Entry> = { let _ = (loaded, automerge); vec![] };
+        let entries: Vec<Entry> = {
+            let _ = (loaded, automerge);
+            vec![]
+        };
         let count = entries.len();
         for entry in entries {
             self.commit(space, document, Some(entry));
@@ -192,7 +195,8 @@ impl Engine {
     }
 
     pub(super) fn on_edit_document(&mut self, document: DocumentId, number: u64, edit: Edit) {
-        if self.defer(&document, || Input::Command(super::input::Command::EditDocument { document, number, edit: edit.clone() })) {
+        if self.defer(&document, || Input::Command(super::input::Command::EditDocument { document, number, edit: edit.clone() }))
+        {
             return;
         }
         let heads = self.documents.loaded(&document).map(Document::heads).unwrap_or_default();
@@ -269,7 +273,8 @@ impl Engine {
             _ => space,
         };
         let Phase::Running { actor, .. } = &self.phase else { return false };
-        let fresh = Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+        let fresh =
+            Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let state = match self.log(&document) {
             None => State::Loaded(Box::new(fresh)),
             Some(_) => State::Loading { gathered: Vec::new(), after: 0, deferred: Vec::new() },
@@ -302,7 +307,9 @@ impl Engine {
     }
 
     pub(super) fn on_loaded(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>, complete: bool) {
-        let Some(Open { state: State::Loading { gathered, after, .. }, .. }) = self.documents.open.get_mut(&document) else { return };
+        let Some(Open { state: State::Loading { gathered, after, .. }, .. }) = self.documents.open.get_mut(&document) else {
+            return;
+        };
         if let Some((last, _)) = entries.last() {
             *after = *last;
         }
@@ -316,7 +323,8 @@ impl Engine {
 
     fn finish_loading(&mut self, document: DocumentId) {
         let Phase::Running { actor, .. } = &self.phase else { return };
-        let mut fresh = Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+        let mut fresh =
+            Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         let State::Loading { gathered, deferred, .. } = &mut open.state else { return };
         let (gathered, deferred) = (std::mem::take(gathered), std::mem::take(deferred));
@@ -324,12 +332,19 @@ impl Engine {
         let heads = fresh.heads();
         open.state = State::Loaded(Box::new(fresh));
         if let Err(error) = applied {
-            self.trouble(TroubleKind::Damaged, Some(document), None, format!("part of document {document} cannot be shown: {error}"));
+            self.trouble(
+                TroubleKind::Damaged,
+                Some(document),
+                None,
+                format!("part of document {document} cannot be shown: {error}"),
+            );
         }
         self.tell(Event::DocumentOpened { document, heads });
         for input in deferred {
             match input {
-                Input::Command(super::input::Command::OpenView { view, document, resume, .. }) => self.begin_view(view, document, resume),
+                Input::Command(super::input::Command::OpenView { view, document, resume, .. }) => {
+                    self.begin_view(view, document, resume)
+                }
                 input => self.on_input(input),
             }
         }
@@ -362,7 +377,8 @@ impl Engine {
 
     /// Applies what has arrived for open documents, and tells which documents changed.
     pub(super) fn apply_entries(&mut self) {
-        let changed: Vec<(DocumentId, bool)> = self.documents.changed.iter().map(|(document, local)| (*document, *local)).collect();
+        let changed: Vec<(DocumentId, bool)> =
+            self.documents.changed.iter().map(|(document, local)| (*document, *local)).collect();
         for (document, local) in changed {
             let resting = self.documents.open.get(&document).is_some_and(|open| open.resting && !open.unapplied.is_empty());
             if resting {
@@ -385,7 +401,12 @@ impl Engine {
         }
         let applied = loaded.apply(std::mem::take(&mut open.unapplied));
         if let Err(error) = applied {
-            self.trouble(TroubleKind::Damaged, Some(document), None, format!("part of document {document} cannot be shown: {error}"));
+            self.trouble(
+                TroubleKind::Damaged,
+                Some(document),
+                None,
+                format!("part of document {document} cannot be shown: {error}"),
+            );
         }
         self.answer_soon(document);
         let rest_ms = self.log(&document).map_or(0, |log| log.version().clock.entries() / CHANGES_PER_REST_MS);

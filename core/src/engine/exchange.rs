@@ -1,8 +1,8 @@
 //! Syncing spaces with a peer: subscribing, comparing, exchanging what differs, and pushing what is new.
 
+use super::Engine;
 use super::effect::TroubleKind;
 use super::logs::Work;
-use super::Engine;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::{CATCH_UP_FRAME_BYTES, EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
@@ -28,8 +28,12 @@ impl Engine {
         for document in documents {
             self.tell(super::effect::Event::DocumentAdded { space, document });
         }
-        let proved: Vec<ConnectionId> =
-            self.sessions.iter().filter(|(_, session)| session.handshake.theirs().is_some()).map(|(connection, _)| *connection).collect();
+        let proved: Vec<ConnectionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.handshake.theirs().is_some())
+            .map(|(connection, _)| *connection)
+            .collect();
         for connection in proved {
             self.subscribe(connection, space);
         }
@@ -58,7 +62,10 @@ impl Engine {
             delta.asked = Some(version.clock.clone());
             subscription.deltas.insert(*document, delta);
         }
-        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space)) else { return };
+        let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space))
+        else {
+            return;
+        };
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.sessions.insert(connection);
         let ranges = reconcile::opening(&held.space, &subscription.eager);
@@ -73,7 +80,9 @@ impl Engine {
         let mut budget = EAGER_VERSION_BYTES;
         let mut eager = Vec::new();
         for document in self.documents.open_in(space) {
-            let Some(version) = self.log(&document).map(|log| log.durable()).filter(|version| !version.is_empty()) else { continue };
+            let Some(version) = self.log(&document).map(|log| log.durable()).filter(|version| !version.is_empty()) else {
+                continue;
+            };
             let bytes = version.encoded_len();
             if bytes <= budget {
                 budget -= bytes;
@@ -145,7 +154,10 @@ impl Engine {
         self.touch_progress(space);
         let list_equal = !self.is_relay();
         let Some(held) = self.spaces.get(&space) else { return };
-        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
+        else {
+            return;
+        };
         if ranges.is_empty() {
             subscription.comparing = false;
             return;
@@ -193,7 +205,9 @@ impl Engine {
         if strikes < STRIKES_MAX {
             self.ask(connection, space, document);
         } else if strikes == STRIKES_MAX {
-            let text = format!("entries of document {document} depend on others that were not sent; it is not synced on this connection any more");
+            let text = format!(
+                "entries of document {document} depend on others that were not sent; it is not synced on this connection any more"
+            );
             self.trouble(TroubleKind::Protocol, Some(document), Some(connection), text.clone());
             self.send(connection, &Message::Error { code: ErrorCode::MissingDependency, document: Some(document), text });
         }
@@ -202,7 +216,8 @@ impl Engine {
     /// Asks every peer that syncs its space for a document.
     pub(super) fn ask_everyone(&mut self, document: DocumentId) {
         let Some(space) = self.locations.get(&document).copied() else { return };
-        let connections: Vec<ConnectionId> = self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
+        let connections: Vec<ConnectionId> =
+            self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
         for connection in connections {
             self.ask(connection, space, document);
         }
@@ -215,7 +230,9 @@ impl Engine {
         self.touch_progress(space);
         let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         if durable.clock == version.clock && durable.heads != version.heads {
-            let text = format!("document {document} has the same clock and different heads here and there: two replicas have written as one actor");
+            let text = format!(
+                "document {document} has the same clock and different heads here and there: two replicas have written as one actor"
+            );
             self.trouble(TroubleKind::Forked, Some(document), Some(connection), text.clone());
             self.send(connection, &Message::Error { code: ErrorCode::Forked, document: Some(document), text });
         }
@@ -260,7 +277,8 @@ impl Engine {
         }
         for payload in payloads {
             if payload.len() > self.config.limits.entry_bytes_max {
-                let text = format!("a change of {} bytes is over the limit of {}", payload.len(), self.config.limits.entry_bytes_max);
+                let text =
+                    format!("a change of {} bytes is over the limit of {}", payload.len(), self.config.limits.entry_bytes_max);
                 return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
             }
             match entry_from_payload(document, payload) {
@@ -310,7 +328,10 @@ impl Engine {
     ) {
         let empty = Log::new(document, space);
         let log = self.spaces.get(&space).and_then(|held| held.space.log(&document)).unwrap_or(&empty);
-        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
+        else {
+            return;
+        };
         let start = self.logs.moved.get(&document).map_or(log.end(), |first| (first - 1).min(log.end()));
         change(subscription.deltas.entry(document).or_insert_with(|| Delta::live(start)), log);
     }
@@ -351,7 +372,13 @@ impl Engine {
                 Next::Send(push) => self.send_push(connection, space, document, push, shared),
                 Next::Read { above, after } => {
                     let durable_end = log.durable_end();
-                    let task = self.read(Work::CatchUp { connection, document, durable_end }, document, above, after, CATCH_UP_FRAME_BYTES);
+                    let task = self.read(
+                        Work::CatchUp { connection, document, durable_end },
+                        document,
+                        above,
+                        after,
+                        CATCH_UP_FRAME_BYTES,
+                    );
                     self.with_delta(connection, space, document, |delta, _| delta.reading = Some(task));
                     return;
                 }
@@ -359,17 +386,30 @@ impl Engine {
         }
     }
 
-    fn send_push(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, push: Push, shared: &mut SharedFrames) {
+    fn send_push(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        document: DocumentId,
+        push: Push,
+        shared: &mut SharedFrames,
+    ) {
         let make = |push: &Push| Arc::from(encode_entries(&space, &document, push.entries.iter().map(|entry| &entry.payload)));
         let frame: Arc<[u8]> = if push.whole {
             shared.entry((document, push.after, push.through)).or_insert_with(|| make(&push)).clone()
         } else {
             make(&push)
         };
-        let limit = self.sessions.get(&connection).and_then(|session| session.peer.as_ref()).map_or(usize::MAX, |peer| peer.frame_bytes_max);
+        let limit = self
+            .sessions
+            .get(&connection)
+            .and_then(|session| session.peer.as_ref())
+            .map_or(usize::MAX, |peer| peer.frame_bytes_max);
         if frame.len() > limit {
             let largest = push.entries.iter().map(|entry| entry.payload.len()).max().unwrap_or(0);
-            let message = format!("a change of {largest} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)");
+            let message = format!(
+                "a change of {largest} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)"
+            );
             return self.trouble(TroubleKind::Refused, Some(document), Some(connection), message);
         }
         self.send_frame(connection, frame);
@@ -388,7 +428,10 @@ impl Engine {
         durable_end: u64,
     ) {
         let Some(space) = self.locations.get(&document).copied() else { return };
-        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) else { return };
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
+        else {
+            return;
+        };
         let Some(delta) = subscription.deltas.get_mut(&document) else { return };
         let mut shared = SharedFrames::new();
         if let Some(push) = delta.on_read(task, entries, complete, durable_end) {

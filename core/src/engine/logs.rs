@@ -33,11 +33,7 @@ pub(super) enum Work {
     /// The append under way.
     Append,
     /// A peer that is caught up.
-    CatchUp {
-        connection: ConnectionId,
-        document: DocumentId,
-        durable_end: u64,
-    },
+    CatchUp { connection: ConnectionId, document: DocumentId, durable_end: u64 },
     /// A document that is loaded.
     Load { document: DocumentId },
     /// A dependency of the first entry in line.
@@ -127,7 +123,9 @@ impl Engine {
         let limits = &self.config.limits;
         let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
         if held >= limits.documents_per_space_max || self.locations.len() >= limits.documents_max {
-            let text = format!("this replica holds as many documents as it may ({held} in this space); document {document} was not taken");
+            let text = format!(
+                "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
+            );
             self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
             return false;
         }
@@ -201,7 +199,8 @@ impl Engine {
             return;
         }
         let queue = std::mem::take(&mut self.logs.queue);
-        let alone = queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));
+        let alone =
+            queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));
         let (now, later): (Vec<_>, Vec<_>) = match alone {
             Some(alone) => queue.into_iter().partition(|undurable| undurable.stored.entry.document == alone),
             None => (queue, Vec::new()),
@@ -232,7 +231,10 @@ impl Engine {
             }
             // The rest needs nothing done; an answer of the wrong kind is the driver's bug.
             (work, result) => debug_assert!(
-                matches!((&work, &result), (Work::Meta, Ok(StoreDone::MetaPut)) | (Work::Quarantine { .. }, Ok(StoreDone::Quarantined))),
+                matches!(
+                    (&work, &result),
+                    (Work::Meta, Ok(StoreDone::MetaPut)) | (Work::Quarantine { .. }, Ok(StoreDone::Quarantined))
+                ),
                 "{work:?} was answered with {result:?}"
             ),
         }
@@ -283,7 +285,8 @@ impl Engine {
             self.logs.suspects.extend(documents);
         }
         if self.logs.write_failures == 0 {
-            let message = format!("changes cannot be saved on this device and are kept in memory; it is tried again. {}", error.message);
+            let message =
+                format!("changes cannot be saved on this device and are kept in memory; it is tried again. {}", error.message);
             self.trouble(TroubleKind::StoreWrite, None, None, message);
             for source in sources {
                 let text = format!("what was sent is not saved here, and is tried again: {}", error.message);
@@ -304,9 +307,8 @@ impl Engine {
         line.confirmed.extend(hashes);
         if let Some((first, source)) = line.entries.pop_front() {
             // Still unknown after the look-up: whoever sent it did not send what it depends on.
-            let unknown = self
-                .log(&document)
-                .is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
+            let unknown =
+                self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
             if unknown {
                 self.ask_again(document, source);
             } else {
@@ -324,7 +326,8 @@ impl Engine {
         if error.kind == StoreErrorKind::Corrupt {
             return self.quarantine(document, &error.message);
         }
-        let message = format!("document {document} cannot be read from the store at present; it is tried again. {}", error.message);
+        let message =
+            format!("document {document} cannot be read from the store at present; it is tried again. {}", error.message);
         self.trouble(TroubleKind::StoreRead, Some(document), None, message);
         self.timers.set(Timer::ReadRetry(document), self.now.monotonic_ms + RETRY_LONGEST_MS);
     }
@@ -352,11 +355,14 @@ impl Engine {
     /// Sets a damaged document's log aside, starts it anew with what is in memory, and asks every peer for it.
     fn quarantine(&mut self, document: DocumentId, what: &str) {
         let Some(space) = self.locations.get(&document).copied() else { return };
-        let message = format!("document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}");
+        let message = format!(
+            "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"
+        );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
-            let (gone, kept) = std::mem::take(&mut self.logs.queue).into_iter().partition(|u| u.stored.entry.document == document);
+            let (gone, kept) =
+                std::mem::take(&mut self.logs.queue).into_iter().partition(|u| u.stored.entry.document == document);
             self.logs.queue = kept;
             gone
         };

@@ -24,7 +24,10 @@ impl Engine {
             return self.leave(connection, "no longer wanted");
         }
         if self.sessions.len() > self.config.limits.connections_max {
-            let text = format!("this replica has as many connections as it may ({}); try again later", self.config.limits.connections_max);
+            let text = format!(
+                "this replica has as many connections as it may ({}); try again later",
+                self.config.limits.connections_max
+            );
             return self.refuse(connection, Refusal { code: ErrorCode::Busy, text });
         }
         self.timers.set(Timer::Hello(connection), self.now.monotonic_ms + HELLO_MS_MAX);
@@ -195,7 +198,8 @@ impl Engine {
     pub(super) fn send_to_space(&mut self, space: &SpaceId, except: Option<ConnectionId>, message: &Message) {
         let Some(held) = self.spaces.get(space) else { return };
         let frame: Arc<[u8]> = Arc::from(message.encode());
-        let connections: Vec<ConnectionId> = held.sessions.iter().copied().filter(|connection| Some(*connection) != except).collect();
+        let connections: Vec<ConnectionId> =
+            held.sessions.iter().copied().filter(|connection| Some(*connection) != except).collect();
         for connection in connections {
             self.send_frame(connection, frame.clone());
         }

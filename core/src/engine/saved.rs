@@ -4,10 +4,10 @@
 //! replica's receipt covers everything this replica has written of it; what was there at start counts as written, since
 //! who wrote it is not remembered. Receipts are stored, so that an app that starts offline can still tell.
 
+use super::Engine;
 use super::effect::{Event, Saved};
 use super::logs::Work;
 use super::timers::Timer;
-use super::Engine;
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::clock::VectorClock;
@@ -172,7 +172,8 @@ impl Engine {
 
     /// Tells how far spaces have come, where that has changed.
     pub(super) fn tell_progress(&mut self) {
-        let touched: Vec<SpaceId> = self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
+        let touched: Vec<SpaceId> =
+            self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
         for space in touched {
             let now = self.progress_of(&space);
             let Some(progress) = self.progress.get_mut(&space) else { continue };
@@ -196,12 +197,17 @@ impl Engine {
         let (mut peers, mut in_sync) = (0, 0);
         let mut behind = BTreeSet::new();
         for connection in &held.sessions {
-            let Some(session) = self.sessions.get(connection).filter(|session| session.peer.is_some() && !session.closing) else { continue };
+            let Some(session) = self.sessions.get(connection).filter(|session| session.peer.is_some() && !session.closing) else {
+                continue;
+            };
             let Some(subscription) = session.subscriptions.get(space) else { continue };
             peers += 1;
             let mut settled = !subscription.comparing;
             for (document, delta) in &subscription.deltas {
-                let done = held.space.log(document).map_or(delta.asked.is_none() && delta.target.is_empty(), |log| delta.is_settled(log));
+                let done = held
+                    .space
+                    .log(document)
+                    .map_or(delta.asked.is_none() && delta.target.is_empty(), |log| delta.is_settled(log));
                 if !done {
                     settled = false;
                     behind.insert(*document);

@@ -48,7 +48,9 @@ impl Engine {
         }
         self.tell(Event::Ready { peer, documents });
         for (document, what) in contents.damaged {
-            let message = format!("document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}");
+            let message = format!(
+                "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"
+            );
             self.trouble(TroubleKind::Damaged, Some(document), None, message);
         }
         for input in std::mem::take(&mut self.deferred) {

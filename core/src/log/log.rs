@@ -107,9 +107,8 @@ impl Log {
         if entry.seq != held + 1 {
             return Admission::Gap;
         }
-        let known = |dep: &ChangeHash| {
-            self.version.heads.contains(dep) || self.tail_hashes.contains(dep) || confirmed.contains(dep)
-        };
+        let known =
+            |dep: &ChangeHash| self.version.heads.contains(dep) || self.tail_hashes.contains(dep) || confirmed.contains(dep);
         let unknown: Vec<ChangeHash> = entry.deps.iter().filter(|dep| !known(dep)).copied().collect();
         if !unknown.is_empty() {
             return Admission::Unknown(unknown);
@@ -236,7 +235,10 @@ mod tests {
         assert_eq!(log.durable(), log.version());
         assert!(log.tail_bytes() <= TAIL_BYTES_MAX);
         assert!(log.tail_after(0).is_none(), "the first entries are in the store only");
-        assert_eq!(log.tail_after(count - 3).unwrap().map(|(position, _)| position).collect::<Vec<_>>(), [count - 2, count - 1, count]);
+        assert_eq!(
+            log.tail_after(count - 3).unwrap().map(|(position, _)| position).collect::<Vec<_>>(),
+            [count - 2, count - 1, count]
+        );
     }
 
     #[test]

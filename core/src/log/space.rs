@@ -105,7 +105,11 @@ impl Space {
         let empty = matches!(high, Bound::Excluded(high) if high <= low);
         let bounds = if empty { (Bound::Included(low), Bound::Excluded(low)) } else { (Bound::Included(low), high) };
         let range = if empty { None } else { Some(self.digests.range(bounds)) };
-        range.into_iter().flatten().filter(|(document, _)| !except.contains(document)).map(|(document, digest)| (*document, *digest))
+        range
+            .into_iter()
+            .flatten()
+            .filter(|(document, _)| !except.contains(document))
+            .map(|(document, digest)| (*document, *digest))
     }
 
     /// The fingerprint of what [`Self::digests`] lists.

@@ -103,9 +103,11 @@ impl Handshake {
         let Some(theirs) = &self.theirs else {
             return Err(Refusal { code: ErrorCode::OutOfOrder, text: "a proof before the hello".to_owned() });
         };
-        let refused = || Refusal { code: ErrorCode::BadProof, text: "the signature does not prove the key of the hello".to_owned() };
+        let refused =
+            || Refusal { code: ErrorCode::BadProof, text: "the signature does not prove the key of the hello".to_owned() };
         let key = VerifyingKey::from_bytes(&theirs.peer.0).map_err(|_| refused())?;
-        key.verify_strict(&transcript(!self.dialled, theirs, &self.mine), &Signature::from_bytes(signature)).map_err(|_| refused())?;
+        key.verify_strict(&transcript(!self.dialled, theirs, &self.mine), &Signature::from_bytes(signature))
+            .map_err(|_| refused())?;
         Ok(theirs)
     }
 }

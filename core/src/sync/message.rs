@@ -7,7 +7,9 @@ use super::reconcile::{Range, decode_ranges, encode_ranges};
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
-use crate::base::limits::{ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX};
+use crate::base::limits::{
+    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX,
+};
 use crate::log::version::Version;
 use std::sync::Arc;
 
@@ -402,7 +404,8 @@ impl Message {
             tag::ERROR => {
                 let byte = r.u8()?;
                 let code = ErrorCode::from_byte(byte).ok_or(DecodeError::UnknownTag { what: "an error's code", tag: byte })?;
-                let document = if flag(&mut r, "whether an error names a document")? { Some(DocumentId(r.array()?)) } else { None };
+                let document =
+                    if flag(&mut r, "whether an error names a document")? { Some(DocumentId(r.array()?)) } else { None };
                 Self::Error { code, document, text: r.text(TEXT_BYTES_MAX)? }
             }
             tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
@@ -414,7 +417,11 @@ impl Message {
 }
 
 /// The frame of [`Message::Entries`], made without collecting the payloads first: this is what a relay does all day.
-pub fn encode_entries<'a>(space: &SpaceId, document: &DocumentId, payloads: impl ExactSizeIterator<Item = &'a Arc<[u8]>>) -> Vec<u8> {
+pub fn encode_entries<'a>(
+    space: &SpaceId,
+    document: &DocumentId,
+    payloads: impl ExactSizeIterator<Item = &'a Arc<[u8]>>,
+) -> Vec<u8> {
     let mut w = Writer::new();
     w.u8(tag::ENTRIES);
     w.put(&space.0);

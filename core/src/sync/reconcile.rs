@@ -110,7 +110,14 @@ fn push(reply: &mut Vec<Range>, below: Option<DocumentId>, body: RangeBody) {
     }
 }
 
-fn split(space: &Space, low: DocumentId, below: Option<DocumentId>, except: &BTreeSet<DocumentId>, count: u64, reply: &mut Vec<Range>) {
+fn split(
+    space: &Space,
+    low: DocumentId,
+    below: Option<DocumentId>,
+    except: &BTreeSet<DocumentId>,
+    count: u64,
+    reply: &mut Vec<Range>,
+) {
     let size = (count as usize).div_ceil(SPLIT);
     let mut sum = 0u128;
     let mut in_range = 0u64;
