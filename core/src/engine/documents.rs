@@ -130,29 +130,6 @@ impl Engine {
         Ok(outcome)
     }
 
-    /// Takes the changes of an Automerge file into an open document; answers how many were new. Afterwards, drain
-    /// [`Self::poll_effect`].
-    ///
-    /// # Errors
-    ///
-    /// [`ChangeError::NotOpen`], or what is wrong with the file; then nothing was taken.
-    pub fn import(&mut self, now: Now, document: DocumentId, automerge: &[u8]) -> Result<usize, ChangeError> {
-        self.now = now;
-        self.needs_flush = true;
-        self.apply(document);
-        let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
-        let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
-        let entries: Vec<Entry> = {
-            let _ = (loaded, automerge);
-            vec![]
-        };
-        let count = entries.len();
-        for entry in entries {
-            self.commit(space, document, Some(entry));
-        }
-        Ok(count)
-    }
-
     /// Makes a local edit of an open document on earlier heads of it; answers the change, if the edit did anything.
     ///
     /// # Errors
