@@ -270,7 +270,7 @@ impl Pump {
                 tracing::info!(connection = connection.0, %peer, agent, "peer connected");
             }
             Event::PeerDisconnected { connection, reason, .. } => {
-                tracing::info!(connection = connection.0, reason, "peer disconnected");
+                tracing::info!(connection = ?connection.map(|id| id.0), reason, "peer disconnected");
             }
             Event::Trouble(trouble) => {
                 tracing::warn!(kind = ?trouble.kind, document = ?trouble.document, connection = ?trouble.connection.map(|id| id.0), "{}", trouble.message);
