@@ -3,6 +3,7 @@
 use super::Engine;
 use super::effect::TroubleKind;
 use super::logs::Work;
+use super::saved::Receipt;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::{CATCH_UP_FRAME_BYTES, EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
@@ -122,7 +123,8 @@ impl Engine {
         let known = self.spaces.get(&space).is_some_and(|held| held.open);
         if !known && !self.is_relay() {
             let text = format!("space {space} is not open here");
-            return self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+            self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+            return self.send(connection, &Message::Unsubscribe { space });
         }
         let Some(session) = self.sessions.get_mut(&connection) else { return };
         if session.subscriptions.len() >= SUBSCRIPTIONS_MAX {
@@ -166,7 +168,7 @@ impl Engine {
         subscription.comparing = !step.reply.is_empty();
         for document in step.equal {
             let clock = self.log(&document).map(|log| log.durable().clock.clone());
-            self.on_receipt(connection, document, &clock.unwrap_or_default());
+            self.on_receipt(connection, document, &clock.unwrap_or_default(), Receipt::All);
         }
         for document in step.differing {
             self.ask(connection, space, document);
@@ -236,7 +238,7 @@ impl Engine {
             self.trouble(TroubleKind::Forked, Some(document), Some(connection), text.clone());
             self.send(connection, &Message::Error { code: ErrorCode::Forked, document: Some(document), text });
         }
-        self.on_receipt(connection, document, &version.clock);
+        self.on_receipt(connection, document, &version.clock, Receipt::All);
         let same = durable == version;
         self.with_delta(connection, space, document, |delta, log| {
             delta.on_have(log, version.clock);
@@ -262,7 +264,7 @@ impl Engine {
             }
         });
         if let Some(clock) = asked {
-            self.on_receipt(connection, document, &clock);
+            self.on_receipt(connection, document, &clock, Receipt::All);
             self.pump(connection, space, document, &mut SharedFrames::new());
         }
         self.touch_progress(space);
@@ -294,7 +296,7 @@ impl Engine {
 
     fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {
         let clock = held.into_iter().collect();
-        self.on_receipt(connection, document, &clock);
+        self.on_receipt(connection, document, &clock, Receipt::More);
     }
 
     /// Refuses what is about a document that is held in another space.

@@ -24,7 +24,7 @@ const KEY_PREFIX: &str = "receipt/";
 /// What peers have confirmed.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    receipts: BTreeMap<DocumentId, BTreeMap<PeerId, Receipt>>,
+    receipts: BTreeMap<DocumentId, BTreeMap<PeerId, Confirmed>>,
     written: BTreeMap<DocumentId, VectorClock>,
     touched: BTreeSet<DocumentId>,
     told: BTreeMap<DocumentId, Saved>,
@@ -32,9 +32,18 @@ pub(super) struct Receipts {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Receipt {
+struct Confirmed {
     relay: bool,
     clock: VectorClock,
+}
+
+/// What a peer's word covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receipt {
+    /// All it holds of a document: where it said more before, it has lost something since.
+    All,
+    /// More than it said before.
+    More,
 }
 
 /// How far a space has come, as it was last told.
@@ -66,7 +75,7 @@ impl Receipts {
         let (Ok(document), Ok(peer)) = (document.parse(), peer.parse()) else { return };
         let mut r = Reader::new(value);
         let (Ok(relay), Ok(clock)) = (r.u8(), VectorClock::decode(&mut r)) else { return };
-        self.receipts.entry(document).or_default().insert(peer, Receipt { relay: relay != 0, clock });
+        self.receipts.entry(document).or_default().insert(peer, Confirmed { relay: relay != 0, clock });
     }
 }
 
@@ -115,7 +124,7 @@ impl Engine {
     }
 
     /// Takes a peer's word that it durably holds a document up to a clock.
-    pub(super) fn on_receipt(&mut self, connection: ConnectionId, document: DocumentId, clock: &VectorClock) {
+    pub(super) fn on_receipt(&mut self, connection: ConnectionId, document: DocumentId, clock: &VectorClock, receipt: Receipt) {
         if self.is_relay() {
             return;
         }
@@ -123,10 +132,14 @@ impl Engine {
         // What we do not hold ourselves says nothing about our work, and a peer cannot make us keep it.
         let Some(log) = self.log(&document) else { return };
         let within: VectorClock = log.version().clock.iter().map(|(actor, seq)| (*actor, seq.min(clock.get(actor)))).collect();
-        let receipts = self.saved.receipts.entry(document).or_default();
-        let receipt = receipts.entry(peer.id).or_insert(Receipt { relay: peer.relay, clock: VectorClock::new() });
-        if !within.is_within(&receipt.clock) {
-            receipt.clock.merge(&within);
+        let confirmed = self.saved.receipts.entry(document).or_default();
+        let confirmed = confirmed.entry(peer.id).or_insert(Confirmed { relay: peer.relay, clock: VectorClock::new() });
+        let before = confirmed.clock.clone();
+        match receipt {
+            Receipt::All => confirmed.clock = within,
+            Receipt::More => confirmed.clock.merge(&within),
+        }
+        if confirmed.clock != before {
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
