@@ -195,8 +195,7 @@ impl Engine {
     }
 
     /// Asks a peer again for a document of which it sent what does not fit; after a few times that led nowhere, no more.
-    pub(super) fn ask_again(&mut self, document: DocumentId, connection: ConnectionId) {
-        let Some(space) = self.locations.get(&document).copied() else { return };
+    pub(super) fn ask_again(&mut self, space: SpaceId, document: DocumentId, connection: ConnectionId) {
         let mut strikes = 0;
         self.with_delta(connection, space, document, |delta, _| {
             if delta.asked.is_none() {

@@ -109,28 +109,26 @@ impl Engine {
             }
             return;
         }
-        if !self.make_room_for(space, document, source) {
-            return;
+        if self.has_room_for(space, document, source) {
+            self.admit(space, entry, source, &BTreeSet::new());
         }
-        self.admit(entry, source, &BTreeSet::new());
     }
 
-    /// Makes sure that a document has a log; refuses when it would be one too many.
-    fn make_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
+    /// Whether a document is held or may be; says so to the sender when it may not.
+    fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
         if self.locations.contains_key(&document) {
             return true;
         }
         let limits = &self.config.limits;
         let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
-        if held >= limits.documents_per_space_max || self.locations.len() >= limits.documents_max {
+        let room = held < limits.documents_per_space_max && self.locations.len() < limits.documents_max;
+        if !room {
             let text = format!(
                 "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
             );
             self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
-            return false;
         }
-        self.add_document(space, document);
-        true
+        room
     }
 
     fn add_document(&mut self, space: SpaceId, document: DocumentId) {
@@ -139,11 +137,15 @@ impl Engine {
         self.tell(Event::DocumentAdded { space, document });
     }
 
-    fn admit(&mut self, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
+    fn admit(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
         let document = entry.document;
-        let Some(log) = self.log_mut(&document) else { return };
+        let empty = Log::new(document, space);
+        let log = self.log(&document).unwrap_or(&empty);
         match log.admission(&entry, confirmed) {
             Admission::Next => {
+                if !self.locations.contains_key(&document) {
+                    self.add_document(space, document);
+                }
                 self.on_sent_by(source, &entry);
                 self.append(entry, Some(source));
             }
@@ -156,7 +158,9 @@ impl Engine {
                     self.logs.also_owed.entry((document, entry.actor, entry.seq)).or_default().push(source);
                 }
             }
-            Admission::Gap => self.ask_again(document, source),
+            Admission::Gap => self.ask_again(space, document, source),
+            // What is all in the tail needs no look-up: the sender did not send what the entry depends on.
+            Admission::Unknown(_) if log.tail_start() == 1 => self.ask_again(space, document, source),
             Admission::Unknown(hashes) => {
                 let line = self.logs.lines.entry(document).or_default();
                 line.confirmed.extend(confirmed);
@@ -303,20 +307,19 @@ impl Engine {
 
     fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
         let Some(mut line) = self.logs.lines.remove(&document) else { return };
-        let space = self.locations.get(&document).copied();
+        let Some(space) = self.locations.get(&document).copied() else { return };
         line.confirmed.extend(hashes);
         if let Some((first, source)) = line.entries.pop_front() {
             // Still unknown after the look-up: whoever sent it did not send what it depends on.
             let unknown =
                 self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
             if unknown {
-                self.ask_again(document, source);
+                self.ask_again(space, document, source);
             } else {
-                self.admit(first, source, &line.confirmed);
+                self.admit(space, first, source, &line.confirmed);
             }
         }
         // The others go on in order; one of them may have to wait for a look-up of its own.
-        let Some(space) = space else { return };
         for (entry, source) in line.entries {
             self.receive_entry(space, entry, source);
         }

@@ -37,7 +37,7 @@ impl Engine {
     pub(super) fn on_frame(&mut self, connection: ConnectionId, frame: &[u8]) {
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
         session.heard_ms = self.now.monotonic_ms;
-        session.pinged = None;
+        session.gone_ms = None;
         session.expecting = false;
         let proved = session.peer.is_some();
         let limit = self.config.limits.frame_bytes_max;
@@ -55,6 +55,8 @@ impl Engine {
         match message {
             Message::Hello(hello) => self.on_hello(connection, hello),
             Message::Proof { signature } => self.on_proof(connection, &signature),
+            // The peer has let go of a space before what was under way to it arrived: nobody's trouble.
+            Message::Error { code: ErrorCode::NotSubscribed, .. } => {}
             Message::Error { code, document, text } => {
                 let kind = if code.is_fatal() { TroubleKind::Protocol } else { TroubleKind::Refused };
                 self.trouble(kind, document, Some(connection), format!("the peer says: {text}"));
@@ -110,6 +112,10 @@ impl Engine {
         let frame_bytes_max = usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX);
         session.peer = Some(Peer { id: hello.peer, relay: hello.relay, frame_bytes_max });
         let endpoint = session.endpoint.clone();
+        let spaces: Vec<SpaceId> = session.subscriptions.keys().copied().collect();
+        for space in spaces {
+            self.touch_progress(space);
+        }
         if let Some(endpoint) = &endpoint {
             self.endpoints.on_established(endpoint);
         }
@@ -126,29 +132,21 @@ impl Engine {
     pub(super) fn on_silence(&mut self, connection: ConnectionId) {
         let Some(session) = self.sessions.get(&connection) else { return };
         let now_ms = self.now.monotonic_ms;
-        if let Some((_, since)) = session.pinged {
-            if now_ms >= since + self.config.silence_ms_max {
-                return self.close(connection, "nothing was heard from the peer".to_owned());
-            }
-            return self.timers.set(Timer::Silence(connection), since + self.config.silence_ms_max);
-        }
-        let quiet = session.heard_ms + self.config.ping_ms;
-        if now_ms >= quiet || session.expecting {
-            self.ping(connection, self.config.silence_ms_max);
-        } else {
-            self.timers.set(Timer::Silence(connection), quiet);
+        let quiet_ms = session.heard_ms + self.config.ping_ms;
+        match session.gone_ms {
+            Some(gone_ms) if now_ms >= gone_ms => self.close(connection, "nothing was heard from the peer".to_owned()),
+            Some(gone_ms) => self.timers.set(Timer::Silence(connection), gone_ms),
+            None if now_ms >= quiet_ms || session.expecting => self.ping(connection, self.config.silence_ms_max),
+            None => self.timers.set(Timer::Silence(connection), quiet_ms),
         }
     }
 
     /// Asks whether the peer is there, and takes it for gone unless something is heard within `patience_ms`.
     pub(super) fn ping(&mut self, connection: ConnectionId, patience_ms: u64) {
         let now_ms = self.now.monotonic_ms;
-        let silence_ms_max = self.config.silence_ms_max;
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| session.peer.is_some()) else { return };
-        // `pinged` holds when the usual patience would have begun, so that one rule ends it.
-        let since = (now_ms + patience_ms).saturating_sub(silence_ms_max);
-        session.pinged = Some((now_ms, since));
-        self.timers.set(Timer::Silence(connection), since + silence_ms_max);
+        session.gone_ms = Some(now_ms + patience_ms);
+        self.timers.set(Timer::Silence(connection), now_ms + patience_ms);
         self.send(connection, &Message::Ping { token: now_ms });
     }
 

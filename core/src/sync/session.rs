@@ -21,8 +21,8 @@ pub struct Session {
     pub outbound_bytes: usize,
     /// When a frame last arrived, in monotonic milliseconds.
     pub heard_ms: u64,
-    /// The ping that awaits its pong, and when it was sent.
-    pub pinged: Option<(u64, u64)>,
+    /// When the peer is taken for gone, unless something is heard before: set while a ping awaits its pong.
+    pub gone_ms: Option<u64>,
     /// Whether something was sent that the peer must acknowledge, and nothing was heard since.
     pub expecting: bool,
     /// Whether the connection is being closed: nothing more is sent or listened to.
@@ -66,7 +66,7 @@ impl Session {
             subscriptions: BTreeMap::new(),
             outbound_bytes: 0,
             heard_ms: now_ms,
-            pinged: None,
+            gone_ms: None,
             expecting: false,
             closing: false,
             acks: BTreeMap::new(),
