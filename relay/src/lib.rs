@@ -1,11 +1,15 @@
 //! Driftline on a native machine: the driver that runs an engine over sockets and a disk, the relay server, and the
 //! client library.
 //!
+//! * [`repo`] is the client library: spaces, documents, changes, presence, and how saved they are.
+//! * [`commands`] is what the binary `driftline` does.
 //! * [`host`] runs one engine: it owns its clock, its connections and its store.
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
 //! * [`store`] keeps what the engine wants kept.
 
+pub mod commands;
 pub mod dial;
 pub mod host;
+pub mod repo;
 pub mod store;
 pub mod transport;

@@ -1,0 +1,79 @@
+//! What a command prints: results on stdout, everything else on stderr, for people or (with `--json`) for scripts.
+
+use super::failure::Failure;
+use serde_json::{Value, json};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where a command prints.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    /// Whoever read stdout is gone, as after `| head`.
+    closed: AtomicBool,
+}
+
+impl Output {
+    /// Output for scripts when `json`, for people otherwise.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, closed: AtomicBool::new(false) }
+    }
+
+    /// Whether progress can be shown on one line that is drawn over.
+    pub(crate) fn draws(&self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// Whether nobody reads stdout any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The result: `human` for people, `json` on one line for scripts.
+    pub(crate) fn result(&self, human: &str, json: &Value) {
+        let line = if self.json { json.to_string() } else { human.to_owned() };
+        self.write(line.as_bytes());
+        if !line.ends_with('\n') {
+            self.write(b"\n");
+        }
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed.store(true, Ordering::Relaxed),
+            Err(error) => self.note(&format!("cannot write to standard output: {error}")),
+            Ok(()) => {}
+        }
+    }
+
+    /// Something people should know beside the result.
+    pub(crate) fn note(&self, text: &str) {
+        let line = if self.json { json!({ "note": text }).to_string() } else { text.to_owned() };
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+
+    /// How far a long command has come; drawn over by the next where the terminal can.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.draws() {
+            let mut stderr = std::io::stderr().lock();
+            let _ = write!(stderr, "\r\x1b[2K{text}").and_then(|()| stderr.flush());
+        } else {
+            self.note(text);
+        }
+    }
+
+    /// Wipes the line of progress.
+    pub(crate) fn end_progress(&self) {
+        if self.draws() {
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[2K");
+        }
+    }
+
+    /// Why the command failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let line = if self.json { failure.to_json().to_string() } else { format!("driftline: {}", failure.message) };
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+}

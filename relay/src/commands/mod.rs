@@ -1,0 +1,3 @@
+//! What the binary `driftline` does: one file or folder for each command.
+
+pub mod doc;
