@@ -24,7 +24,7 @@ pub struct Document {
     id: DocumentId,
     unit: TextUnit,
     pub(super) crdt: Automerge,
-    entry_bytes_max: usize,
+    pub(super) entry_bytes_max: usize,
 }
 
 /// Why a change could not be made; nothing of it was.

@@ -10,6 +10,7 @@ pub mod value;
 pub mod view;
 
 mod crdt;
+mod import;
 mod transaction;
 
 #[cfg(test)]

@@ -153,6 +153,26 @@ impl Engine {
         Ok(hash)
     }
 
+    /// Takes the changes of an Automerge file into an open document; answers how many were new.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NotOpen`], or what is wrong with the file; then nothing was changed.
+    pub fn import(&mut self, now: Now, document: DocumentId, automerge: &[u8]) -> Result<usize, ChangeError> {
+        self.now = now;
+        self.needs_flush = true;
+        self.apply(document);
+        let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
+        let entries = loaded.import(automerge)?;
+        let new = entries.len();
+        for entry in entries {
+            self.append_local(space, entry);
+        }
+        self.answer_soon(document);
+        Ok(new)
+    }
+
     pub(super) fn on_open_document(&mut self, space: SpaceId, document: DocumentId) {
         if self.hold(space, document)
             && let Some(loaded) = self.documents.loaded(&document)
