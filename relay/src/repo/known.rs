@@ -136,7 +136,9 @@ impl Known {
                 }
             }
             Event::PeerDisconnected { connection, endpoint, reason, .. } => {
-                self.connections.remove(connection);
+                if let Some(connection) = connection {
+                    self.connections.remove(connection);
+                }
                 if let Some(endpoint) = endpoint {
                     self.set_endpoint(endpoint, ConnectionState::Waiting { reason: reason.clone() });
                 }
