@@ -83,16 +83,20 @@ test("counters, dates, bytes and immutable strings are values of their own", () 
     d.at = new Date(5);
     d.bytes = new Uint8Array([1, 255]);
     d.url = new ImmutableString("x:");
+    d.odd = { $counter: 1 };
+    d.none = NaN;
   });
   assert.equal(value.likes.value, 4);
   assert.deepEqual(ops.map((op) => ("value" in op ? op.value : "by" in op ? op.by : null)), [
     { $counter: 2 }, 3, -1, { $timestamp: 5 }, { $bytes: "Af8=" }, { $string: "x:" },
+    { $map: { $counter: 1 } }, { $float: "NaN" },
   ]);
   assert.throws(() => value.likes.increment(), /only inside change/);
+  assert.deepEqual([value.odd, value.none], [{ $counter: 1 }, NaN]);
 });
 
 test("what a document cannot hold is refused with a sentence, and then nothing has changed", () => {
-  for (const bad of [undefined, NaN, Infinity, () => 1, Symbol("s"), new Map(), { a: undefined }, { $counter: 1 }, 2n ** 60n]) {
+  for (const bad of [undefined, () => 1, Symbol("s"), new Map(), { a: undefined }, new Date(NaN), 2n ** 60n]) {
     assert.throws(() => change({ a: 1 }, (d) => { d.b = bad; }), /cannot be stored/);
   }
   const self: Any = {};

@@ -56,8 +56,11 @@ export interface RepoOptions {
   name?: string;
   /** Relays to keep connections to: `wss://…/sync`. With none, the tabs of the profile still work together. */
   relays?: readonly string[];
-  /** Where documents are kept: the best there is (`"auto"`), or nowhere (`"memory"`, for tests and private work). */
-  storage?: "auto" | "memory";
+  /**
+   * Where documents are kept: the best there is (`"auto"`), nowhere (`"memory"`, for tests and private work; not shared between
+   * tabs), or in Node in a file, which one process at a time may use.
+   */
+  storage?: "auto" | "memory" | { readonly file: string };
   /** Whether to begin online. `true` unless told. */
   online?: boolean;
   /**

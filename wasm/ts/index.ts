@@ -1,3 +1,17 @@
+import type { RepoConstructor, Repo as RepoType, SpliceFunction, UpdateTextFunction } from "./api.js";
+import { splice as spliceDraft, updateText as updateDraftText } from "./draft.js";
+import { RepoOfTab } from "./repo.js";
+
 export * from "./api.js";
 export { isDocumentId, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
 export { Counter, ImmutableString } from "./scalar.js";
+
+/** Opens repos. */
+export const Repo: RepoConstructor = { open: (options) => RepoOfTab.open(options) };
+export type Repo = RepoType;
+
+/** Replaces part of a text of a draft, inside `change`. */
+export const splice: SpliceFunction = spliceDraft;
+
+/** Makes a text of a draft read like this by the smallest edit that does, inside `change`. */
+export const updateText: UpdateTextFunction = updateDraftText;

@@ -14,7 +14,7 @@
 import type { Heads, Patch } from "./api.js";
 import { diff } from "./diff.js";
 import type { Op, Recorded } from "./draft.js";
-import { applyPatches, decodePatch, type WirePatch } from "./patch.js";
+import { applyPatches, decodePatch, OutOfStep, type WirePatch } from "./patch.js";
 import { reapply } from "./reapply.js";
 import { decode, type Json } from "./value.js";
 
@@ -64,6 +64,8 @@ interface Kept {
   /** What the mirror showed before and after it. */
   readonly before: object;
   readonly after: object;
+  /** Whether the engine refused it once: then it was made again on what the engine has, and is not a second time. */
+  refused: boolean;
 }
 
 /** States kept to go on from; more pile up only while the store writes nothing. */
@@ -101,8 +103,8 @@ export class Mirror {
   /** Takes what a change came to; answers what to send, or nothing while the engine has not answered. */
   edit(recorded: Recorded, message?: string): MirrorEdit | undefined {
     this.made++;
-    const before = this.value ?? {};
-    const kept = { number: this.made, ops: recorded.ops, message, before, after: recorded.value };
+    const before = this.value ?? Object.freeze({});
+    const kept = { number: this.made, ops: recorded.ops, message, before, after: recorded.value, refused: false };
     this.value = recorded.value;
     this.kept.push(kept);
     return this.attached ? this.toSend(kept) : undefined;
@@ -121,29 +123,49 @@ export class Mirror {
    */
   take(update: ViewUpdate): { change: MirrorChange | undefined; send: MirrorEdit[] } {
     const before = this.value;
-    this.covered = Math.max(this.covered, update.covers);
-    if (update.reset !== null) this.restart(update);
-    else if (!this.attached) this.goOn(update);
-    else this.follow(update);
-    const first = !this.attached;
+    this.patches = undefined;
+    let send: Kept[] = [];
+    if (update.reset !== null) send = this.restart(update);
+    else if (this.attached) this.follow(update);
+    else send = this.goOn(update);
     this.attached = true;
-    const send = first || update.reset !== null ? this.kept.filter((edit) => edit.number > update.covers).map((edit) => this.toSend(edit)) : [];
-    if (this.value === before) return { change: undefined, send };
-    return { change: { before, patches: this.patches ?? diff(before, this.value) }, send };
+    this.covered = update.covers;
+    const change = this.value === before ? undefined : { before, patches: this.patches ?? diff(before, this.value) };
+    return { change, send: send.map((edit) => this.toSend(edit)) };
+  }
+
+  /**
+   * The engine could not make an edit, and will answer with a reset. Answers whether that is final: once, an edit is
+   * made again on what the engine has.
+   */
+  onRefused(number: number): boolean {
+    if (this.superseded.delete(number)) return false;
+    const edit = this.kept.find((kept) => kept.number === number);
+    if (edit === undefined) return true;
+    if (edit.refused) {
+      this.kept = this.kept.filter((kept) => kept !== edit);
+      return true;
+    }
+    edit.refused = true;
+    this.again.add(number);
+    return false;
   }
 
   /** The engine says that all it has answered is durable: nothing older is needed to go on from. */
   onDurable(): void {
-    this.kept = this.kept.filter((edit) => edit.number > this.covered);
+    this.kept = this.kept.filter((edit) => edit.number > this.covered || this.again.has(edit.number));
     this.shown = this.shown.slice(0, 1);
   }
 
   /** The patches of the last answer, when it was taken as it came. */
   private patches: Patch[] | undefined;
+  /** Edits that were refused and are made again when the reset comes. */
+  private readonly again = new Set<number>();
+  /** Edits that were made again under another number: what the engine says of the old one means nothing. */
+  private readonly superseded = new Set<number>();
 
   private follow(update: ViewUpdate): void {
     if (update.covers < this.made) {
-      this.patches = undefined;
       const value = this.kept.find((edit) => edit.number === update.covers + 1)?.before;
       if (value !== undefined) this.show({ covers: update.covers, heads: update.base, value });
       return;
@@ -155,43 +177,52 @@ export class Mirror {
   }
 
   /** The first answer of an engine that goes on from a state the mirror has shown. */
-  private goOn(update: ViewUpdate): void {
+  private goOn(update: ViewUpdate): Kept[] {
     const from = this.shown.find((state) => state.covers === update.covers && sameHeads(state.heads, update.base));
-    // What was shown after that state never reached the disk: the mirror's own edits are made again, and what others
-    // wrote comes again from them.
-    const start = from?.value ?? this.value ?? {};
+    if (from === undefined) throw new OutOfStep("the engine goes on from a state that was never shown");
     const later = this.kept.filter((edit) => edit.number > update.covers);
-    if (later.length === 0) {
-      this.value = applyPatches(start, update.patches.map(decodePatch)) as object;
-      this.accept(update, this.value);
-    } else {
-      this.shown = [];
-      this.show({ covers: update.covers, heads: update.base, value: start });
-      this.redo(start, later);
-    }
-    this.patches = undefined;
-  }
-
-  private restart(update: ViewUpdate): void {
-    const value = applyPatches(decode(update.reset), update.patches.map(decodePatch)) as object;
-    this.shown = [];
+    // What others wrote and was shown after that state never reached the disk: it comes again from them. Edits of the
+    // mirror's own are made again.
+    this.shown = this.shown.slice(this.shown.indexOf(from));
+    this.kept = this.kept.filter((edit) => edit.number <= update.covers);
+    if (later.length > 0) return this.redo(from.value, later, update.covers);
+    const value = applyPatches(from.value, update.patches.map(decodePatch)) as object;
+    this.showValue(value);
     this.accept(update, value);
-    this.redo(value, this.kept.filter((edit) => edit.number > update.covers));
-    this.patches = undefined;
+    return [];
   }
 
-  /** Makes edits again on another state than the one they were made on. */
-  private redo(start: object, edits: readonly Kept[]): void {
-    const redone: Kept[] = [];
+  private restart(update: ViewUpdate): Kept[] {
+    const value = applyPatches(decode(update.reset), update.patches.map(decodePatch)) as object;
+    const isLost = (edit: Kept): boolean => !this.attached || edit.number > update.covers || this.again.has(edit.number);
+    const again = this.kept.filter(isLost);
+    // Edits that are still under way will be refused, and use up their numbers; to another engine none are.
+    const last = this.attached ? this.made : update.covers;
+    if (this.attached) for (const edit of again) if (edit.number > update.covers) this.superseded.add(edit.number);
+    this.kept = this.kept.filter((edit) => !isLost(edit));
+    this.again.clear();
+    this.shown = [];
+    this.accept({ ...update, covers: last }, value);
+    return this.redo(value, again, last);
+  }
+
+  /** Makes edits again on `start`, numbered from after `last`; answers them as they are now. */
+  private redo(start: object, edits: readonly Kept[], last: number): Kept[] {
     let value = start;
-    for (const edit of edits) {
-      const same: Recorded = { ops: [...edit.ops], patches: [], value: edit.after };
-      const again = edit.before === value ? same : reapply(edit.ops, edit.before, value);
-      redone.push({ ...edit, ops: again.ops, before: value, after: again.value });
+    this.made = last;
+    const redone = edits.map((edit): Kept => {
+      const again = edit.before === value ? { ops: edit.ops, value: edit.after } : reapply(edit.ops, edit.before, value);
+      const kept = { ...edit, number: ++this.made, ops: again.ops, before: value, after: again.value };
       value = again.value;
-    }
-    this.kept = [...this.kept.filter((edit) => !edits.includes(edit)), ...redone];
-    // Where nothing changed, the screen keeps the very object it had.
+      return kept;
+    });
+    this.kept.push(...redone);
+    this.showValue(value);
+    return redone;
+  }
+
+  /** Where nothing changed, the screen keeps the very object it had. */
+  private showValue(value: object): void {
     if (this.value === undefined || diff(this.value, value).length > 0) this.value = value;
   }
 
@@ -202,6 +233,8 @@ export class Mirror {
   }
 
   private show(state: Shown): void {
+    const newest = this.shown[0];
+    if (newest !== undefined && newest.covers === state.covers && sameHeads(newest.heads, state.heads)) return;
     this.shown.unshift(state);
     // The oldest is the one that surely is on the disk: of the others, the newest matter.
     if (this.shown.length > SHOWN_MAX) this.shown.splice(SHOWN_MAX - 1, this.shown.length - SHOWN_MAX);

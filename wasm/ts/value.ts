@@ -52,9 +52,15 @@ export function decode(json: Json): unknown {
     if (only === "$timestamp" && typeof inner === "number") return new Date(inner);
     if (only === "$bytes" && typeof inner === "string") return fromBase64(inner);
     if (only === "$uint" && typeof inner === "number") return inner;
+    if (only === "$float" && typeof inner === "string") return Number(inner);
+    if (only === "$map" && isContainer(inner) && !Array.isArray(inner)) return decodeMap(inner as { [key: string]: Json });
   }
-  const object: { [key: string]: unknown } = {};
-  for (const key of keys) define(object, key, decode(json[key] as Json));
+  return decodeMap(json);
+}
+
+function decodeMap(json: { [key: string]: Json }): object {
+  const object = {};
+  for (const key of Object.keys(json)) define(object, key, decode(json[key] as Json));
   return Object.freeze(object);
 }
 
@@ -67,8 +73,7 @@ export function encode(value: unknown, depth = 0): Json {
     case "boolean":
       return value;
     case "number":
-      if (!Number.isFinite(value)) throw new RangeError(`${value} cannot be stored: use a finite number or null`);
-      return value;
+      return Number.isFinite(value) ? value : { $float: String(value) };
     case "bigint":
       if (!Number.isSafeInteger(Number(value))) throw new RangeError("whole numbers above 2^53 cannot be stored: use a string");
       return Number(value);
@@ -98,10 +103,7 @@ function encodeObject(value: object | null, depth: number): Json {
   const json: { [key: string]: Json } = {};
   const keys = Object.keys(value);
   for (const key of keys) define(json, checkedKey(key), encode((value as Record<string, unknown>)[key], depth + 1));
-  if (keys.length === 1 && keys[0]?.startsWith("$")) {
-    throw new RangeError(`an object whose only key is ${keys[0]} cannot be stored: a single key that begins with $ has a meaning of its own`);
-  }
-  return json;
+  return keys.length === 1 && keys[0]?.startsWith("$") ? { $map: json } : json;
 }
 
 /** A key of an object in a document; throws at what cannot be one. */

@@ -1,0 +1,199 @@
+//! One engine and its store, as JavaScript drives them.
+
+use crate::panic;
+use crate::query::{self, Question};
+use crate::shelf::Shelf;
+use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId};
+use driftline_core::base::time::Now;
+use driftline_core::doc::value::TextUnit;
+use driftline_core::engine::Engine;
+use driftline_core::engine::config::{EngineConfig, Role};
+use driftline_core::engine::effect::Effect;
+use driftline_core::engine::input::Input;
+use driftline_core::store::task::{StoreError, StoreErrorKind};
+use wasm_bindgen::prelude::{JsError, wasm_bindgen};
+
+#[wasm_bindgen(typescript_custom_section)]
+const DRIVER: &str = r#"
+/** Carries out what an engine wants. Bytes are views into the module's memory: copy what outlives the call. */
+export interface Driver {
+  send(connection: number, frame: Uint8Array): void;
+  disconnect(connection: number, reason: string): void;
+  dial(endpoint: string): void;
+  /** Drop the journal's bytes from `at` on, write these there, make it durable, and then say `handleStored`. */
+  store(at: number, bytes: Uint8Array): void;
+  /** An event of the core's, as JSON. */
+  event(json: string): void;
+}
+"#;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Carries out what an engine wants.
+    #[wasm_bindgen(typescript_type = "Driver")]
+    pub type Driver;
+    #[wasm_bindgen(method)]
+    fn send(this: &Driver, connection: f64, frame: &[u8]);
+    #[wasm_bindgen(method)]
+    fn disconnect(this: &Driver, connection: f64, reason: &str);
+    #[wasm_bindgen(method)]
+    fn dial(this: &Driver, endpoint: &str);
+    #[wasm_bindgen(method)]
+    fn store(this: &Driver, at: f64, bytes: &[u8]);
+    #[wasm_bindgen(method)]
+    fn event(this: &Driver, json: &str);
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn monotonic_ms() -> f64;
+    #[wasm_bindgen(js_namespace = Date, js_name = now)]
+    fn unix_ms() -> f64;
+}
+
+/// One engine and its store. No method may be called while another runs: a driver only takes notes and sends.
+#[wasm_bindgen]
+pub struct EngineHost {
+    engine: Engine,
+    shelf: Shelf,
+}
+
+#[wasm_bindgen]
+impl EngineHost {
+    /// An engine seeded with 32 bytes, on the bytes of a journal, or in memory only when there are none to be; one that
+    /// serves others where `is_relay` says so.
+    #[wasm_bindgen(constructor)]
+    pub fn new(seed: &[u8], journal: Option<Vec<u8>>, is_relay: bool) -> Result<EngineHost, JsError> {
+        panic::keep_messages();
+        let seed = seed.try_into().map_err(|_| JsError::new("a seed is 32 bytes"))?;
+        let mut config = EngineConfig::new(if is_relay { Role::Relay } else { Role::Client }, seed);
+        config.text_unit = TextUnit::Utf16;
+        Ok(Self { engine: Engine::new(config, now()), shelf: Shelf::new(journal) })
+    }
+
+    /// A connection is open: to this endpoint when it was dialled.
+    #[wasm_bindgen(js_name = handleConnected)]
+    pub fn handle_connected(&mut self, connection: f64, endpoint: Option<String>) {
+        self.engine.handle(now(), Input::Connected { connection: to_connection(connection), endpoint });
+    }
+
+    /// Dialling came to nothing.
+    #[wasm_bindgen(js_name = handleDialFailed)]
+    pub fn handle_dial_failed(&mut self, endpoint: String, reason: String) {
+        self.engine.handle(now(), Input::DialFailed { endpoint, reason });
+    }
+
+    /// A frame arrived.
+    #[wasm_bindgen(js_name = handleFrame)]
+    pub fn handle_frame(&mut self, connection: f64, frame: &[u8]) {
+        self.engine.handle(now(), Input::Frame { connection: to_connection(connection), bytes: frame.into() });
+    }
+
+    /// So many bytes of frames have left.
+    #[wasm_bindgen(js_name = handleWritten)]
+    pub fn handle_written(&mut self, connection: f64, bytes: usize) {
+        self.engine.handle(now(), Input::Written { connection: to_connection(connection), bytes });
+    }
+
+    /// A connection is gone.
+    #[wasm_bindgen(js_name = handleDisconnected)]
+    pub fn handle_disconnected(&mut self, connection: f64, reason: String) {
+        self.engine.handle(now(), Input::Disconnected { connection: to_connection(connection), reason });
+    }
+
+    /// The medium has made durable what `store` handed it, or (with a sentence why) could not, and has dropped it. `full` when there is no room.
+    #[wasm_bindgen(js_name = handleStored)]
+    pub fn handle_stored(&mut self, failure: Option<String>, full: bool) {
+        let kind = if full { StoreErrorKind::Full } else { StoreErrorKind::Unavailable };
+        self.shelf.handle_written(failure.map_or(Ok(()), |message| Err(StoreError { kind, message })));
+    }
+
+    /// The app wants something: a command of the core's, as JSON.
+    #[wasm_bindgen(js_name = handleCommand)]
+    pub fn handle_command(&mut self, json: &str) -> Result<(), JsError> {
+        let command = serde_json::from_str(json)?;
+        self.engine.handle(now(), Input::Command(command));
+        Ok(())
+    }
+
+    /// Time passed.
+    #[wasm_bindgen(js_name = handleTick)]
+    pub fn handle_tick(&mut self) {
+        self.engine.handle(now(), Input::Tick);
+    }
+
+    /// Has `driver` carry out everything the engine wants.
+    pub fn poll(&mut self, driver: &Driver) -> Result<(), JsError> {
+        loop {
+            while let Some(effect) = self.engine.poll_effect() {
+                self.carry_out(effect, driver)?;
+            }
+            self.shelf.advance(|write| driver.store(write.at as f64, write.bytes));
+            let answers = self.shelf.take_answers();
+            if answers.is_empty() {
+                return Ok(());
+            }
+            for (task, result) in answers {
+                self.engine.handle(now(), Input::StoreDone { task, result });
+            }
+        }
+    }
+
+    /// When `handleTick` must be called at the latest, on the clock of `performance.now()`.
+    #[wasm_bindgen(js_name = nextDeadline)]
+    pub fn next_deadline(&self) -> Option<f64> {
+        self.engine.next_deadline().map(|deadline| deadline as f64)
+    }
+
+    /// Whether something is on its way to the medium.
+    #[wasm_bindgen(js_name = isStoring)]
+    pub fn is_storing(&self) -> bool {
+        self.shelf.is_busy()
+    }
+
+    /// The documents held in a space, as JSON.
+    pub fn documents(&self, space: &str) -> Result<String, JsError> {
+        let space: SpaceId = space.parse()?;
+        Ok(serde_json::to_string(&self.engine.documents(&space))?)
+    }
+
+    /// How saved a document is, as JSON; nothing when it is not known.
+    pub fn saved(&self, document: &str) -> Result<Option<String>, JsError> {
+        let document: DocumentId = document.parse()?;
+        Ok(self.engine.saved(&document).map(|saved| serde_json::to_string(&saved)).transpose()?)
+    }
+
+    /// Answers a question about an open document: JSON both ways.
+    pub fn ask(&self, question: &str) -> Result<String, JsError> {
+        let question: Question = serde_json::from_str(question)?;
+        Ok(serde_json::to_string(&query::answer(&self.engine, question)?)?)
+    }
+
+    /// An open document as an `.automerge` file.
+    #[wasm_bindgen(js_name = exportDocument)]
+    pub fn export_document(&self, document: &str) -> Result<Vec<u8>, JsError> {
+        Ok(query::open_document(&self.engine, &document.parse()?)?.save())
+    }
+}
+
+impl EngineHost {
+    fn carry_out(&mut self, effect: Effect, driver: &Driver) -> Result<(), JsError> {
+        match effect {
+            Effect::Send { connection, frame } => driver.send(connection.0 as f64, &frame),
+            Effect::Disconnect { connection, reason } => driver.disconnect(connection.0 as f64, &reason),
+            Effect::Dial { endpoint } => driver.dial(&endpoint),
+            Effect::Store { task, work } => self.shelf.push(task, work),
+            Effect::Event(event) => driver.event(&serde_json::to_string(&event)?),
+        }
+        Ok(())
+    }
+}
+
+/// The moment, by JavaScript's clocks.
+fn now() -> Now {
+    Now { monotonic_ms: monotonic_ms() as u64, unix_ms: unix_ms() as i64 }
+}
+
+/// JavaScript counts connections in numbers that a double holds exactly.
+fn to_connection(number: f64) -> ConnectionId {
+    ConnectionId(number as u64)
+}
+

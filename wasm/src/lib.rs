@@ -1,0 +1,14 @@
+//! The shell in which browsers run Driftline's engine.
+//!
+//! [`host::EngineHost`] is one engine and its journal. JavaScript tells it what happens with its `handle…` methods, then
+//! calls `poll` with a driver that carries out what the engine wants, and sleeps until `nextDeadline`. It owns the
+//! sockets and the medium that the journal is written on; entries and keys never leave this module but as bytes to
+//! write or to send.
+
+mod host;
+mod panic;
+mod query;
+mod shelf;
+
+pub use host::EngineHost;
+pub use panic::take_panic;

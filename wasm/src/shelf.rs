@@ -1,0 +1,227 @@
+//! The engine's store: a ledger in here, its bytes on a medium that JavaScript writes.
+//!
+//! One batch of tasks is written at a time; what comes meanwhile waits and becomes the next (group commit). On a medium
+//! that is memory only, nothing is written and everything is answered at once.
+
+use driftline_core::base::id::TaskId;
+use driftline_core::store::ledger::{Ledger, Opening, Prepared, StoreResult};
+use driftline_core::store::task::{StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask};
+
+/// A ledger and what stands between it and its medium.
+pub(crate) struct Shelf {
+    state: State,
+    waiting: Vec<(TaskId, StoreTask)>,
+    answers: Vec<(TaskId, StoreResult)>,
+    /// Whether there is a medium to write on.
+    has_medium: bool,
+}
+
+enum State {
+    /// Not opened yet: the journal's bytes as they were read.
+    Closed(Vec<u8>),
+    /// Being made fit for use.
+    Opening { task: TaskId, ledger: Ledger, contents: StoreContents },
+    Idle(Ledger),
+    Writing(Ledger, Prepared),
+    /// Could not be opened.
+    Failed(StoreError),
+}
+
+/// What the medium must do: drop everything from `at` on, write these bytes there, and make it durable.
+pub(crate) struct Write<'a> {
+    /// Where.
+    pub(crate) at: u64,
+    /// What.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Shelf {
+    /// A store on a medium that holds `journal`, or on none.
+    pub(crate) fn new(journal: Option<Vec<u8>>) -> Self {
+        let has_medium = journal.is_some();
+        Self { state: State::Closed(journal.unwrap_or_default()), waiting: Vec::new(), answers: Vec::new(), has_medium }
+    }
+
+    /// Takes a task.
+    pub(crate) fn push(&mut self, task: TaskId, work: StoreTask) {
+        self.waiting.push((task, work));
+    }
+
+    /// Answers there are.
+    pub(crate) fn take_answers(&mut self) -> Vec<(TaskId, StoreResult)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Whether something is waiting for the medium.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || matches!(self.state, State::Opening { .. } | State::Writing(..))
+    }
+
+    /// Begins the next batch, if none is being written; hands what it must write to `write`.
+    pub(crate) fn advance(&mut self, write: impl FnOnce(Write<'_>)) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let state = std::mem::replace(&mut self.state, State::Closed(Vec::new()));
+        self.state = match state {
+            State::Closed(journal) => self.open(&journal, write),
+            State::Idle(ledger) => self.begin(ledger, write),
+            State::Failed(error) => {
+                let refused = self.waiting.drain(..).map(|(task, _)| (task, Err(error.clone())));
+                self.answers.extend(refused);
+                State::Failed(error)
+            }
+            busy @ (State::Opening { .. } | State::Writing(..)) => busy,
+        };
+    }
+
+    /// The medium has done what it was handed last, or could not and has taken it back.
+    pub(crate) fn handle_written(&mut self, result: Result<(), StoreError>) {
+        let state = std::mem::replace(&mut self.state, State::Closed(Vec::new()));
+        self.state = match (state, result) {
+            (State::Opening { task, ledger, contents }, Ok(())) => {
+                self.answers.push((task, Ok(StoreDone::Opened(contents))));
+                State::Idle(ledger)
+            }
+            (State::Opening { task, .. }, Err(error)) => {
+                self.answers.push((task, Err(error.clone())));
+                State::Failed(error)
+            }
+            (State::Writing(mut ledger, prepared), Ok(())) => {
+                self.answers.extend(ledger.commit(prepared));
+                State::Idle(ledger)
+            }
+            (State::Writing(mut ledger, prepared), Err(error)) => {
+                self.answers.extend(ledger.abort(prepared, &error));
+                State::Idle(ledger)
+            }
+            (other, _) => other,
+        };
+    }
+
+    fn open(&mut self, journal: &[u8], write: impl FnOnce(Write<'_>)) -> State {
+        let (task, work) = self.waiting.remove(0);
+        let StoreTask::Open { epoch } = work else {
+            let message = "the store is not open".to_owned();
+            self.answers.push((task, Err(StoreError { kind: StoreErrorKind::Unavailable, message })));
+            return State::Closed(journal.to_vec());
+        };
+        match Ledger::open(journal, epoch) {
+            Ok(Opening { ledger, contents, truncate, append: (at, bytes) }) => {
+                if self.has_medium && (truncate.is_some() || !bytes.is_empty()) {
+                    write(Write { at, bytes: &bytes });
+                    return State::Opening { task, ledger, contents };
+                }
+                self.answers.push((task, Ok(StoreDone::Opened(contents))));
+                State::Idle(ledger)
+            }
+            Err(error) => {
+                self.answers.push((task, Err(error.clone())));
+                State::Failed(error)
+            }
+        }
+    }
+
+    fn begin(&mut self, mut ledger: Ledger, write: impl FnOnce(Write<'_>)) -> State {
+        let prepared = ledger.prepare(std::mem::take(&mut self.waiting));
+        if !self.has_medium || prepared.bytes().is_empty() {
+            self.answers.extend(ledger.commit(prepared));
+            return State::Idle(ledger);
+        }
+        write(Write { at: prepared.at(), bytes: prepared.bytes() });
+        State::Writing(ledger, prepared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftline_core::base::id::StoreEpoch;
+
+    fn meta(key: &str) -> StoreTask {
+        StoreTask::PutMeta { key: key.to_owned(), value: vec![1] }
+    }
+
+    fn opened(disk: &mut Vec<u8>) -> Shelf {
+        let mut shelf = Shelf::new(Some(disk.clone()));
+        shelf.push(TaskId(0), StoreTask::Open { epoch: StoreEpoch([1; 16]) });
+        let mut wrote = false;
+        shelf.advance(|write| {
+            put(disk, &write);
+            wrote = true;
+        });
+        if wrote {
+            shelf.handle_written(Ok(()));
+        }
+        assert!(matches!(shelf.take_answers()[..], [(TaskId(0), Ok(StoreDone::Opened(_)))]));
+        shelf
+    }
+
+    fn put(disk: &mut Vec<u8>, write: &Write<'_>) {
+        disk.truncate(usize::try_from(write.at).unwrap());
+        disk.extend_from_slice(write.bytes);
+    }
+
+    #[test]
+    fn nothing_is_answered_before_it_is_written_and_what_comes_meanwhile_is_the_next_batch() {
+        let mut disk = Vec::new();
+        let mut shelf = opened(&mut disk);
+        shelf.push(TaskId(1), meta("a"));
+        shelf.advance(|write| put(&mut disk, &write));
+        shelf.push(TaskId(2), meta("b"));
+        shelf.push(TaskId(3), meta("c"));
+        shelf.advance(|_| panic!("one batch at a time"));
+        assert!(shelf.take_answers().is_empty() && shelf.is_busy());
+        shelf.handle_written(Ok(()));
+        assert!(matches!(shelf.take_answers()[..], [(TaskId(1), Ok(StoreDone::MetaPut))]));
+        shelf.advance(|write| put(&mut disk, &write));
+        shelf.handle_written(Ok(()));
+        assert!(matches!(shelf.take_answers()[..], [(TaskId(2), Ok(_)), (TaskId(3), Ok(_))]));
+        assert!(!shelf.is_busy());
+
+        let mut again = Shelf::new(Some(disk));
+        again.push(TaskId(9), StoreTask::Open { epoch: StoreEpoch([2; 16]) });
+        again.advance(|_| panic!("a whole journal needs no repair"));
+        let answers = again.take_answers();
+        let [(_, Ok(StoreDone::Opened(contents)))] = &answers[..] else { panic!("not opened: {answers:?}") };
+        assert_eq!(contents.epoch, Some(StoreEpoch([1; 16])));
+        assert_eq!(contents.meta.len(), 3);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_answered_with_its_error_and_can_be_made_again_in_the_same_place() {
+        let mut disk = Vec::new();
+        let mut shelf = opened(&mut disk);
+        let mut first = None;
+        shelf.push(TaskId(1), meta("a"));
+        shelf.advance(|write| first = Some(write.at));
+        shelf.handle_written(Err(StoreError { kind: StoreErrorKind::Full, message: "no room".to_owned() }));
+        assert!(matches!(shelf.take_answers()[..], [(TaskId(1), Err(_))]));
+        shelf.push(TaskId(2), meta("a"));
+        shelf.advance(|write| assert_eq!(Some(write.at), first));
+        shelf.handle_written(Ok(()));
+        assert!(matches!(shelf.take_answers()[..], [(TaskId(2), Ok(_))]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_journal_are_refused_and_left_alone() {
+        let mut shelf = Shelf::new(Some(vec![b'x'; 500]));
+        shelf.push(TaskId(1), StoreTask::Open { epoch: StoreEpoch([1; 16]) });
+        shelf.push(TaskId(2), meta("a"));
+        shelf.advance(|_| panic!("nothing may be written"));
+        shelf.advance(|_| panic!("nothing may be written"));
+        let answers = shelf.take_answers();
+        assert_eq!(answers.len(), 2);
+        assert!(answers.iter().all(|(_, result)| result.is_err()));
+    }
+
+    #[test]
+    fn without_a_medium_everything_is_answered_at_once() {
+        let mut shelf = Shelf::new(None);
+        shelf.push(TaskId(1), StoreTask::Open { epoch: StoreEpoch([1; 16]) });
+        shelf.push(TaskId(2), meta("a"));
+        shelf.advance(|_| panic!("there is no medium"));
+        shelf.advance(|_| panic!("there is no medium"));
+        assert_eq!(shelf.take_answers().len(), 2);
+    }
+}

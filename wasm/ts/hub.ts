@@ -1,0 +1,172 @@
+/**
+ * A tab's hub: takes part in choosing the one that leads, leads when it is chosen, and passes messages on otherwise.
+ *
+ * Who holds the profile's lock leads; it runs the engine and owns store and sockets. When it goes, however it goes, the
+ * browser hands the lock to the next hub that waits for it. Every hub also holds a lock of its own, which the leader
+ * waits for: that is how it learns that a tab is gone. Where there are no locks, every tab is on its own.
+ */
+
+import { Leader } from "./leader.js";
+import { type BetweenHubs, drawNumber, type FromHub, type Say, type Start, type Tell, type ToHub } from "./protocol.js";
+import type { StorageSurroundings } from "./storage.js";
+
+/** What a hub finds around itself. */
+export interface Surroundings extends StorageSurroundings {
+  readonly locks: LockManager | undefined;
+  readonly openChannel: ((name: string) => BroadcastChannel) | undefined;
+}
+
+/** What there is on this thread. */
+export function surroundings(): Surroundings {
+  const navigator = globalThis.navigator as Navigator | undefined;
+  // Node has channels too, but no profile that its processes share.
+  const isBrowser = navigator?.locks !== undefined && typeof (globalThis as { process?: unknown }).process === "undefined";
+  return {
+    storage: navigator?.storage,
+    indexedDB: (globalThis as { indexedDB?: IDBFactory }).indexedDB,
+    locks: isBrowser ? navigator.locks : undefined,
+    openChannel: isBrowser && typeof BroadcastChannel === "function" ? (name) => new BroadcastChannel(name) : undefined,
+  };
+}
+
+/** One tab's hub. */
+export class Hub {
+  private readonly surroundings: Surroundings;
+  private readonly post: (message: FromHub) => void;
+  private begin: Start | undefined;
+  private channel: BroadcastChannel | undefined;
+  private leader: Leader | undefined;
+  /** The leader's term, whoever that is. */
+  private term: number | undefined;
+  private readonly ending = new AbortController();
+  /** Lets go of the profile's lock. */
+  private letGo: (() => void) | undefined;
+  private readonly watched = new Set<number>();
+
+  constructor(around: Surroundings, post: (message: FromHub) => void) {
+    this.surroundings = around;
+    this.post = post;
+  }
+
+  /** The tab says something. */
+  handle(message: ToHub): void {
+    switch (message.type) {
+      case "start":
+        this.begin = message;
+        return this.start(message);
+      case "say":
+        if (message.term === this.term) this.say(message.term, message.say);
+        return;
+      case "close":
+        void this.close();
+    }
+  }
+
+  private start(start: Start): void {
+    const { locks, openChannel } = this.surroundings;
+    // What is kept nowhere is not shared either: each tab then keeps at least its own.
+    if (locks === undefined || openChannel === undefined || start.storage !== "auto") {
+      void this.lead(start);
+      return;
+    }
+    const name = `driftline ${start.name}`;
+    this.channel = openChannel(name);
+    this.channel.onmessage = ({ data }: MessageEvent<BetweenHubs>) => this.handleHub(data);
+    const { signal } = this.ending;
+    void locks.request(lockOf(name, start.tab), { signal }, () => this.untilEnd()).catch(() => {});
+    void locks
+      .request(name, { signal }, async () => {
+        await this.lead(start);
+        if (this.leader === undefined) return;
+        await new Promise<void>((resolve) => {
+          this.letGo = resolve;
+        });
+      })
+      .catch(() => {});
+    this.tellHubs({ type: "who" });
+  }
+
+  private untilEnd(): Promise<void> {
+    return new Promise((resolve) => this.ending.signal.addEventListener("abort", () => resolve()));
+  }
+
+  private async lead(start: Start): Promise<void> {
+    const term = drawNumber();
+    try {
+      this.leader = await Leader.start(start, this.surroundings, {
+        tell: (tab, tell) => this.tell(term, tab, tell),
+        onCrash: (message) => this.post({ type: "failed", message }),
+      });
+    } catch (error) {
+      this.post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+      return;
+    }
+    this.term = term;
+    this.post({ type: "leader", term, role: "leader" });
+    this.tellHubs({ type: "leading", term });
+  }
+
+  private say(term: number, say: Say): void {
+    const tab = this.begin?.tab;
+    if (tab === undefined) return;
+    if (this.leader !== undefined) this.leader.handle(tab, say);
+    else this.tellHubs({ type: "say", term, tab, say });
+  }
+
+  private tell(term: number, tab: number, tell: Tell): void {
+    if (tab === this.begin?.tab) this.post({ type: "tell", term, tell });
+    else this.tellHubs({ type: "tell", term, tab, tell });
+  }
+
+  private tellHubs(message: BetweenHubs): void {
+    this.channel?.postMessage(message);
+  }
+
+  private handleHub(message: BetweenHubs): void {
+    switch (message.type) {
+      case "who":
+        if (this.leader !== undefined && this.term !== undefined) this.tellHubs({ type: "leading", term: this.term });
+        return;
+      case "leading":
+        if (this.leader !== undefined || this.term === message.term) return;
+        this.term = message.term;
+        return this.post({ type: "leader", term: message.term, role: "follower" });
+      case "say":
+        if (this.leader === undefined || message.term !== this.term) return;
+        this.watch(message.tab);
+        return this.leader.handle(message.tab, message.say);
+      case "tell":
+        if (message.tab !== this.begin?.tab || message.term !== this.term) return;
+        if (message.tell.tell === "status" || message.tell.tell === "welcome") this.begin = { ...this.begin, online: message.tell.status.online };
+        return this.post({ type: "tell", term: message.term, tell: message.tell });
+    }
+  }
+
+  /** Waits for a tab's own lock, which it holds while it lives. */
+  private watch(tab: number): void {
+    const { locks } = this.surroundings;
+    if (locks === undefined || this.watched.has(tab)) return;
+    this.watched.add(tab);
+    void locks
+      .request(lockOf(`driftline ${this.begin?.name}`, tab), { signal: this.ending.signal }, () => {
+        this.watched.delete(tab);
+        this.leader?.dropTab(tab);
+      })
+      .catch(() => {});
+  }
+
+  private async close(): Promise<void> {
+    const leader = this.leader;
+    this.leader = undefined;
+    this.term = undefined;
+    await leader?.stop().catch(() => {});
+    this.letGo?.();
+    this.ending.abort();
+    this.channel?.close();
+    this.post({ type: "closed" });
+  }
+}
+
+function lockOf(name: string, tab: number): string {
+  return `${name} tab ${tab}`;
+}

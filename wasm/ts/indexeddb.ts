@@ -1,0 +1,68 @@
+/** A journal in IndexedDB: chunks by the offset at which they begin, each durable when its transaction is complete. */
+
+import type { Medium } from "./media.js";
+
+const CHUNKS = "chunks";
+/** A transaction that takes longer than this, in milliseconds, has hung: some browsers' private modes do. */
+const OPEN_MS_MAX = 5_000;
+
+/** Opens the journal of this name; fails where there is no IndexedDB, or it grants nothing. */
+export async function indexedDbMedium(factory: IDBFactory, name: string): Promise<Medium> {
+  const database = await open(factory, `driftline ${name}`);
+  let lost: string | undefined;
+  database.onclose = () => {
+    lost = "the browser has closed the database";
+  };
+  database.onversionchange = () => database.close();
+  return {
+    kind: "indexeddb",
+    async read() {
+      const chunks = database.transaction(CHUNKS).objectStore(CHUNKS);
+      const [keys, values] = await Promise.all([done(chunks.getAllKeys()), done(chunks.getAll())]);
+      return join(keys as number[], values as Uint8Array[]);
+    },
+    write(at, bytes) {
+      if (lost !== undefined) throw new Error(lost);
+      return new Promise((resolve, reject) => {
+        const transaction = database.transaction(CHUNKS, "readwrite", { durability: "strict" });
+        transaction.oncomplete = () => resolve();
+        transaction.onabort = () => reject(transaction.error ?? new Error("the browser has undone the write"));
+        const chunks = transaction.objectStore(CHUNKS);
+        chunks.delete(IDBKeyRange.lowerBound(at));
+        chunks.put(bytes.slice(), at);
+      });
+    },
+    close: () => database.close(),
+  };
+}
+
+function open(factory: IDBFactory, name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("the database does not open")), OPEN_MS_MAX);
+    const request = factory.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(CHUNKS);
+    request.onsuccess = () => {
+      clearTimeout(timer);
+      resolve(request.result);
+    };
+    request.onerror = () => {
+      clearTimeout(timer);
+      reject(request.error ?? new Error("the database cannot be opened"));
+    };
+  });
+}
+
+function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("the database cannot be read"));
+  });
+}
+
+/** Chunks put together; what is missing between two reads as zeros, which recovery then reports. */
+function join(keys: readonly number[], values: readonly Uint8Array[]): Uint8Array {
+  const last = keys.length - 1;
+  const bytes = new Uint8Array(last < 0 ? 0 : (keys[last] as number) + (values[last] as Uint8Array).length);
+  keys.forEach((at, index) => bytes.set(values[index] as Uint8Array, at));
+  return bytes;
+}

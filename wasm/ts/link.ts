@@ -1,0 +1,50 @@
+/** How a tab reaches its hub: in a worker where there are workers, or else on the same thread. */
+
+import type { RepoOptions } from "./api.js";
+import type { FromHub, ToHub } from "./protocol.js";
+
+/** The way to a hub. Messages arrive in order, and never within the call that sent them. */
+export interface Link {
+  post(message: ToHub): void;
+  listen(listener: (message: FromHub) => void): void;
+  end(): void;
+}
+
+/** Starts a hub and opens the way to it. */
+export async function openLink(options: RepoOptions): Promise<Link> {
+  if (options.worker !== false && (typeof options.worker === "function" || typeof Worker === "function")) {
+    // The next line must stay in this form: bundlers recognise it, and bundle the worker.
+    const worker = options.worker?.() ?? new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "driftline" });
+    return linkToWorker(worker);
+  }
+  return linkOnThisThread();
+}
+
+function linkToWorker(worker: Worker): Link {
+  return {
+    post: (message) => worker.postMessage(message),
+    listen(listener) {
+      worker.onmessage = ({ data }: MessageEvent<FromHub>) => listener(data);
+      worker.onerror = (event) => {
+        const why = event.message ? `: ${event.message}` : " (its script may not be reachable)";
+        listener({ type: "failed", message: `the engine's worker failed${why}` });
+      };
+    },
+    end: () => worker.terminate(),
+  };
+}
+
+async function linkOnThisThread(): Promise<Link> {
+  const { Hub, surroundings } = await import("./hub.js");
+  let listener: (message: FromHub) => void = () => {};
+  const hub = new Hub(surroundings(), (message) => queueMicrotask(() => listener(message)));
+  return {
+    post: (message) => queueMicrotask(() => hub.handle(message)),
+    listen(next) {
+      listener = next;
+    },
+    end() {
+      listener = () => {};
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** Node's modules, for when this package runs in Node: bundlers for browsers must not look for them. */
+
+/** What is used of Node's files. */
+export interface NodeFiles {
+  readonly constants: { readonly O_RDWR: number; readonly O_CREAT: number };
+  openSync(path: string, flags: number): number;
+  fstatSync(file: number): { size: number };
+  readSync(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number;
+  writeSync(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number;
+  ftruncateSync(file: number, length: number): void;
+  fdatasyncSync(file: number): void;
+  closeSync(file: number): void;
+  readFileSync(path: URL): Uint8Array;
+}
+
+/** Node's files. */
+export function nodeFiles(): Promise<NodeFiles> {
+  const address = "node:fs";
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ address) as Promise<NodeFiles>;
+}
+
+/** Makes a WebSocket: the platform's own, or the package `ws` where Node has none. */
+export async function webSocketMaker(): Promise<(endpoint: string) => WebSocket> {
+  const own = (globalThis as { WebSocket?: typeof WebSocket }).WebSocket;
+  if (own !== undefined) return (endpoint) => new own(endpoint);
+  try {
+    const address = "ws";
+    const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ address)) as { WebSocket: typeof WebSocket };
+    return (endpoint) => new module.WebSocket(endpoint);
+  } catch {
+    return () => {
+      throw new Error('this version of Node has no WebSocket: install the package "ws" beside driftline');
+    };
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * What tabs, their workers and the leading one say to each other.
+ *
+ * Each tab has a hub, in its worker. One hub at a time leads: it runs the engine for all tabs of the profile. Each
+ * leader has a term, drawn at random, and what was meant for another term is dropped: a tab that hears of a new term
+ * says again all that still matters.
+ */
+
+import type { ConnectionStatus, StorageStatus } from "./api.js";
+import type { MirrorEdit, Resume, ViewUpdate } from "./mirror.js";
+
+/** Commands of the core's that tabs give: see `Command` there. */
+export type Command =
+  | { command: "addEndpoint"; endpoint: string }
+  | { command: "removeEndpoint"; endpoint: string }
+  | { command: "setOnline"; online: boolean }
+  | { command: "networkChanged" }
+  | { command: "openSpace"; space: string }
+  | { command: "closeSpace"; space: string }
+  | { command: "openView"; view: number; space: string; document: string; resume: Resume[] }
+  | ({ command: "editView"; view: number } & MirrorEdit)
+  | { command: "closeView"; view: number }
+  | { command: "setPresence"; space: string; instance: number; state: string | null };
+
+/** Events of the core's that matter here: see `Event` there. */
+export type EngineEvent =
+  | { event: "ready"; peer: string; documents: number }
+  | { event: "peerConnected"; connection: number; peer: string; relay: boolean; agent: string; endpoint: string | null }
+  | { event: "peerDisconnected"; connection: number; peer: string | null; endpoint: string | null; reason: string; retryMs: number | null }
+  | { event: "spaceSync"; space: string; peers: number; inSync: number; behind: number }
+  | { event: "documentAdded"; space: string; document: string }
+  | { event: "documentChanged"; space: string; document: string }
+  | { event: "documentOpened"; document: string }
+  | { event: "documentEdited"; document: string }
+  | ({ event: "viewUpdated" } & ViewUpdate)
+  | { event: "editRefused"; document: string; number: number; view: number | null; reason: string }
+  | ({ event: "saved" } & EngineSaved)
+  | { event: "presence"; space: string; peer: string; instance: number; state: string | null }
+  | { event: "trouble"; kind: string; document: string | null; connection: number | null; message: string };
+
+/** How saved a document is, as the engine knows it: see `Saved` in the core. */
+export interface EngineSaved {
+  document: string;
+  device: boolean;
+  replicas: number;
+  relays: number;
+  unsaved: number;
+}
+
+/** Something a tab asks the engine, and is answered. */
+export type Question =
+  | { ask: "history"; document: string; limit: number }
+  | { ask: "valueAt"; document: string; heads: readonly string[] }
+  | { ask: "cursor"; document: string; heads: readonly string[]; path: readonly (string | number)[]; index: number }
+  | { ask: "position"; document: string; heads: readonly string[]; path: readonly (string | number)[]; cursor: string }
+  | { ask: "export"; document: string }
+  | { ask: "settled" };
+
+/** What a tab says to the leader. */
+export type Say =
+  | { say: "hello"; relays: readonly string[] }
+  | { say: "command"; command: Command }
+  | { say: "ask"; id: number; question: Question }
+  | { say: "goodbye" };
+
+/** How the engine and its connections stand. */
+export interface Status {
+  peerId: string;
+  storage: StorageStatus;
+  online: boolean;
+  connections: readonly ConnectionStatus[];
+}
+
+/** What the leader tells a tab. */
+export type Tell =
+  | { tell: "welcome"; status: Status }
+  | { tell: "status"; status: Status }
+  | { tell: "documents"; space: string; documents: string[] }
+  | { tell: "events"; events: EngineEvent[] }
+  | { tell: "answer"; id: number; value?: unknown; error?: string };
+
+/** How a hub begins. */
+export interface Start {
+  type: "start";
+  tab: number;
+  name: string;
+  storage: StorageChoice;
+  online: boolean;
+  wasm: string | Uint8Array | WebAssembly.Module | undefined;
+}
+
+/** Where a repo is to be kept. */
+export type StorageChoice = "auto" | "memory" | { file: string };
+
+/** What a tab says to its hub. */
+export type ToHub = Start | { type: "say"; term: number; say: Say } | { type: "close" };
+
+/** What a hub tells its tab. */
+export type FromHub =
+  | { type: "leader"; term: number; role: "leader" | "follower" }
+  | { type: "tell"; term: number; tell: Tell }
+  | { type: "closed" }
+  | { type: "failed"; message: string };
+
+/** What hubs say to each other on their channel. */
+export type BetweenHubs =
+  | { type: "who" }
+  | { type: "leading"; term: number }
+  | { type: "say"; term: number; tab: number; say: Say }
+  | { type: "tell"; term: number; tab: number; tell: Tell };
+
+/** A number for tabs, views and terms: drawn at random from 2^48, so that no one has to hand them out. */
+export function drawNumber(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return (high & 0xffff) * 2 ** 32 + low + 1;
+}

@@ -1,0 +1,256 @@
+/** A repo, as one tab has it: routes what the leader tells to spaces and documents. */
+
+import type { ConnectionStatus, DocumentId, PeerId, Repo, RepoEvents, RepoOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
+import { Events } from "./events.js";
+import type { HandleOfTab } from "./handle.js";
+import { spaceIdOf } from "./ids.js";
+import { type Link, openLink } from "./link.js";
+import { type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
+import { SpaceOfTab } from "./space.js";
+
+/** How long `close` waits for the store, in milliseconds, before it gives up on a disk that does not answer. */
+const CLOSE_MS_MAX = 5_000;
+
+interface Asked {
+  readonly question: Question;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A repo in this tab. */
+export class RepoOfTab extends Events<RepoEvents> implements Repo {
+  peerId = "" as PeerId;
+  readonly instance = drawNumber();
+  storage: StorageStatus = { kind: "memory", durable: false, persisted: false };
+  online: boolean;
+  connections: readonly ConnectionStatus[] = [];
+  role: "leader" | "follower" = "follower";
+  readonly spaces = new Map<SpaceId, SpaceOfTab>();
+  /** Open documents by the numbers the engine knows their mirrors by. */
+  readonly views = new Map<number, HandleOfTab<object>>();
+
+  private readonly link: Link;
+  private relays: readonly string[];
+  /** The leader that is spoken to; nothing between two. */
+  private term: number | undefined;
+  /** What `setOnline` asked for and no leader has confirmed. */
+  private wanted: boolean | undefined;
+  private asked = new Map<number, Asked>();
+  private questions = 0;
+  private closed = false;
+  private welcome: (() => void) | undefined;
+  private fail: ((error: Error) => void) | undefined;
+  private onClosed: (() => void) | undefined;
+  private stopListening: () => void = () => {};
+
+  /** Opens a repo. */
+  static async open(options: RepoOptions = {}): Promise<Repo> {
+    const repo = new RepoOfTab(options, await openLink(options));
+    await new Promise<void>((resolve, reject) => {
+      repo.welcome = resolve;
+      repo.fail = reject;
+      repo.begin(options);
+    });
+    return repo;
+  }
+
+  private constructor(options: RepoOptions, link: Link) {
+    super();
+    this.link = link;
+    this.online = options.online ?? true;
+    this.relays = [...(options.relays ?? [])];
+  }
+
+  setOnline(online: boolean): void {
+    this.wanted = online;
+    this.command({ command: "setOnline", online });
+  }
+
+  addRelay(endpoint: string): void {
+    if (!this.relays.includes(endpoint)) this.relays = [...this.relays, endpoint];
+    this.command({ command: "addEndpoint", endpoint });
+  }
+
+  removeRelay(endpoint: string): void {
+    this.relays = this.relays.filter((relay) => relay !== endpoint);
+    this.command({ command: "removeEndpoint", endpoint });
+  }
+
+  space(nameOrId: string): SpaceOfTab {
+    if (this.closed) throw new Error("this repo is closed");
+    const id = spaceIdOf(nameOrId);
+    let space = this.spaces.get(id);
+    if (space === undefined) this.spaces.set(id, (space = new SpaceOfTab(this, id)));
+    return space;
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    if (this.term !== undefined) await Promise.race([this.ask({ ask: "settled" }), sleep(CLOSE_MS_MAX)]).catch(() => {});
+    this.closed = true;
+    this.stopListening();
+    this.say({ say: "goodbye" });
+    await new Promise<void>((resolve) => {
+      this.onClosed = resolve;
+      this.link.post({ type: "close" });
+    });
+    this.link.end();
+    for (const space of this.spaces.values()) for (const handle of [...space.handles.values()]) handle.end();
+    for (const { reject } of this.asked.values()) reject(new Error("this repo is closed"));
+    this.asked.clear();
+    this.emit("close", undefined);
+    this.silence();
+  }
+
+  /** Tells the engine to do something; between two leaders nothing, because the next is told everything anew. */
+  command(command: Command): void {
+    this.say({ say: "command", command });
+  }
+
+  /** Asks the engine something. */
+  ask(question: Question): Promise<unknown> {
+    if (this.closed) return Promise.reject(new Error("this repo is closed"));
+    return new Promise((resolve, reject) => {
+      const id = ++this.questions;
+      this.asked.set(id, { question, resolve, reject });
+      this.say({ say: "ask", id, question });
+    });
+  }
+
+  private begin({ name = "driftline", storage = "auto", online = true, wasm }: RepoOptions): void {
+    this.link.listen((message) => this.handle(message));
+    this.link.post({
+      type: "start", tab: this.instance, name, storage, online, wasm: wasm instanceof URL ? wasm.href : wasm,
+    });
+    if (typeof addEventListener === "function") this.listenToPage();
+  }
+
+  private say(say: Say): void {
+    if (this.term !== undefined) this.link.post({ type: "say", term: this.term, say });
+  }
+
+  private handle(message: FromHub): void {
+    switch (message.type) {
+      case "leader":
+        this.term = message.term;
+        if (this.role !== message.role) {
+          this.role = message.role;
+          this.emit("role", this.role);
+        }
+        return this.onLeader();
+      case "tell":
+        if (message.term === this.term) this.handleTell(message.tell);
+        return;
+      case "closed":
+        return this.onClosed?.();
+      case "failed":
+        this.fail?.(new Error(message.message));
+        this.emit("trouble", { kind: "crash", message: message.message });
+    }
+  }
+
+  /** A leader that knows nothing of this tab: it is told everything. */
+  private onLeader(): void {
+    this.say({ say: "hello", relays: this.relays });
+    if (this.wanted !== undefined) this.setOnline(this.wanted);
+    for (const space of this.spaces.values()) space.reopen();
+    for (const [id, { question }] of this.asked) this.say({ say: "ask", id, question });
+  }
+
+  private handleTell(tell: Tell): void {
+    switch (tell.tell) {
+      case "welcome":
+        this.handleStatus(tell.status);
+        this.welcome?.();
+        this.welcome = undefined;
+        return;
+      case "status":
+        return this.handleStatus(tell.status);
+      case "documents":
+        return this.spaces.get(tell.space as SpaceId)?.handleDocuments(tell.documents, true);
+      case "events":
+        for (const event of tell.events) this.handleEvent(event);
+        return;
+      case "answer": {
+        const asked = this.asked.get(tell.id);
+        this.asked.delete(tell.id);
+        if (tell.error === undefined) asked?.resolve(tell.value);
+        else asked?.reject(new Error(tell.error));
+      }
+    }
+  }
+
+  private handleStatus(status: Status): void {
+    this.peerId = status.peerId as PeerId;
+    if (JSON.stringify(status.storage) !== JSON.stringify(this.storage)) {
+      this.storage = Object.freeze(status.storage);
+      this.emit("storage", this.storage);
+    }
+    if (status.online === this.wanted) this.wanted = undefined;
+    if (status.online !== this.online) {
+      this.online = status.online;
+      this.emit("online", this.online);
+    }
+    if (JSON.stringify(status.connections) !== JSON.stringify(this.connections)) {
+      this.connections = Object.freeze(status.connections);
+      this.emit("connections", this.connections);
+    }
+  }
+
+  private handleEvent(event: EngineEvent): void {
+    switch (event.event) {
+      case "viewUpdated":
+        return this.views.get(event.view)?.handleUpdate(event);
+      case "saved":
+        for (const space of this.spaces.values()) space.handles.get(event.document as DocumentId)?.handleSaved(event);
+        return;
+      case "documentAdded":
+        return this.spaces.get(event.space as SpaceId)?.handleDocuments([event.document]);
+      case "spaceSync":
+        return this.spaces.get(event.space as SpaceId)?.handleSync(event);
+      case "presence":
+        return this.spaces.get(event.space as SpaceId)?.presence.handle(event.peer, event.instance, event.state);
+      case "editRefused":
+        if (event.view !== null && this.views.get(event.view)?.handleRefused(event.number) === false) return;
+        return this.emit("trouble", { kind: "editRefused", document: event.document as DocumentId, message: event.reason });
+      case "trouble": {
+        const document = event.document === null ? {} : { document: event.document as DocumentId };
+        return this.emit("trouble", { kind: event.kind as Trouble["kind"], message: event.message, ...document });
+      }
+    }
+  }
+
+  /** The page comes and goes, and so does its network. */
+  private listenToPage(): void {
+    const changed = (): void => this.command({ command: "networkChanged" });
+    const visible = (): void => {
+      if (document.visibilityState === "visible") changed();
+    };
+    const hide = (): void => {
+      for (const space of this.spaces.values()) space.presence.hide();
+    };
+    const show = (): void => {
+      for (const space of this.spaces.values()) space.presence.unhide();
+      changed();
+    };
+    addEventListener("online", changed);
+    addEventListener("offline", changed);
+    addEventListener("pagehide", hide);
+    addEventListener("pageshow", show);
+    if (typeof document !== "undefined") document.addEventListener("visibilitychange", visible);
+    this.stopListening = () => {
+      removeEventListener("online", changed);
+      removeEventListener("offline", changed);
+      removeEventListener("pagehide", hide);
+      removeEventListener("pageshow", show);
+      if (typeof document !== "undefined") document.removeEventListener("visibilitychange", visible);
+    };
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer: unknown = setTimeout(resolve, ms);
+    (timer as { unref?: () => void }).unref?.();
+  });
+}

@@ -1,0 +1,95 @@
+/** The ladder of storage: the best medium that this browser grants. */
+
+import type { StorageStatus } from "./api.js";
+import { indexedDbMedium } from "./indexeddb.js";
+import { fileMedium, type Medium, memoryMedium, type SyncFile } from "./media.js";
+import { nodeFiles } from "./node.js";
+import type { StorageChoice } from "./protocol.js";
+
+/** What of a browser the ladder climbs. */
+export interface StorageSurroundings {
+  readonly storage: StorageManager | undefined;
+  readonly indexedDB: IDBFactory | undefined;
+}
+
+/** The folder in the origin's private file system. */
+const FOLDER = "driftline";
+/** How long an access handle that another tab has not let go of yet is waited for, in milliseconds. */
+const HANDLE_MS_MAX = 2_000;
+
+/** Opens the best medium there is for the repo of this name. Never fails: at the worst nothing is kept, with a warning. */
+export async function openMedium(choice: StorageChoice, name: string, surroundings: StorageSurroundings): Promise<Medium> {
+  if (choice === "memory") return memoryMedium("Nothing is kept on this device: this was asked for.");
+  if (typeof choice === "object") return fileMedium("file", await openNodeFile(choice.file));
+  const reasons: string[] = [];
+  try {
+    return await opfsMedium(surroundings.storage, name);
+  } catch (error) {
+    reasons.push(reasonOf(error));
+  }
+  try {
+    if (surroundings.indexedDB === undefined) throw new Error("there is no database");
+    return await indexedDbMedium(surroundings.indexedDB, name);
+  } catch (error) {
+    reasons.push(reasonOf(error));
+  }
+  return memoryMedium(
+    `Nothing is kept on this device, and what no relay has is gone when this page is closed: the browser grants no storage (${reasons.join("; ")}). Private windows often do not.`,
+  );
+}
+
+/** Asks the browser, where that needs no question to the person, not to evict what is stored. */
+export async function statusOf(medium: Medium, storage: StorageManager | undefined): Promise<StorageStatus> {
+  if (medium.write === undefined) {
+    return { kind: medium.kind, durable: false, persisted: false, warning: medium.warning ?? "Nothing is kept on this device." };
+  }
+  if (medium.kind === "file") return { kind: medium.kind, durable: true, persisted: true };
+  let persisted = false;
+  try {
+    persisted = (await storage?.persisted?.()) === true || (await storage?.persist?.()) === true;
+  } catch {
+    // Workers of some browsers may not ask.
+  }
+  return { kind: medium.kind, durable: true, persisted };
+}
+
+async function opfsMedium(storage: StorageManager | undefined, name: string): Promise<Medium> {
+  if (typeof storage?.getDirectory !== "function") throw new Error("there is no private file system");
+  const root = await storage.getDirectory();
+  const folder = await root.getDirectoryHandle(FOLDER, { create: true });
+  const handle = (await folder.getFileHandle(`${encodeURIComponent(name)}.journal`, { create: true })) as FileSystemFileHandle & {
+    createSyncAccessHandle?(): Promise<SyncFile>;
+  };
+  if (handle.createSyncAccessHandle === undefined) throw new Error("files cannot be written at once here");
+  for (const deadline = performance.now() + HANDLE_MS_MAX; ; ) {
+    try {
+      return fileMedium("opfs", await handle.createSyncAccessHandle());
+    } catch (error) {
+      // The tab that wrote it before may still be on its way out.
+      if (!isLocked(error) || performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof DOMException && (error.name === "NoModificationAllowedError" || error.name === "InvalidStateError");
+}
+
+async function openNodeFile(path: string): Promise<SyncFile> {
+  const fs = await nodeFiles();
+  const file = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT);
+  return {
+    getSize: () => fs.fstatSync(file).size,
+    read: (bytes, { at }) => fs.readSync(file, bytes, 0, bytes.length, at),
+    write: (bytes, { at }) => fs.writeSync(file, bytes, 0, bytes.length, at),
+    truncate: (length) => fs.ftruncateSync(file, length),
+    flush: () => fs.fdatasyncSync(file),
+    close: () => fs.closeSync(file),
+  };
+}
+
+/** A sentence's part that says why. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
