@@ -42,6 +42,7 @@ struct Inner {
     inbox: Inbox,
     events: broadcast::Sender<Arc<Event>>,
     stats: Arc<HostStats>,
+    ready: watch::Receiver<Option<Result<(), String>>>,
     stopped: watch::Receiver<Option<Stopped>>,
 }
 
@@ -76,12 +77,20 @@ impl Host {
         let stats = Arc::new(HostStats::default());
         let (inbox, messages) = inbox::open(Arc::clone(&stats));
         let (events, _) = broadcast::channel(EVENTS_KEPT_MAX);
+        let (tell_ready, ready) = watch::channel(None);
         let (tell_stopped, stopped) = watch::channel(None);
         let runtime = tokio::runtime::Handle::current();
         let mut store: Box<dyn StoreExecutor> = Box::new(store);
         let answers_inbox = inbox.clone();
         store.start(Box::new(move |answers| answers_inbox.send(Message::StoreAnswers(answers))));
-        let outside = pump::Outside { store, dialler: Box::new(dialler), runtime, inbox: inbox.clone(), events: events.clone() };
+        let outside = pump::Outside {
+            store,
+            dialler: Box::new(dialler),
+            runtime,
+            inbox: inbox.clone(),
+            events: events.clone(),
+            tell_ready,
+        };
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
@@ -92,7 +101,7 @@ impl Host {
                 tell_stopped.send_replace(Some(how));
             })
             .expect("the system gives a thread");
-        Self { inner: Arc::new(Inner { inbox, events, stats, stopped }) }
+        Self { inner: Arc::new(Inner { inbox, events, stats, ready, stopped }) }
     }
 
     /// Asks something of the engine. A command to an engine that has stopped is dropped.
@@ -135,6 +144,15 @@ impl Host {
     /// What the host counts.
     pub fn stats(&self) -> &Arc<HostStats> {
         &self.inner.stats
+    }
+
+    /// Waits until the store is open and the engine at work; or answers why that will not be, in a sentence.
+    pub async fn ready(&self) -> Result<(), String> {
+        let mut ready = self.inner.ready.clone();
+        match ready.wait_for(Option::is_some).await {
+            Ok(ready) => ready.clone().unwrap_or(Ok(())),
+            Err(_) => Err(self.stopped().await.to_string()),
+        }
     }
 
     /// Waits until the engine has stopped, and tells how.

@@ -6,10 +6,12 @@
 //! * [`host`] runs one engine: it owns its clock, its connections and its store.
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
 //! * [`store`] keeps what the engine wants kept.
+//! * [`server`] is the relay: a host behind an HTTP server.
 
 pub mod commands;
 pub mod dial;
 pub mod host;
 pub mod repo;
+pub mod server;
 pub mod store;
 pub mod transport;

@@ -1,3 +1,54 @@
 //! What the binary `driftline` does: one file or folder for each command.
 
 pub mod doc;
+pub mod relay;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const ABOUT: &str = "\
+Driftline: documents that several people write at once, online and offline.
+
+Every replica, a browser tab, a laptop or a relay, holds whole documents, edits
+them with no network, and comes to the same text as the others when they meet.";
+
+const EXAMPLES: &str = "\
+Examples:
+  driftline relay                      a relay on this machine, for this machine
+  driftline relay --listen 0.0.0.0:80  a relay for others
+  driftline relay --help               everything that can be set, and examples
+  driftline doc --help                 documents from the command line";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "driftline", version, about = "Documents that merge", long_about = ABOUT, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a relay: a replica that is always there, so that the others need not be at the same time
+    Relay(Box<relay::RelayArguments>),
+    Doc(Box<doc::DocArgs>),
+}
+
+/// Runs what the process was asked for, to its end.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("driftline: the system gives no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Relay(arguments) => relay::run(*arguments).await,
+            Command::Doc(arguments) => doc::run(*arguments).await,
+        }
+    })
+}

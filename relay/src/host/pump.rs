@@ -11,7 +11,7 @@ use driftline_core::base::id::{ConnectionId, TaskId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::EngineConfig;
-use driftline_core::engine::effect::{Effect, Event};
+use driftline_core::engine::effect::{Effect, Event, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::{StoreDone, StoreTask};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Messages told to the engine before it is drained.
 const BATCH_MAX: usize = 256;
@@ -35,6 +35,7 @@ pub(super) struct Outside {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) inbox: Inbox,
     pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) tell_ready: watch::Sender<Option<Result<(), String>>>,
 }
 
 /// One engine, and what it needs to run.
@@ -262,6 +263,7 @@ impl Pump {
             Event::Ready { documents, .. } => {
                 self.stats.documents.store(*documents, Ordering::Relaxed);
                 self.stats.ready.store(1, Ordering::Relaxed);
+                self.outside.tell_ready.send_replace(Some(Ok(())));
             }
             Event::DocumentAdded { .. } => {
                 self.stats.documents.fetch_add(1, Ordering::Relaxed);
@@ -273,6 +275,9 @@ impl Pump {
                 tracing::info!(connection = ?connection.map(|id| id.0), reason, "peer disconnected");
             }
             Event::Trouble(trouble) => {
+                if trouble.kind == TroubleKind::StoreOpen {
+                    self.outside.tell_ready.send_replace(Some(Err(trouble.message.clone())));
+                }
                 tracing::warn!(kind = ?trouble.kind, document = ?trouble.document, connection = ?trouble.connection.map(|id| id.0), "{}", trouble.message);
             }
             _ => {}

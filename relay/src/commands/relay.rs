@@ -1,0 +1,117 @@
+//! `driftline relay`: runs a relay until it is told to stop.
+
+mod config;
+mod logs;
+mod size;
+
+pub use config::RelayArguments;
+
+use crate::host::Stopped;
+use crate::server::{Relay, RelayError, RelayOptions};
+use config::{RelayConfig, WebChoice};
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs `driftline relay …` to its end and tells how the process is to exit.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub async fn run(arguments: RelayArguments) -> ExitCode {
+    let config = match RelayConfig::resolve(arguments) {
+        Ok(config) => config,
+        Err(reason) => return fail(&reason, config::EXIT_USAGE),
+    };
+    logs::begin(&config.log, config.log_format);
+    let options = RelayOptions {
+        listen: config.listen,
+        data: config.data.clone(),
+        web: config.web.folder().map(Path::to_owned),
+        limits: config.limits(),
+        store: config.store(),
+    };
+    let relay = match Relay::start(options).await {
+        Ok(relay) => relay,
+        Err(error) => {
+            let code = match &error {
+                RelayError::AddressInUse { .. } | RelayError::Store(crate::store::sqlite::OpenError::InUse { .. }) => {
+                    config::EXIT_IN_USE
+                }
+                RelayError::NoWeb { .. } => config::EXIT_USAGE,
+                _ => config::EXIT_FAILED,
+            };
+            return fail(&error.to_string(), code);
+        }
+    };
+    if let Err(reason) = relay.host().ready().await {
+        relay.shutdown().await;
+        return fail(&reason, config::EXIT_FAILED);
+    }
+    greet(relay.address(), &config);
+    let host = relay.host().clone();
+    tokio::select! {
+        signal = told_to_stop() => tracing::info!(signal, "stopping"),
+        how = host.stopped() => return fail(&how.to_string(), config::EXIT_FAILED),
+    }
+    match relay.shutdown().await {
+        Stopped::Shutdown => {
+            tracing::info!("stopped; everything acknowledged is in the store");
+            ExitCode::SUCCESS
+        }
+        how @ Stopped::Panicked => fail(&how.to_string(), config::EXIT_FAILED),
+    }
+}
+
+fn fail(reason: &str, code: u8) -> ExitCode {
+    eprintln!("driftline relay: {reason}");
+    ExitCode::from(code)
+}
+
+/// Says where to go from here, for people; a log line says it for machines.
+fn greet(address: SocketAddr, config: &RelayConfig) {
+    tracing::info!(%address, data = %config.data.display(), "ready");
+    let name = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    let name = if name.contains(':') { format!("[{name}]") } else { name };
+    let at = format!("{name}:{}", address.port());
+    let demo = match &config.web {
+        WebChoice::Folder(_) => "the notes demo",
+        WebChoice::None => "the demo is not built: cargo xtask demo",
+    };
+    let mut out = std::io::stdout().lock();
+    let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    // A closed stdout does not keep a relay from working.
+    let _ = write!(
+        out,
+        "Driftline relay {version}\n\
+         \x20 open    {bold}http://{at}/{plain}  ({demo})\n\
+         \x20 sync    ws://{at}/sync\n\
+         \x20 data    {data}\n\
+         \x20 stop    Ctrl-C\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data = config.data.display(),
+    )
+    .and_then(|()| out.flush());
+}
+
+#[cfg(unix)]
+async fn told_to_stop() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        tracing::error!("the system does not tell of signals: only kill -9 will stop this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_stop() -> &'static str {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => "Ctrl-C",
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,270 @@
+//! What can be set, and where: a flag before the environment before the file before the default.
+
+use super::logs::LogFormat;
+use super::size::Size;
+use crate::store::SqliteOptions;
+use clap::Args;
+use driftline_core::base::limits::{CATCH_UP_FRAME_BYTES, Limits};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tracing_subscriber::filter::Targets;
+
+pub(super) const EXIT_FAILED: u8 = 1;
+pub(super) const EXIT_USAGE: u8 = 2;
+pub(super) const EXIT_IN_USE: u8 = 6;
+
+const LISTEN: &str = "127.0.0.1:8080";
+const FRAME_BYTES: Size = Size(16 << 20);
+const CONNECTIONS: usize = 1_000;
+const DOCUMENTS: usize = 1_000_000;
+const MEMORY: Size = Size(1 << 30);
+const LOG: &str = "info";
+
+/// The smallest frame limit that leaves room for catching up.
+const FRAME_BYTES_MIN: Size = Size(1 << 20);
+/// What a connection must be able to have waiting, at the least: two frames of catching up.
+const OUTBOUND_BYTES_MIN: u64 = 2 * CATCH_UP_FRAME_BYTES as u64;
+/// More than this waiting for one reader means that it is slow, however much memory there is.
+const OUTBOUND_BYTES_MAX: u64 = 4 << 20;
+
+const ABOUT: &str = "\
+Runs a relay: a replica that is always there, so that the others need not be
+there at the same time. It stores what they send before it says so, and hands
+it on to everyone who has the same space open.
+
+It is a peer like every other: whoever has a copy has all of it, and a relay
+that is lost is replaced by starting another.";
+
+const AFTER: &str = "\
+Examples:
+  Try it, with the notes demo if it is built, and open http://127.0.0.1:8080/
+    driftline relay
+
+  For others, behind a proxy that does TLS (pass /sync on as a WebSocket):
+    driftline relay --listen 127.0.0.1:8080 --data /var/lib/driftline --log-format json
+
+  As a service, from a file, with one setting changed for now:
+    driftline relay --config /etc/driftline.toml --log debug
+
+  A configuration file has the names of the flags as keys:
+    listen = \"0.0.0.0:8080\"
+    data = \"/var/lib/driftline\"
+    frame-bytes-max = \"4MiB\"
+    connections-max = 500
+
+Where a setting comes from:
+  a flag, or else the environment, or else the file, or else the default.
+
+Stopping:
+  SIGTERM or Ctrl-C: takes no one new, makes durable what it accepted, says
+  goodbye and exits 0 within 10 seconds. After kill -9 or a power cut nothing
+  that was acknowledged is lost.
+
+Exit codes:
+  0  stopped when told to
+  1  the disk, the network or the program failed
+  2  a flag, a variable or the file is wrong
+  6  the address or the data folder is in use by another program
+
+For operators:
+  /healthz is 200 while the process is up; /readyz once it can sync;
+  /metrics is for Prometheus. The data folder holds one SQLite database in WAL
+  mode: `sqlite3 driftline.sqlite \".backup copy.sqlite\"` copies it while in use.";
+
+/// What can be typed after `driftline relay`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(about = "Runs a relay", long_about = ABOUT, after_long_help = AFTER, after_help = "driftline relay --help says more, with examples.")]
+pub struct RelayArguments {
+    /// Where to listen; port 0 takes any that is free [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "DRIFTLINE_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where documents are kept, made if there is no such folder [default: driftline/relay in the platform's data directory]
+    #[arg(long, value_name = "DIR", env = "DRIFTLINE_DATA")]
+    data: Option<PathBuf>,
+    /// A built demo, or any other site, to serve at / [default: web-demo/dist here or beside the program, if there is one]
+    #[arg(long, value_name = "DIR", env = "DRIFTLINE_WEB")]
+    web: Option<PathBuf>,
+    /// A file with settings
+    #[arg(long, value_name = "FILE", env = "DRIFTLINE_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// The largest frame taken or sent; a larger one closes its connection, saying so [default: 16MiB]
+    #[arg(long, value_name = "SIZE", env = "DRIFTLINE_FRAME_BYTES_MAX", help_heading = "Limits")]
+    frame_bytes_max: Option<Size>,
+    /// Replicas connected at once; the next one is refused with HTTP 503, saying so [default: 1000]
+    #[arg(long, value_name = "N", env = "DRIFTLINE_CONNECTIONS_MAX", help_heading = "Limits")]
+    connections_max: Option<usize>,
+    /// Documents held; one more is refused, those that are held go on [default: 1000000]
+    #[arg(long, value_name = "N", env = "DRIFTLINE_DOCUMENTS_MAX", help_heading = "Limits")]
+    documents_max: Option<usize>,
+    /// What peers can make the relay hold in memory on its way [default: 1GiB]
+    ///
+    /// A quarter is for changes that are not on disk yet: above it nothing more is accepted until the disk has caught up.
+    /// A half, shared equally between --connections-max, is for what is sent and not yet taken: a reader above its share is
+    /// slow, and is caught up from disk later. The rest is for frames that have arrived and wait their turn.
+    /// It does not bound the index of documents (about 300 bytes for each, and more for each of its authors), the cache of
+    /// the database (16 MiB), or frames still arriving (up to --frame-bytes-max for each connection).
+    #[arg(long, value_name = "SIZE", env = "DRIFTLINE_MEMORY_MAX", help_heading = "Limits")]
+    memory_max: Option<Size>,
+    /// The largest the database may grow; above it changes are refused as on a full disk [default: as large as the disk]
+    #[arg(long, value_name = "SIZE", env = "DRIFTLINE_STORE_BYTES_MAX", help_heading = "Limits")]
+    store_bytes_max: Option<Size>,
+
+    /// What to log on stderr: error, warn, info, debug or trace, or for parts of the program like info,driftline_relay=debug
+    /// [default: info]
+    #[arg(long, value_name = "FILTER", env = "DRIFTLINE_LOG", help_heading = "Logs")]
+    log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "DRIFTLINE_LOG_FORMAT", help_heading = "Logs")]
+    log_format: Option<LogFormat>,
+}
+
+/// The configuration file: the same names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    web: Option<PathBuf>,
+    frame_bytes_max: Option<Size>,
+    connections_max: Option<usize>,
+    documents_max: Option<usize>,
+    memory_max: Option<Size>,
+    store_bytes_max: Option<Size>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// Everything decided.
+#[derive(Clone, Debug)]
+pub(super) struct RelayConfig {
+    pub(super) listen: SocketAddr,
+    pub(super) data: PathBuf,
+    pub(super) web: WebChoice,
+    pub(super) log: Targets,
+    pub(super) log_format: LogFormat,
+    frame_bytes_max: Size,
+    connections_max: usize,
+    documents_max: usize,
+    memory_max: Size,
+    store_bytes_max: Option<Size>,
+}
+
+/// What is served at `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WebChoice {
+    /// The site in this folder.
+    Folder(PathBuf),
+    /// A page that says how to build the demo.
+    None,
+}
+
+impl WebChoice {
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::None => None,
+        }
+    }
+}
+
+impl RelayConfig {
+    /// Puts the settings together; or says in a sentence what is wrong with them.
+    pub(super) fn resolve(arguments: RelayArguments) -> Result<Self, String> {
+        let file = arguments.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let log = arguments.log.or(file.log).unwrap_or_else(|| LOG.to_owned());
+        let config = Self {
+            listen: match arguments.listen.or(file.listen) {
+                Some(listen) => listen,
+                None => LISTEN.parse().map_err(|error| format!("{LISTEN}: {error}"))?,
+            },
+            data: arguments.data.or(file.data).map_or_else(data_of_platform, Ok)?,
+            web: arguments.web.or(file.web).map_or_else(built_demo, WebChoice::Folder),
+            log: log.parse().map_err(|error| {
+                format!(
+                    "--log {log} makes no sense ({error}): write error, warn, info, debug or trace, or info,driftline_relay=debug"
+                )
+            })?,
+            log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
+            frame_bytes_max: arguments.frame_bytes_max.or(file.frame_bytes_max).unwrap_or(FRAME_BYTES),
+            connections_max: arguments.connections_max.or(file.connections_max).unwrap_or(CONNECTIONS),
+            documents_max: arguments.documents_max.or(file.documents_max).unwrap_or(DOCUMENTS),
+            memory_max: arguments.memory_max.or(file.memory_max).unwrap_or(MEMORY),
+            store_bytes_max: arguments.store_bytes_max.or(file.store_bytes_max),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.frame_bytes_max < FRAME_BYTES_MIN {
+            return Err(format!(
+                "--frame-bytes-max {} is too small: it must be at least {FRAME_BYTES_MIN}",
+                self.frame_bytes_max
+            ));
+        }
+        if self.connections_max == 0 || self.documents_max == 0 {
+            return Err("--connections-max and --documents-max must be at least 1".to_owned());
+        }
+        let memory_min =
+            Size((2 * OUTBOUND_BYTES_MIN).saturating_mul(self.connections_max as u64).max(4 * self.frame_bytes_max.0));
+        if self.memory_max < memory_min {
+            return Err(format!(
+                "--memory-max {} is too small for {} connections and frames of {}: give it at least {memory_min}, or lower --connections-max or --frame-bytes-max",
+                self.memory_max, self.connections_max, self.frame_bytes_max
+            ));
+        }
+        Ok(())
+    }
+
+    /// The engine's bounds.
+    pub(super) fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        let share = self.memory_max.0 / 2 / self.connections_max as u64;
+        let frame_bytes_max = bytes(self.frame_bytes_max.0);
+        Limits {
+            frame_bytes_max,
+            entry_bytes_max: frame_bytes_max / 4 * 3,
+            documents_per_space_max: usual.documents_per_space_max.min(self.documents_max),
+            documents_max: self.documents_max,
+            undurable_bytes_max: bytes(self.memory_max.0 / 4),
+            outbound_bytes_max: bytes(share.clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
+            connections_max: self.connections_max,
+        }
+    }
+
+    /// The store's settings.
+    pub(super) fn store(&self) -> SqliteOptions {
+        SqliteOptions { bytes_max: self.store_bytes_max.map(|size| size.0) }
+    }
+}
+
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+impl ConfigFile {
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("the configuration file {} cannot be read: {error}", path.display()))?;
+        toml::from_str(&text)
+            .map_err(|error| format!("the configuration file {} is wrong: {}", path.display(), error.to_string().trim_end()))
+    }
+}
+
+fn data_of_platform() -> Result<PathBuf, String> {
+    directories::BaseDirs::new()
+        .map(|folders| folders.data_dir().join("driftline").join("relay"))
+        .ok_or_else(|| "this user has no home directory: say with --data where documents are to be kept".to_owned())
+}
+
+/// The demo where a build leaves it, here or beside the program.
+fn built_demo() -> WebChoice {
+    let beside = std::env::current_exe().ok().and_then(|program| program.parent().map(|folder| folder.join("web-demo/dist")));
+    [Some(PathBuf::from("web-demo/dist")), beside]
+        .into_iter()
+        .flatten()
+        .find(|folder| folder.join("index.html").is_file())
+        .map_or(WebChoice::None, WebChoice::Folder)
+}

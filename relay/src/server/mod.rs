@@ -1,0 +1,199 @@
+//! The relay: a host behind an HTTP server.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/sync` | WebSocket, one binary message a frame: where replicas meet |
+//! | `/` | the notes demo, or a page that says how to build it |
+//! | `/healthz` | 200 while the process is up |
+//! | `/readyz` | 200 once the store is open and until shutdown begins, 503 otherwise |
+//! | `/metrics` | OpenMetrics text for Prometheus |
+
+mod health;
+mod metrics;
+mod process;
+mod sockets;
+mod sync;
+mod web;
+
+use crate::host::{Host, Stopped};
+use crate::store::sqlite::OpenError;
+use crate::store::stats::StoreStats;
+use crate::store::{SqliteOptions, SqliteStore};
+use axum::Router;
+use axum::routing::get;
+use driftline_core::base::limits::Limits;
+use driftline_core::engine::config::{EngineConfig, Role};
+use sockets::Sockets;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// TCP connections beyond those of replicas: browsers loading the demo, scrapes, and whoever is to be told that it is full.
+const OTHER_CONNECTIONS_MAX: usize = 256;
+/// Time that requests under way have at shutdown.
+const REQUESTS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How a relay is to be run.
+#[derive(Clone, Debug)]
+pub struct RelayOptions {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// The folder its store is in, made where there is none.
+    pub data: PathBuf,
+    /// The built demo.
+    pub web: Option<PathBuf>,
+    /// Bounds.
+    pub limits: Limits,
+    /// About its store.
+    pub store: SqliteOptions,
+}
+
+/// Why a relay cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Another program listens there.
+    #[error("{listen} is in use by another program: stop that one, or choose another port with --listen")]
+    AddressInUse {
+        /// Where.
+        listen: SocketAddr,
+    },
+    /// The system does not let it listen there.
+    #[error("cannot listen on {listen}: {error}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The folder of the demo is not there.
+    #[error("{} is not a folder with a built demo in it (there is no index.html): build it with `cargo xtask demo`, or leave --web out", folder.display())]
+    NoWeb {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A relay at work.
+pub struct Relay {
+    host: Host,
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop_serving: oneshot::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+/// What every request may look at.
+struct Shared {
+    host: Host,
+    store: Arc<StoreStats>,
+    limits: Limits,
+    /// One permit for each replica that may still connect.
+    places: Arc<Semaphore>,
+    refused: std::sync::atomic::AtomicU64,
+    leaving: AtomicBool,
+    started: std::time::SystemTime,
+}
+
+impl Relay {
+    /// Opens the store, starts the engine and begins to listen. The address is taken before the store is touched.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(options: RelayOptions) -> Result<Self, RelayError> {
+        let RelayOptions { listen, data, web, limits, store } = options;
+        if let Some(folder) = web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
+            return Err(RelayError::NoWeb { folder: folder.clone() });
+        }
+        let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => RelayError::AddressInUse { listen },
+            _ => RelayError::Listen { listen, error },
+        })?;
+        let address = listener.local_addr().map_err(|error| RelayError::Listen { listen, error })?;
+        let store = SqliteStore::open(&data, &store)?;
+        let store_stats = store.stats();
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(RelayError::Random)?;
+        let host = Host::start(EngineConfig { limits: limits.clone(), ..EngineConfig::new(Role::Relay, seed) }, store);
+        let shared = Arc::new(Shared {
+            host: host.clone(),
+            store: store_stats,
+            places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
+            refused: 0.into(),
+            leaving: AtomicBool::new(false),
+            started: std::time::SystemTime::now(),
+            limits,
+        });
+        let sockets = Sockets::new(listener, shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX));
+        let (stop_serving, stopped) = oneshot::channel();
+        let router = router(Arc::clone(&shared), web);
+        let serving = tokio::spawn(
+            axum::serve(sockets, router)
+                .with_graceful_shutdown(async move {
+                    // A relay that was dropped without being shut down stops serving all the same.
+                    let _ = stopped.await;
+                })
+                .into_future(),
+        );
+        Ok(Self { host, shared, address, stop_serving, serving })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its engine.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Takes no one new, makes durable what was accepted, says goodbye and closes the store.
+    pub async fn shutdown(self) -> Stopped {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        // It may have stopped by itself.
+        let _ = self.stop_serving.send(());
+        let how = self.host.shutdown().await;
+        let abort = self.serving.abort_handle();
+        if timeout(REQUESTS_TIME_MAX, self.serving).await.is_err() {
+            abort.abort();
+        }
+        how
+    }
+}
+
+fn router(shared: Arc<Shared>, web: Option<PathBuf>) -> Router {
+    Router::new()
+        .route("/sync", get(sync::connect))
+        .route("/healthz", get(health::is_up))
+        .route("/readyz", get(health::is_ready))
+        .route("/metrics", get(metrics::scrape))
+        .with_state(shared)
+        .fallback_service(web::site(web))
+}
+
+impl Shared {
+    /// Why no replica is taken at the moment, if none is.
+    fn not_ready(&self) -> Option<&'static str> {
+        if self.leaving.load(Ordering::Relaxed) {
+            Some("the relay is shutting down\n")
+        } else if !self.host.stats().is_ready() {
+            Some("the relay is opening its store\n")
+        } else {
+            None
+        }
+    }
+}
