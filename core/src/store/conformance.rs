@@ -52,6 +52,7 @@ pub fn check(make: &mut dyn FnMut() -> Box<dyn Executor>) {
         named_values_are_put_replaced_and_removed,
         a_quarantined_document_is_not_held_and_may_begin_anew,
         payloads_may_be_empty_or_large,
+        an_entry_may_depend_on_many,
         a_long_history_keeps_its_order,
     ];
     for clause in clauses {
@@ -331,6 +332,20 @@ fn payloads_may_be_empty_or_large(store: Store) {
     let (mut store, contents) = store.reopened();
     assert!(store.read_all(document.document) == answer(&entries.iter().collect::<Vec<_>>()), "empty and large payloads");
     assert_eq!(contents.documents[0].bytes, 3 * 1024 * 1024 + 1);
+}
+
+fn an_entry_may_depend_on_many(store: Store) {
+    let (mut store, _) = store.opened();
+    let mut document = SyntheticDocument::new(1, 1);
+    let fork: Vec<_> = (0..200).map(|actor| document.grow_on(Vec::new(), actor, 1)).collect();
+    let mut deps: Vec<_> = fork.iter().map(|stored| stored.entry.hash).collect();
+    // More than any peer would send: what a store takes it gives back.
+    deps.extend((0..2_000u16).map(|n| ChangeHash([n.to_le_bytes(); 16].concat().try_into().expect("32 bytes"))));
+    let merge = document.grow_on(deps, 201, 1);
+    store.append(&fork.iter().chain([&merge]).collect::<Vec<_>>());
+    let (mut store, contents) = store.reopened();
+    assert_eq!(contents.documents, [document.summary(201)]);
+    assert_eq!(store.read_all(document.document).last(), answer(&[&merge]).last(), "an entry with many dependencies");
 }
 
 fn a_long_history_keeps_its_order(store: Store) {

@@ -12,7 +12,7 @@ use super::task::StoredEntry;
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId, StoreEpoch};
-use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX};
+use crate::base::limits::ACTOR_BYTES_MAX;
 use crate::log::entry::Entry;
 use std::sync::Arc;
 
@@ -280,7 +280,8 @@ fn decode_entry(reader: &mut Reader<'_>) -> Result<StoredEntry, DecodeError> {
     let actor = ActorId::new(reader.bytes(ACTOR_BYTES_MAX)?).ok_or(DecodeError::Invalid("an actor id is too long"))?;
     let seq = reader.uint()?;
     let hash = ChangeHash(reader.array()?);
-    let count = reader.count(ENTRY_DEPS_MAX, 32)?;
+    // Only the bytes bound it: what a store took once it must give back.
+    let count = reader.count(BODY_BYTES_MAX / 32, 32)?;
     let mut deps = Vec::with_capacity(count);
     for _ in 0..count {
         deps.push(ChangeHash(reader.array()?));

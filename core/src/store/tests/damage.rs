@@ -1,7 +1,9 @@
 //! Damage of every kind: what is hit is never served and never silent, what is not hit is whole, and nothing panics.
 
 use super::*;
+use crate::base::id::{ActorId, SpaceId};
 use crate::base::rng::Rng;
+use crate::log::entry::Entry;
 use crate::store::conformance::SyntheticDocument;
 use crate::store::ledger::Ledger;
 use crate::store::record::{HEADER_BYTES, Record, decode_entry_record, encode_entry_record};
@@ -186,21 +188,32 @@ fn a_file_that_is_no_journal_or_a_newer_one_is_an_error_and_is_left_as_it_is() {
 
 #[test]
 fn a_journals_bytes_are_as_the_format_says() {
-    // As docs/storage.md shows it: a store of epoch 09…09, and the value `k` = `v`.
+    // The example of docs/storage.md: a store of epoch 09…09, the value `k` = `v`, one entry, and its document set aside.
+    let entry = Entry {
+        document: DocumentId([0xd0; 16]),
+        actor: ActorId::new(&[0xac; 4]).expect("4 bytes are an actor"),
+        seq: 1,
+        hash: ChangeHash([0xcc; 32]),
+        deps: vec![ChangeHash([0xde; 32])],
+        payload: b"payload".to_vec().into(),
+    };
+    let stored = StoredEntry { space: SpaceId([0x5a; 16]), position: 1, entry: entry.into() };
     let (mut journal, _, _) = reopen(&[]);
-    journal.execute(StoreTask::PutMeta { key: "k".to_owned(), value: b"v".to_vec() }).expect("memory takes everything");
-    let bytes = crate::base::id::to_hex(journal.into_medium().bytes());
-    assert_eq!(
-        bytes,
-        concat!(
-            "d74c52011b0000000000000000000000000000000000000000000000dd4230e8",
-            "0164726966746c696e650109090909090909090909090909090909",
-            "8b72b6a5",
-            "d74c5203050000000000000000000000000000000000000000000000b147afb1",
-            "03016b0176",
-            "a4a29e34",
-        )
-    );
+    for task in [
+        StoreTask::PutMeta { key: "k".to_owned(), value: b"v".to_vec() },
+        StoreTask::Append { entries: vec![stored.clone()] },
+        StoreTask::Quarantine { document: DocumentId([0xd0; 16]) },
+    ] {
+        journal.execute(task).expect("memory takes everything");
+    }
+    let page = include_str!("../../../../docs/storage.md");
+    let example = |title: &str| {
+        let (_, after) = page.split_once(title).expect("the page has this example");
+        let block = after.split("```").nth(1).expect("the example is a block");
+        block.lines().skip(1).map(|line| line.split('|').next().unwrap_or_default()).collect::<String>().replace(' ', "")
+    };
+    assert_eq!(crate::base::id::to_hex(journal.into_medium().bytes()), example("## Example: a journal"));
+    assert_eq!(crate::base::id::to_hex(&encode_entry_record(&stored)), example("## Example: an entry record alone"));
 }
 
 #[test]
