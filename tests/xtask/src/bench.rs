@@ -27,7 +27,11 @@ struct Options {
 
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "fanout", story: "200 edits/s by one writer to 20 readers, beside a bare broadcast", work: fanout },
-    Benchmark { name: "wasm-size", story: "the browser's module and its load time, beside @automerge/automerge", work: wasm_size },
+    Benchmark {
+        name: "wasm-size",
+        story: "the browser's module and its load time, beside @automerge/automerge",
+        work: wasm_size,
+    },
 ];
 
 /// `cargo xtask bench`

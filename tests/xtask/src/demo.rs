@@ -149,7 +149,7 @@ fn converge(repository: &Repository, address: SocketAddr) -> Result<ExitCode> {
     let checked = start_relay(repository, address, &data.to_string_lossy()).and_then(|relay| {
         repository
             .program("node", &["check-demo.mjs", &format!("http://{address}/")])
-            .in_folder(browser::PACKAGE)
+            .in_folder("tests/xtask")
             .env("CHROMIUM", chromium)
             .run()?;
         relay.stop(STOP_TIME_MAX)

@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask` lists them; [`HELP`] is the list.
 
+mod bench;
 mod browser;
 mod demo;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod documents;
 mod job;
 mod npm;
 mod repository;
+mod sim;
 mod stamp;
 mod steps;
 mod tally;
@@ -32,6 +34,14 @@ The project's own commands.
       --skip STEP      all but this step (may be repeated)
 
   cargo xtask wasm     build the npm package in wasm/: the module, the JavaScript around it, its TypeScript
+
+  cargo xtask sim      simulate lives of several replicas on a faulty network and faulty disks
+      --lives N        how many (1,000 unless told)
+      --seed S         the life of this seed alone, step by step; with --lives, the first of so many
+
+  cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
+      NAME             only this one; further options are the benchmark's own
+      --smoke          briefly, and without optimisation: does it still run?
 ";
 
 fn main() -> ExitCode {
@@ -60,6 +70,8 @@ fn command() -> Result<ExitCode> {
     let repository = Repository::find()?;
     match name.as_deref().unwrap_or_default() {
         "demo" => demo::command(&repository, arguments),
+        "sim" => sim::command(&repository, arguments),
+        "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),
         "help" => {

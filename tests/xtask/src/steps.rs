@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in the order they run.
 
 use crate::repository::Repository;
-use crate::{browser, demo, npm, wasm};
+use crate::{bench, browser, demo, npm, wasm};
 use anyhow::Result;
 
 /// One step.
@@ -34,6 +34,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
     Step { name: "demo", story: "the demo is type-checked and built", needs: &["wasm"], work: build_demo },
     Step { name: "browser", story: "real browsers, a real relay", needs: &["build", "wasm", "demo"], work: browser_tests },
+    Step { name: "bench", story: "every benchmark still runs", needs: &["build", "wasm"], work: bench_smoke },
 ];
 
 /// wasm-bindgen's library is large and not ours: only what needs it waits for it.
@@ -94,5 +95,13 @@ fn node_tests(repository: &Repository, folder: &str) -> Result<Verdict> {
         .env("DRIFTLINE", repository.binary("debug", "driftline"))
         .env("CHROMIUM", browser::chromium(repository)?)
         .run()?;
+    Ok(Verdict::Done)
+}
+
+fn bench_smoke(repository: &Repository) -> Result<Verdict> {
+    if !repository.has("relay/src/main.rs") {
+        return Ok(Verdict::Nothing("there is no relay to run yet".to_owned()));
+    }
+    bench::smoke(repository)?;
     Ok(Verdict::Done)
 }
