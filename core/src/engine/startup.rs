@@ -53,6 +53,9 @@ impl Engine {
             );
             self.trouble(TroubleKind::Damaged, Some(document), None, message);
         }
+        for what in contents.lost {
+            self.trouble(TroubleKind::Damaged, None, None, format!("part of the store is damaged. {what}"));
+        }
         for input in std::mem::take(&mut self.deferred) {
             self.on_input(input);
         }
