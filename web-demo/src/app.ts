@@ -1,0 +1,314 @@
+/** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
+
+import { newSpaceId, type Repo } from "driftline";
+import { saveIdentity, type Identity } from "./model/identity.ts";
+import type { Note } from "./model/note.ts";
+import { Notebook } from "./model/notebook.ts";
+import { People } from "./model/people.ts";
+import { forgetRecent, loadRecent, parsePlace, placeFragment, saveRecent, shareLink } from "./model/places.ts";
+import { statusOf, type Status } from "./model/status.ts";
+import { notebookName } from "./model/welcome.ts";
+import { Arrivals } from "./view/arrivals.ts";
+import { Shell } from "./view/shell.ts";
+
+/** On windows narrower than this, the list and the note are two screens. As in `style/layout.css`. */
+const NARROW = matchMedia("(max-width: 760px)");
+
+/** Typing settles before the caret's place is told, so that a cursor is asked for at most this often. */
+const CARET_MS = 60;
+
+/** Everything, running. */
+export class App {
+  readonly #repo: Repo;
+  readonly #storage: Storage | null;
+  readonly #shell: Shell;
+  readonly #arrivals: Arrivals;
+  #identity: Identity;
+  #notebook!: Notebook;
+  #people!: People;
+  #note: string | null = null;
+  #query = "";
+  #isCrashed = false;
+  #isRefreshDue = false;
+  #hasPushed = false;
+  #caretTimer: ReturnType<typeof setTimeout> | undefined;
+  #phase: Status["phase"] | null = null;
+  #phaseTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement) {
+    this.#repo = repo;
+    this.#storage = storage;
+    this.#identity = identity;
+    this.#shell = new Shell(storage, identity, {
+      onOpen: (note, isEntered) => this.#open(note, isEntered),
+      onCreate: () => this.#create(),
+      onDelete: (note) => this.#delete(note ?? this.#note),
+      onRestore: (note) => this.#notebook.note(note ?? this.#note)?.restore(),
+      onSearch: (query) => {
+        this.#query = query;
+        this.refresh();
+      },
+      onBack: () => this.#back(),
+      onLeave: () => (NARROW.matches ? this.#back() : this.#shell.list.focus()),
+      onCaret: (field, anchor, head) => this.#point(field, anchor, head),
+      onOnline: (isOnline) => repo.setOnline(isOnline),
+      onIdentity: (changed) => this.#introduce(changed),
+      onRename: (name) => this.#notebook.rename(name),
+      onNew: () => this.#begin(),
+      onForget: (notebook) => forgetRecent(storage, notebook),
+      onStatus: (status) => this.#announce(status),
+      links: () => this.#links(),
+      menu: () => ({
+        name: this.#notebook.name,
+        notebook: this.#notebook.id,
+        recent: loadRecent(storage),
+        deleted: this.#notebook.deletedNotes.map(({ id, headline }) => ({ id, headline })),
+      }),
+    });
+    this.#arrivals = new Arrivals((sentence) => this.#shell.announcer.say(sentence));
+    root.replaceChildren(this.#shell.element);
+    const refresh = (): void => this.refresh();
+    repo.on("connections", refresh);
+    repo.on("storage", refresh);
+    repo.on("online", refresh);
+    repo.on("trouble", ({ kind, message }) => {
+      if (kind === "crash") this.#isCrashed = true;
+      this.#shell.toast.show(message, kind === "crash" ? { label: "Reload", run: () => location.reload() } : null, kind === "crash");
+      this.refresh();
+    });
+    for (const name of ["online", "offline", "resize"]) addEventListener(name, refresh);
+    addEventListener("hashchange", () => this.#route());
+    addEventListener("popstate", () => this.#route());
+    // Times grow old, and the seconds until the next attempt pass, without anything happening.
+    setInterval(refresh, 1_000);
+    this.#route();
+  }
+
+  /** Shows what has changed, soon, once. */
+  refresh(): void {
+    if (this.#isRefreshDue) return;
+    this.#isRefreshDue = true;
+    const run = (): void => {
+      if (!this.#isRefreshDue) return;
+      this.#isRefreshDue = false;
+      this.#refresh();
+    };
+    // A hidden page draws no frames, but its title, and what it tells others, still count.
+    if (document.hidden) setTimeout(run, 100);
+    else requestAnimationFrame(run);
+  }
+
+  /** Shows a message with something to do about it, until it is dealt with. */
+  offer(message: string, label: string, run: () => void): void {
+    this.#shell.toast.show(message, { label, run }, true);
+  }
+
+  #refresh(): void {
+    const { list, pane, peopleBar, menu, waterline } = this.#shell;
+    const notebook = this.#notebook;
+    const notes = this.#query.trim() === "" ? notebook.notes : notebook.search(this.#query);
+    if (this.#note === null && !NARROW.matches && this.#query === "" && notebook.isReady && notes[0]) this.#open(notes[0].id, false);
+    const note = notebook.note(this.#note);
+    pane.open(note ?? null);
+    list.update(notes, this.#note, this.#query, (id) => this.#people.inNote(id), notebook.isReady);
+    const headlineOf = (id: string): string | null => notebook.note(id)?.headline ?? null;
+    peopleBar.update(this.#people.others, headlineOf);
+    const here = note ? this.#people.inNote(note.id) : [];
+    pane.update(here, this.#people.windows.filter((person) => person.note === this.#note), this.#invitation(notes));
+    menu.update(notebook.name);
+    this.#people.visit(note?.id ?? null);
+    this.#arrivals.update(this.#people.others);
+    const isNoteScreen = note !== undefined;
+    document.body.dataset["screen"] = isNoteScreen ? "note" : "list";
+    document.title = note ? `${note.headline} · ${notebook.name}` : `${notebook.name} · Driftline Notes`;
+    const known = loadRecent(this.#storage)[0];
+    if (notebook.isReady && (known?.notebook !== notebook.id || known.name !== notebook.name)) {
+      saveRecent(this.#storage, { notebook: notebook.id, name: notebook.name, opened: Date.now() });
+    }
+    waterline.update(
+      statusOf({
+        isCrashed: this.#isCrashed,
+        isOnline: this.#repo.online,
+        hasNetwork: navigator.onLine,
+        connections: this.#repo.connections,
+        storage: this.#repo.storage,
+        sync: notebook.space.sync,
+        saved: notebook.handles.map((handle) => handle.saved),
+        now: Date.now(),
+      }),
+      this.#repo.online,
+    );
+  }
+
+  #invitation(notes: readonly Note[]): { title: string; text: string; button: string | null } {
+    const notebook = this.#notebook;
+    if (!notebook.isReady) return { title: "", text: "", button: null };
+    if (this.#note !== null && notebook.note(this.#note) === undefined) {
+      return { title: "Not here yet", text: "This note has not reached this device. It shows as soon as someone who has it is connected.", button: null };
+    }
+    if (notes.length === 0 && this.#query === "" && notebook.awaited === 0) {
+      const isReached = this.#repo.connections.some((connection) => connection.state === "connected");
+      return isReached || notebook.space.sync.peers > 0 || notebook.deletedNotes.length > 0
+        ? { title: "A clean beach", text: "Write the first note. Whoever has the link sees it appear.", button: "Write the first note" }
+        : { title: "Nothing has washed up yet", text: "This notebook has not reached this device. If others wrote in it, their notes arrive when you are connected. You can begin already.", button: "Write a note" };
+    }
+    if (notebook.awaited > 0 && notes.length === 0) return { title: "On their way", text: "The notes of this notebook are known by name and still to arrive.", button: null };
+    return { title: "", text: "Choose a note, or write a new one.", button: "New note" };
+  }
+
+  // ------------------------------------------------------------------------------------------------------ places
+
+  #route(): void {
+    const place = parsePlace(location.hash) ?? { notebook: loadRecent(this.#storage)[0]?.notebook ?? "", note: null };
+    if (place.notebook === "") {
+      this.#begin(true);
+      return;
+    }
+    this.#enter(place.notebook);
+    this.#note = place.note;
+    if (parsePlace(location.hash) === null) this.#remember(false);
+    this.refresh();
+  }
+
+  /** A new notebook, with a name and a first note. */
+  #begin(isReplacing = false): void {
+    const id = newSpaceId();
+    this.#enter(id);
+    this.#note = null;
+    const notebook = this.#notebook;
+    notebook.rename(notebookName());
+    const welcome = notebook.welcome();
+    if (!NARROW.matches) this.#note = welcome.id;
+    this.#remember(!isReplacing);
+    this.refresh();
+  }
+
+  #enter(nameOrId: string): void {
+    const open = this.#notebook as Notebook | undefined;
+    if (open && (open.id === nameOrId || open.alias === nameOrId)) return;
+    clearTimeout(this.#caretTimer);
+    this.#shell.pane.open(null);
+    this.#people?.close();
+    open?.close();
+    this.#note = null;
+    this.#query = this.#shell.list.search.value = "";
+    this.#notebook = new Notebook(this.#repo, nameOrId, () => this.refresh());
+    this.#people = new People(this.#repo, this.#notebook.space, this.#identity, () => this.refresh());
+    this.#arrivals.reset();
+  }
+
+  #remember(isNew: boolean): void {
+    const fragment = placeFragment({ notebook: this.#notebook.alias, note: this.#note });
+    if (location.hash === fragment) return;
+    if (isNew) history.pushState(null, "", fragment);
+    else history.replaceState(null, "", fragment);
+    this.#hasPushed = isNew;
+  }
+
+  #links(): { notebook: string; note: string | null } {
+    const notebook = this.#notebook.alias;
+    const address = new URL(location.href);
+    return {
+      notebook: shareLink({ notebook, note: null }, address),
+      note: this.#note === null ? null : shareLink({ notebook, note: this.#note }, address),
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------------------- notes
+
+  #open(note: string, isEntered: boolean): void {
+    this.#note = note;
+    this.#remember(NARROW.matches);
+    this.#shell.pane.open(this.#notebook.note(note) ?? null);
+    this.refresh();
+    if (isEntered) this.#shell.pane.focus();
+  }
+
+  #create(): void {
+    this.#query = this.#shell.list.search.value = "";
+    this.#open(this.#notebook.create().id, false);
+    document.body.dataset["screen"] = "note";
+    this.#shell.pane.startWriting();
+  }
+
+  #delete(id: string | null): void {
+    const note = this.#notebook.note(id);
+    if (!note || note.isDeleted) return;
+    const order = this.#notebook.notes.map((each) => each.id as string);
+    const at = order.indexOf(note.id);
+    const { headline } = note;
+    note.delete();
+    if (this.#note === note.id) {
+      const next = order[at + 1] ?? order[at - 1] ?? null;
+      this.#note = NARROW.matches ? null : next;
+      this.#remember(false);
+    }
+    this.#refresh();
+    this.#shell.list.focus();
+    this.#shell.toast.show(`“${headline}” was deleted.`, {
+      label: "Undo",
+      run: () => {
+        note.restore();
+        this.#open(note.id, false);
+        this.#refresh();
+        this.#shell.list.focus();
+      },
+    });
+  }
+
+  #back(): void {
+    if (this.#hasPushed) {
+      this.#hasPushed = false;
+      history.back();
+    } else {
+      this.#note = null;
+      this.#remember(false);
+      this.#refresh();
+    }
+    this.#shell.list.focus();
+  }
+
+  // ------------------------------------------------------------------------------------------------------ people
+
+  #introduce(identity: Identity): void {
+    this.#identity = identity;
+    saveIdentity(this.#storage, identity);
+    this.#people.introduce(identity);
+    this.#shell.peopleBar.update([], () => null);
+    this.refresh();
+  }
+
+  #point(field: "title" | "body" | null, anchor: number, head: number): void {
+    clearTimeout(this.#caretTimer);
+    const note = this.#notebook.note(this.#note);
+    if (!note || field === null) {
+      this.#people.point(null);
+      return;
+    }
+    const people = this.#people;
+    this.#caretTimer = setTimeout(() => {
+      const path = [field];
+      void Promise.all([note.handle.cursor(path, anchor), anchor === head ? null : note.handle.cursor(path, head)]).then(
+        ([from, to]) => {
+          if (this.#note === note.id && people === this.#people) people.point({ field, anchor: from, head: to ?? from });
+        },
+        () => undefined,
+      );
+    }, CARET_MS);
+  }
+
+  // ------------------------------------------------------------------------------------------------------- news
+
+  /** Tells a screen reader of the state of things when it has changed for good, and not of every save. */
+  #announce(status: Status): void {
+    const kind = status.phase === "syncing" || status.phase === "connecting" ? null : status.phase;
+    clearTimeout(this.#phaseTimer);
+    if (kind === null || kind === this.#phase) return;
+    const isFirst = this.#phase === null;
+    this.#phaseTimer = setTimeout(() => {
+      this.#phase = kind;
+      if (!isFirst || status.isWarning) this.#shell.announcer.say(`${status.headline}, ${status.addition}.`);
+    }, 2_000);
+  }
+}
+

@@ -1,0 +1,52 @@
+/** Opens the repo and starts the app. */
+
+import "@fontsource-variable/hanken-grotesk/wght.css";
+import "@fontsource-variable/literata/wght.css";
+import "@fontsource-variable/literata/wght-italic.css";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/layout.css";
+import "./style/list.css";
+import "./style/note.css";
+import "./style/panels.css";
+import "./style/waterline.css";
+import { Repo } from "driftline";
+import { App } from "./app.ts";
+import { loadIdentity } from "./model/identity.ts";
+import { relayEndpoint } from "./model/places.ts";
+import { keepShell } from "./offline/keep-shell.ts";
+import { h } from "./view/dom.ts";
+
+const root = document.querySelector<HTMLElement>("#app");
+if (root) void start(root);
+
+async function start(root: HTMLElement): Promise<void> {
+  const storage = localStore();
+  try {
+    const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))] });
+    const app = new App(repo, storage, loadIdentity(storage), root);
+    keepShell((reload) => app.offer("A new version of the app is ready.", "Reload", reload));
+    // Granted without a question in most browsers; when refused, the status panel says what that means.
+    if (repo.storage.durable && !repo.storage.persisted) void navigator.storage?.persist?.();
+  } catch (error) {
+    console.error(error);
+    root.replaceChildren(
+      h(
+        "main",
+        { class: "failure", role: "alert" },
+        h("h1", {}, "The notes could not be opened"),
+        h("p", {}, `Nothing is lost: what was saved on this device is still there. ${error instanceof Error ? error.message : String(error)}`),
+        h("button", { class: "primary", type: "button", onclick: () => location.reload() }, "Try again"),
+      ),
+    );
+  }
+}
+
+/** The page's small store for names and choices; nothing where the browser forbids it. */
+function localStore(): Storage | null {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,28 @@
+/** Has a service worker keep the built app, so that a reload needs no network; says when a newer one is waiting. */
+
+/** Registers the service worker, in production builds and where the browser has them. */
+export function keepShell(onUpdate: (reload: () => void) => void): void {
+  if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
+  let isReloading = false;
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    if (isReloading) location.reload();
+  });
+  const offer = (waiting: ServiceWorker): void =>
+    onUpdate(() => {
+      isReloading = true;
+      waiting.postMessage("take over");
+    });
+  void navigator.serviceWorker.register("./sw.js", { updateViaCache: "none" }).then(
+    (registration) => {
+      if (registration.waiting && navigator.serviceWorker.controller) offer(registration.waiting);
+      registration.addEventListener("updatefound", () => {
+        const installing = registration.installing;
+        installing?.addEventListener("statechange", () => {
+          // Without a controller this is the first visit: there is nothing older to replace.
+          if (installing.state === "installed" && navigator.serviceWorker.controller) offer(installing);
+        });
+      });
+    },
+    (error: unknown) => console.warn("the app itself is not kept for visits without a network:", error),
+  );
+}

@@ -1,0 +1,129 @@
+/** The window: its parts, where they stand, and the keys that work everywhere in it. */
+
+import type { Identity } from "../model/identity.ts";
+import type { Field } from "../model/people.ts";
+import type { Status } from "../model/status.ts";
+import { Announcer } from "./announcer.ts";
+import { h } from "./dom.ts";
+import { HelpSheet } from "./help-sheet.ts";
+import { icon } from "./icons.ts";
+import { NoteList } from "./note-list.ts";
+import { NotePane } from "./note-pane.ts";
+import { NotebookMenu, type NotebookMenuContents } from "./notebook-menu.ts";
+import { PeopleBar } from "./people-bar.ts";
+import { SharePanel, type ShareLinks } from "./share-panel.ts";
+import { ThemeSwitch } from "./theme.ts";
+import { Toast } from "./toast.ts";
+import { Waterline } from "./waterline.ts";
+
+/** Everything the window asks for, and asks. */
+export interface ShellEvents {
+  onOpen(note: string, isEntered: boolean): void;
+  onCreate(): void;
+  /** The note named, or the open one. */
+  onDelete(note: string | null): void;
+  onRestore(note: string | null): void;
+  onSearch(query: string): void;
+  onBack(): void;
+  onLeave(): void;
+  onCaret(field: Field | null, anchor: number, head: number): void;
+  onOnline(isOnline: boolean): void;
+  onIdentity(identity: Identity): void;
+  onRename(name: string): void;
+  onNew(): void;
+  onForget(notebook: string): void;
+  onStatus(status: Status): void;
+  links(): ShareLinks;
+  menu(): NotebookMenuContents;
+}
+
+/** The window. */
+export class Shell {
+  readonly element: HTMLElement;
+  readonly list: NoteList;
+  readonly pane: NotePane;
+  readonly peopleBar: PeopleBar;
+  readonly menu: NotebookMenu;
+  readonly waterline: Waterline;
+  readonly toast = new Toast();
+  readonly announcer = new Announcer();
+  readonly #help = new HelpSheet();
+  readonly #events: ShellEvents;
+
+  constructor(storage: Storage | null, identity: Identity, events: ShellEvents) {
+    this.#events = events;
+    const onCopied = (what: string): void => this.toast.show(`${what} copied.`);
+    const share = new SharePanel(events.links, onCopied);
+    const theme = new ThemeSwitch(storage);
+    theme.element.addEventListener("click", () => this.announcer.say(theme.element.title));
+    this.peopleBar = new PeopleBar(identity, events.onIdentity);
+    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onForget: events.onForget, onRestore: events.onRestore });
+    this.list = new NoteList({ onOpen: events.onOpen, onCreate: events.onCreate, onDelete: events.onDelete, onSearch: events.onSearch });
+    this.pane = new NotePane(
+      {
+        onBack: events.onBack,
+        onCreate: events.onCreate,
+        onDelete: () => events.onDelete(null),
+        onRestore: () => events.onRestore(null),
+        onCaret: events.onCaret,
+        onLeave: events.onLeave,
+      },
+      this.peopleBar.element,
+      share,
+      onCopied,
+    );
+    this.waterline = new Waterline(events.onOnline, events.onStatus, offlineFootnote);
+    this.waterline.add(
+      h("button", { class: "bare keyboard-help", type: "button", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", "data-testid": "open-help", onclick: () => this.#help.open() }, icon("keyboard")),
+      theme.element,
+    );
+    const create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
+    const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.menu.element, create), this.list.element);
+    const skip = h("a", { class: "skip", href: "#", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
+    this.element = h("div", { class: "shell" }, skip, side, this.pane.element, this.waterline.element, this.toast.element, this.announcer.element, this.#help.element);
+    addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    if (event.defaultPrevented || event.isComposing) return;
+    const isMod = event.ctrlKey || event.metaKey;
+    const isTyping = event.target instanceof Element && event.target.closest("input, textarea, [contenteditable=true]") !== null;
+    const run = (action: () => void): void => {
+      event.preventDefault();
+      action();
+    };
+    // AltGr also reports Ctrl and Alt, and is how many keyboards write letters.
+    if (isMod && event.altKey && !event.getModifierState("AltGraph")) {
+      if (event.code === "KeyN") run(() => this.#events.onCreate());
+      else if (event.code === "KeyO") run(() => this.waterline.toggle());
+      else if (event.code === "KeyR") run(() => this.pane.toggleReading());
+    } else if (isMod && !event.shiftKey && event.key.toLowerCase() === "k") {
+      run(() => {
+        this.list.search.focus();
+        this.list.search.select();
+      });
+    } else if (event.key === "F6") {
+      run(() => this.#nextPart(event.shiftKey ? -1 : 1));
+    } else if (!isTyping && event.key === "?") {
+      run(() => this.#help.open());
+    } else if (!isTyping && isMod && event.key.toLowerCase() === "z" && !this.toast.element.hidden) {
+      if (this.toast.run()) event.preventDefault();
+    }
+  }
+
+  /** Moves the focus to the next of list, note and status. */
+  #nextPart(step: number): void {
+    const parts = [this.list.element, this.pane.element, this.waterline.element];
+    const at = parts.findIndex((part) => part.contains(document.activeElement));
+    const next = (Math.max(at, step > 0 ? -1 : 0) + step + parts.length) % parts.length;
+    if (next === 0) this.list.focus();
+    else if (next === 1) this.pane.focus();
+    else this.waterline.focus();
+  }
+}
+
+/** What the status panel adds when the browser will not keep the app itself. */
+function offlineFootnote(): string | null {
+  if (!isSecureContext) return "This page was opened over plain http, so the browser does not keep the app for visits without a network. Over https or on localhost it does.";
+  return null;
+}
