@@ -4,6 +4,7 @@ import { newSpaceId, type Repo } from "driftline";
 import { saveIdentity, type Identity } from "./model/identity.ts";
 import type { Note } from "./model/note.ts";
 import { Notebook } from "./model/notebook.ts";
+import { saveOfflineChoice } from "./model/offline-choice.ts";
 import { People } from "./model/people.ts";
 import { forgetRecent, loadRecent, parsePlace, placeFragment, saveRecent, shareLink } from "./model/places.ts";
 import { statusOf, type Status } from "./model/status.ts";
@@ -70,7 +71,10 @@ export class App {
     const refresh = (): void => this.refresh();
     repo.on("connections", refresh);
     repo.on("storage", refresh);
-    repo.on("online", refresh);
+    repo.on("online", (isOnline) => {
+      saveOfflineChoice(storage, !isOnline);
+      refresh();
+    });
     repo.on("trouble", ({ kind, message }) => {
       if (kind === "crash") this.#isCrashed = true;
       this.#shell.toast.show(message, kind === "crash" ? { label: "Reload", run: () => location.reload() } : null, kind === "crash");
@@ -104,7 +108,7 @@ export class App {
   }
 
   #refresh(): void {
-    const { list, pane, peopleBar, menu, waterline } = this.#shell;
+    const { list, pane, peopleBar, waterline } = this.#shell;
     const notebook = this.#notebook;
     const notes = this.#query.trim() === "" ? notebook.notes : notebook.search(this.#query);
     if (this.#note === null && !NARROW.matches && this.#query === "" && notebook.isReady && notes[0]) this.#open(notes[0].id, false);
@@ -115,7 +119,7 @@ export class App {
     peopleBar.update(this.#people.others, headlineOf);
     const here = note ? this.#people.inNote(note.id) : [];
     pane.update(here, this.#people.windows.filter((person) => person.note === this.#note), this.#invitation(notes));
-    menu.update(notebook.name);
+    this.#shell.name(notebook.name);
     this.#people.visit(note?.id ?? null);
     this.#arrivals.update(this.#people.others);
     const isNoteScreen = note !== undefined;

@@ -13,6 +13,7 @@ import "./style/waterline.css";
 import { Repo } from "driftline";
 import { App } from "./app.ts";
 import { loadIdentity } from "./model/identity.ts";
+import { loadOfflineChoice } from "./model/offline-choice.ts";
 import { relayEndpoint } from "./model/places.ts";
 import { keepShell } from "./offline/keep-shell.ts";
 import { h } from "./view/dom.ts";
@@ -23,7 +24,7 @@ if (root) void start(root);
 async function start(root: HTMLElement): Promise<void> {
   const storage = localStore();
   try {
-    const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))] });
+    const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))], online: !loadOfflineChoice(storage) });
     const app = new App(repo, storage, loadIdentity(storage), root);
     keepShell((reload) => app.offer("A new version of the app is ready.", "Reload", reload));
     // Granted without a question in most browsers; when refused, the status panel says what that means.

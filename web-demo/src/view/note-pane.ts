@@ -23,12 +23,12 @@ export class NotePane {
   readonly #events: NotePaneEvents;
   readonly #article = h("article", { class: "note-article" });
   readonly #meta = h("p", { class: "note-meta" });
-  readonly #title = h("div", { class: "title-editor" });
+  readonly #title = h("div", { class: "title-editor", role: "heading", "aria-level": "2" });
   readonly #body = h("div", { class: "body-editor", "data-testid": "body" });
   readonly #reading = h("div", { class: "reading", tabindex: "0", "aria-label": "Note, as a page", role: "region" });
   readonly #deleted: HTMLElement;
   readonly #empty: HTMLElement;
-  readonly #emptyWords = { title: h("h1", {}), text: h("p", {}), button: h("button", { class: "primary", type: "button" }) };
+  readonly #emptyWords = { title: h("h2", {}), text: h("p", {}), button: h("button", { class: "primary", type: "button" }) };
   readonly #readButton: HTMLButtonElement;
   readonly #more: HTMLElement;
   #note: Note | null = null;
@@ -60,8 +60,8 @@ export class NotePane {
     this.#article.append(this.#deleted, this.#title, this.#meta, this.#body, this.#reading);
     const back = h("button", { class: "bare back", type: "button", "aria-label": "All notes", "data-testid": "back", onclick: () => events.onBack() }, icon("back"), h("span", {}, "Notes"));
     this.element = h(
-      "main",
-      { class: "note-pane", "aria-label": "Note" },
+      "section",
+      { class: "note-pane", id: "note", "aria-label": "Note" },
       h("div", { class: "pane-head" }, back, h("span", { class: "spacer" }), peopleBar, share.button, share.panel, this.#more),
       h("div", { class: "pane-scroll" }, this.#article, this.#empty),
     );

@@ -15,14 +15,6 @@ const BLOCKS: Record<string, keyof HTMLElementTagNameMap> = {
   BulletList: "ul",
   OrderedList: "ol",
   ListItem: "li",
-  ATXHeading1: "h2",
-  SetextHeading1: "h2",
-  ATXHeading2: "h3",
-  SetextHeading2: "h3",
-  ATXHeading3: "h4",
-  ATXHeading4: "h5",
-  ATXHeading5: "h6",
-  ATXHeading6: "h6",
   Emphasis: "em",
   StrongEmphasis: "strong",
   Strikethrough: "s",
@@ -42,7 +34,22 @@ const DEPTH_MAX = 40;
 export function reading(markdown: string): DocumentFragment {
   const page = document.createDocumentFragment();
   children(page, markdownLanguage.parser.parse(markdown).topNode, markdown, 0);
+  nestHeadings(page);
   return page;
+}
+
+/**
+ * Gives headings levels that follow each other, below the note's title, whatever numbers of signs their author chose:
+ * those who move by headings find no gaps. How large one looks is still as it was written.
+ */
+function nestHeadings(page: DocumentFragment): void {
+  const above: number[] = [];
+  for (const heading of page.querySelectorAll<HTMLElement>(".heading")) {
+    const size = Number(heading.dataset["size"]);
+    while ((above.at(-1) ?? 0) >= size) above.pop();
+    above.push(size);
+    heading.ariaLevel = String(2 + above.length);
+  }
 }
 
 function children(into: Node, node: SyntaxNode, source: string, depth: number): void {
@@ -113,12 +120,13 @@ function element(into: Node, node: SyntaxNode, source: string, depth: number): v
       return;
     }
   }
-  const tag = BLOCKS[node.name];
+  const size = /^(?:ATX|Setext)Heading(\d)$/.exec(node.name)?.[1];
+  const tag = size === undefined ? BLOCKS[node.name] : "div";
   if (tag === undefined || depth > DEPTH_MAX) {
     into.appendChild(document.createTextNode(words));
     return;
   }
-  const made = h(tag);
+  const made = size === undefined ? h(tag) : h("div", { class: "heading", role: "heading", "data-size": size });
   if (node.name === "ListItem" && node.getChild("Task")) made.className = "task";
   children(made, node, source, depth);
   into.appendChild(made);

@@ -4,7 +4,7 @@ import type { Identity } from "../model/identity.ts";
 import type { Field } from "../model/people.ts";
 import type { Status } from "../model/status.ts";
 import { Announcer } from "./announcer.ts";
-import { h } from "./dom.ts";
+import { h, text } from "./dom.ts";
 import { HelpSheet } from "./help-sheet.ts";
 import { icon } from "./icons.ts";
 import { NoteList } from "./note-list.ts";
@@ -48,6 +48,7 @@ export class Shell {
   readonly toast = new Toast();
   readonly announcer = new Announcer();
   readonly #help = new HelpSheet();
+  readonly #heading = h("h1", { class: "visually-hidden" });
   readonly #events: ShellEvents;
 
   constructor(storage: Storage | null, identity: Identity, events: ShellEvents) {
@@ -78,10 +79,16 @@ export class Shell {
       theme.element,
     );
     const create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
-    const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.menu.element, create), this.list.element);
-    const skip = h("a", { class: "skip", href: "#", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
-    this.element = h("div", { class: "shell" }, skip, side, this.pane.element, this.waterline.element, this.toast.element, this.announcer.element, this.#help.element);
+    const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.#heading, this.menu.element, create), this.list.element);
+    const skip = h("a", { class: "skip", href: "#note", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
+    this.element = h("div", { class: "shell" }, skip, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element);
     addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  /** Names the notebook that the window shows. */
+  name(name: string): void {
+    this.menu.update(name);
+    text(this.#heading, name);
   }
 
   #onKey(event: KeyboardEvent): void {

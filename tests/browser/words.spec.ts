@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parsePlace, placeFrom, placeFragment, relayEndpoint, shareLink } from "../../web-demo/src/model/places.ts";
+import { type StatusFacts, statusOf } from "../../web-demo/src/model/status.ts";
+import { ago, headline, plain, snippet } from "../../web-demo/src/model/words.ts";
+
+/** Connected, all saved everywhere. */
+const WELL: StatusFacts = {
+  isCrashed: false,
+  isOnline: true,
+  hasNetwork: true,
+  connections: [{ endpoint: "wss://notes.example/sync", state: "connected", relay: true }],
+  storage: { kind: "opfs", durable: true, persisted: true },
+  sync: { peers: 1, inSync: 1, behind: 0 },
+  saved: [{ level: "replicas", device: true, replicas: 1, relays: 1, unsaved: 0 }],
+  now: 1_000_000,
+};
+const UNSAVED = { level: "memory", device: false, replicas: 0, relays: 0, unsaved: 2 } as const;
+const ON_DEVICE = { level: "device", device: true, replicas: 0, relays: 0, unsaved: 0 } as const;
+
+test("The status line never says that the relay has what it may not have.", () => {
+  const everyWay: Partial<StatusFacts>[] = [
+    { saved: [...WELL.saved, UNSAVED] },
+    { saved: [...WELL.saved, ON_DEVICE] },
+    { sync: { peers: 1, inSync: 0, behind: 0 } },
+    { sync: { peers: 1, inSync: 1, behind: 3 } },
+    { sync: { peers: 0, inSync: 0, behind: 0 } },
+    { isOnline: false },
+    { isCrashed: true },
+    { connections: [{ endpoint: "wss://x/sync", state: "waiting", relay: false, retryAt: 1_004_000, reason: "refused" }] },
+    { connections: [{ endpoint: "wss://x/sync", state: "connecting", relay: false }] },
+  ];
+  assert.equal(statusOf(WELL).headline, "Saved on the relay");
+  for (const way of everyWay) {
+    const status = statusOf({ ...WELL, ...way });
+    assert.notEqual(status.phase, "relay", JSON.stringify(way));
+    assert.doesNotMatch(status.headline, /Saved/, JSON.stringify(way));
+  }
+});
+
+test("It never says that this device has what is not on disk yet.", () => {
+  for (const isOnline of [true, false]) {
+    assert.match(statusOf({ ...WELL, isOnline, saved: [UNSAVED] }).addition, /saving on this device/);
+    const memory = statusOf({ ...WELL, isOnline, storage: { kind: "memory", durable: false, persisted: false, warning: "Gone when the tab closes." } });
+    assert.doesNotMatch(memory.addition, /saved on this device/);
+    assert.equal(memory.isWarning, true);
+    assert.equal(memory.details[0]?.text, "Gone when the tab closes.");
+  }
+});
+
+test("It says what is wrong, and when it tries again.", () => {
+  const away = statusOf({ ...WELL, connections: [{ endpoint: "wss://notes.example/sync", state: "waiting", relay: false, retryAt: 1_004_000, reason: "connection refused" }] });
+  assert.equal(away.headline, "Relay out of reach");
+  assert.equal(away.details[1]?.text, "notes.example does not answer. Connection refused. Trying again in 4 s.");
+  assert.equal(statusOf({ ...WELL, hasNetwork: false, connections: [{ endpoint: "wss://x/sync", state: "waiting", relay: false }] }).headline, "No network");
+  assert.equal(statusOf({ ...WELL, isOnline: false }).headline, "Working offline");
+});
+
+test("A note goes by its title, or by the first line that says something.", () => {
+  assert.equal(headline(" Title ", "body"), "Title");
+  assert.equal(headline("", "\n\n## A *fine* **head**\nmore"), "A fine head");
+  assert.equal(headline("", "- [ ] call [them](https://x.example)"), "call them");
+  assert.equal(headline("  ", " \n "), "Untitled note");
+  assert.equal(snippet("", "First\n\nSecond\n- third"), "Second · third");
+  assert.equal(snippet("T", "First\n\nSecond"), "First · Second");
+  assert.equal(plain("2 * 3 * 4 and snake_case_name"), "2 * 3 * 4 and snake_case_name");
+});
+
+test("Links survive being given on, and what is not a link is not taken for one.", () => {
+  const place = { notebook: "team notes/älg", note: "4Ab" };
+  assert.deepEqual(parsePlace(placeFragment(place)), place);
+  assert.equal(parsePlace(""), null);
+  assert.equal(parsePlace("#"), null);
+  assert.deepEqual(placeFrom("https://n.example/?relay=wss%3A%2F%2Fr#abc/def"), { notebook: "abc", note: "def" });
+  assert.deepEqual(placeFrom(" crew "), { notebook: "crew", note: null });
+  assert.equal(placeFrom("https://n.example/"), null);
+  assert.equal(shareLink({ notebook: "a", note: null }, new URL("https://n.example/x/?relay=wss://r/sync&utm=1#b")), "https://n.example/x/?relay=wss%3A%2F%2Fr%2Fsync#a");
+  assert.equal(relayEndpoint(new URL("https://n.example/x/#a")), "wss://n.example/sync");
+  assert.equal(relayEndpoint(new URL("http://localhost:8080/?relay=ws://other:1/sync")), "ws://other:1/sync");
+  assert.equal(relayEndpoint(new URL("http://localhost:8080/?relay=javascript:x")), "ws://localhost:8080/sync");
+});
+
+test("Times are said as people say them.", () => {
+  const now = new Date(2026, 5, 17, 15, 0).getTime();
+  assert.equal(ago(now - 5_000, now), "just now");
+  assert.equal(ago(now + 90_000, now), "just now", "another's clock may be ahead");
+  assert.equal(ago(now - 12 * 60_000, now), "12 min ago");
+  assert.match(ago(now - 4 * 3_600_000, now), /11/);
+  assert.match(ago(now - 400 * 86_400_000, now), /2025/);
+});
