@@ -18,19 +18,29 @@ import { relayEndpoint } from "./model/places.ts";
 import { keepShell } from "./offline/keep-shell.ts";
 import { h } from "./view/dom.ts";
 
+/** Opening is not worth a word before this, and worth an explanation after that. */
+const OPENING_MS = 500;
+const SLOW_MS = 10_000;
+
 const root = document.querySelector<HTMLElement>("#app");
 if (root) void start(root);
 
 async function start(root: HTMLElement): Promise<void> {
   const storage = localStore();
+  const opening = setTimeout(() => root.replaceChildren(waiting("Opening your notes…", false)), OPENING_MS);
+  const slow = setTimeout(() => root.replaceChildren(waiting("Still opening your notes. If another tab has them open and hangs, close it.", true)), SLOW_MS);
   try {
     const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))], online: !loadOfflineChoice(storage) });
+    clearTimeout(opening);
+    clearTimeout(slow);
     const app = new App(repo, storage, loadIdentity(storage), root);
     keepShell((reload) => app.offer("A new version of the app is ready.", "Reload", reload));
     // Granted without a question in most browsers; when refused, the status panel says what that means.
     if (repo.storage.durable && !repo.storage.persisted) void navigator.storage?.persist?.();
   } catch (error) {
     console.error(error);
+    clearTimeout(opening);
+    clearTimeout(slow);
     root.replaceChildren(
       h(
         "main",
@@ -41,6 +51,16 @@ async function start(root: HTMLElement): Promise<void> {
       ),
     );
   }
+}
+
+/** What shows while the engine opens its store. */
+function waiting(words: string, isSlow: boolean): HTMLElement {
+  return h(
+    "main",
+    { class: "failure", "aria-busy": "true" },
+    h("h1", { class: "opening", role: "status" }, words),
+    isSlow && h("button", { class: "primary", type: "button", onclick: () => location.reload() }, "Try again"),
+  );
 }
 
 /** The page's small store for names and choices; nothing where the browser forbids it. */

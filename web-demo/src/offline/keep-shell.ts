@@ -1,5 +1,7 @@
 /** Has a service worker keep the built app, so that a reload needs no network; says when a newer one is waiting. */
 
+const UPDATE_MS = 3_600_000;
+
 /** Registers the service worker, in production builds and where the browser has them. */
 export function keepShell(onUpdate: (reload: () => void) => void): void {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
@@ -14,6 +16,8 @@ export function keepShell(onUpdate: (reload: () => void) => void): void {
     });
   void navigator.serviceWorker.register("./sw.js", { updateViaCache: "none" }).then(
     (registration) => {
+      // A tab may stay open for days; a look now and then is all it takes.
+      setInterval(() => void registration.update().catch(() => undefined), UPDATE_MS);
       if (registration.waiting && navigator.serviceWorker.controller) offer(registration.waiting);
       registration.addEventListener("updatefound", () => {
         const installing = registration.installing;
