@@ -79,12 +79,15 @@ test(`Two type in one paragraph for ${TYPING_SECONDS} s at ten keys a second eac
   assert.equal(rest, start, "what was there before is untouched, and nothing else was added");
   await Promise.all([left.waitForRelay(), right.waitForRelay()]);
   const [space, note] = new URL(left.page.url()).hash.slice(1).split("/");
-  const held = JSON.parse(await relay.doc("export", note ?? "", "--space", space ?? "", "--format", "json")) as { body: string };
+  const held = JSON.parse(await relay.doc("export", note ?? "", "--space", space ?? "", "--as", "json")) as { body: string };
   assert.equal(held.body, rightText, "the relay's copy reads the same");
 });
 
 test("Undo takes back one's own words and leaves the other's.", async (t) => {
   const { left, right } = await two(t, "Shared.");
+  // What was written before the page was loaded is nobody's to undo.
+  await left.reload();
+  await left.waitForText("the note is back", (text) => text === "Shared.");
   await left.place(7);
   await left.page.keyboard.type(" Mine.");
   await right.waitForText("mine has arrived", (text) => text === "Shared. Mine.");

@@ -18,6 +18,9 @@ const NARROW = matchMedia("(max-width: 760px)");
 /** Typing settles before the caret's place is told, so that a cursor is asked for at most this often. */
 const CARET_MS = 60;
 
+/** A state that has lasted this long is worth telling. */
+const ANNOUNCE_MS = 2_000;
+
 /** Everything, running. */
 export class App {
   readonly #repo: Repo;
@@ -33,7 +36,9 @@ export class App {
   #isRefreshDue = false;
   #hasPushed = false;
   #caretTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The state last told to a screen reader, and the one that is told if it lasts. */
   #phase: Status["phase"] | null = null;
+  #coming: Status["phase"] | null = null;
   #phaseTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement) {
@@ -121,7 +126,7 @@ export class App {
     pane.update(here, this.#people.windows.filter((person) => person.note === this.#note), this.#invitation(notes));
     this.#shell.name(notebook.name);
     this.#people.visit(note?.id ?? null);
-    this.#arrivals.update(this.#people.others);
+    this.#arrivals.update(this.#people.others, notebook.space.sync.peers > 0);
     const isNoteScreen = note !== undefined;
     document.body.dataset["screen"] = isNoteScreen ? "note" : "list";
     document.title = note ? `${note.headline} · ${notebook.name}` : `${notebook.name} · Driftline Notes`;
@@ -305,14 +310,16 @@ export class App {
 
   /** Tells a screen reader of the state of things when it has changed for good, and not of every save. */
   #announce(status: Status): void {
-    const kind = status.phase === "syncing" || status.phase === "connecting" ? null : status.phase;
+    const { phase } = status;
+    if (phase === this.#coming) return;
+    this.#coming = phase;
     clearTimeout(this.#phaseTimer);
-    if (kind === null || kind === this.#phase) return;
+    if (phase === "syncing" || phase === "connecting" || phase === this.#phase) return;
     const isFirst = this.#phase === null;
     this.#phaseTimer = setTimeout(() => {
-      this.#phase = kind;
+      this.#phase = phase;
       if (!isFirst || status.isWarning) this.#shell.announcer.say(`${status.headline}, ${status.addition}.`);
-    }, 2_000);
+    }, ANNOUNCE_MS);
   }
 }
 

@@ -15,7 +15,9 @@ export function keepShell(onUpdate: (reload: () => void) => void): void {
       waiting.postMessage("take over");
     });
   void navigator.serviceWorker.register("./sw.js", { updateViaCache: "none" }).then(
-    (registration) => {
+    (registration: ServiceWorkerRegistration | undefined) => {
+      // Browsers that forbid service workers may answer with nothing.
+      if (!registration) return;
       // A tab may stay open for days; a look now and then is all it takes.
       setInterval(() => void registration.update().catch(() => undefined), UPDATE_MS);
       if (registration.waiting && navigator.serviceWorker.controller) offer(registration.waiting);

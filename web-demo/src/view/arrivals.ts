@@ -24,8 +24,12 @@ export class Arrivals {
     this.#since = performance.now();
   }
 
-  /** Looks at who is here now. */
-  update(people: readonly Person[]): void {
+  /** Looks at who is here now. Someone who cannot reach anyone has left the others, not they. */
+  update(people: readonly Person[], isConnected: boolean): void {
+    if (!isConnected && people.length === 0) {
+      this.reset();
+      return;
+    }
     const isSettling = performance.now() - this.#since < SETTLING_MS;
     const here = new Set<string>();
     for (const { peerId, name } of people) {
