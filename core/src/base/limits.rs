@@ -8,6 +8,10 @@ pub const ACTOR_BYTES_MAX: usize = 31;
 pub const ENTRY_OPS_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes a change that travels compressed may have when it is unpacked.
 pub const ENTRY_UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest file that is imported, in bytes, as it is and unpacked.
+pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most operations, and most changes, of a file that is imported.
+pub const IMPORT_ROWS_MAX: u64 = 64 * 1024 * 1024;
 /// Highest number an operation may have, so that there are always numbers left for the operations to come.
 pub const OP_COUNTER_MAX: u64 = 1 << 31;
 /// How deep maps, lists and texts may be nested: what reads them calls itself, and JSON readers stop at 128.

@@ -1,31 +1,55 @@
 //! Changes as entries, and entries' payloads as changes.
 
+use super::raw::{Chunk, RawChange};
+use crate::base::codec::Reader;
+use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
-use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX};
+use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX, ENTRY_OPS_MAX, ENTRY_UNPACKED_BYTES_MAX};
 use crate::log::entry::Entry;
 use std::sync::Arc;
 
 /// Why bytes are not a change that may be taken in. Caused by whoever wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeDecodeError {
+    /// Something else altogether.
+    #[error("not Automerge's format")]
+    NotAutomerge,
+    /// Automerge's format, but not a single change.
+    #[error("not a single change")]
+    NotAChange,
+    /// The checksum does not fit: bytes were damaged.
+    #[error("the change is damaged: its checksum does not fit")]
+    Checksum,
+    /// A packed change that does not unpack.
+    #[error("the change does not unpack")]
+    Deflate,
+    /// A packed change that unpacks to too much.
+    #[error("the change unpacks to more than the limit of {ENTRY_UNPACKED_BYTES_MAX} bytes")]
+    UnpacksTooLarge,
     /// An actor id above its limit.
     #[error("an actor id of {bytes} bytes is over the limit of {ACTOR_BYTES_MAX}")]
     ActorTooLong {
         /// How long it is.
         bytes: usize,
     },
-    /// More dependencies than its limit.
+    /// More dependencies than the limit.
     #[error("{count} dependencies are over the limit of {ENTRY_DEPS_MAX}")]
     TooManyDependencies {
         /// How many.
         count: u64,
     },
-    /// Not a change at all.
-    #[error("{0}")]
-    Invalid(&'static str),
+    /// More operations than the limit, or a run of none.
+    #[error("a change may have {ENTRY_OPS_MAX} operations at most")]
+    TooManyOperations,
+    /// Bytes that do not decode.
+    #[error("the change cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// A change that Automerge would not have written.
+    #[error("the change is malformed: {0}")]
+    Malformed(&'static str),
 }
 
-/// The entry that a change is.
+/// The entry that a change of our own or of a file is.
 ///
 /// # Errors
 ///
@@ -46,12 +70,19 @@ pub fn entry_of_change(document: DocumentId, mut change: automerge::Change) -> R
     })
 }
 
-/// The entry that `payload` is, once all of it is checked.
+/// The entry that `payload` is, once every byte of it is checked: that it is exactly one change, whole and undamaged, whose
+/// operations can be read. Whether they fit the document is seen when they are applied to it.
 ///
 /// # Errors
 ///
-/// It is not exactly one whole change, or over a limit.
+/// It is not such a change, or over a limit.
 pub fn entry_from_payload(document: DocumentId, payload: Arc<[u8]>) -> Result<Entry, ChangeDecodeError> {
-    let change = automerge::Change::try_from(&payload[..]).map_err(|_| ChangeDecodeError::Invalid("not a change"))?;
-    Ok(Entry { payload, ..entry_of_change(document, change)? })
+    let mut reader = Reader::new(&payload);
+    let chunk = Chunk::read(&mut reader)?;
+    reader.end()?;
+    let (body, hash) = chunk.change_body()?;
+    let change = RawChange::read(&body)?;
+    let actor = ActorId::new(change.actor).ok_or(ChangeDecodeError::ActorTooLong { bytes: change.actor.len() })?;
+    let (seq, deps) = (change.seq, change.deps);
+    Ok(Entry { document, actor, seq, hash, deps, payload })
 }

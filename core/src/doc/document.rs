@@ -1,11 +1,14 @@
 //! A document in memory: the CRDT behind a small door.
 
+use super::census::Census;
 use super::change::{ChangeDecodeError, entry_of_change};
 use super::crdt::{self, Found};
 use super::edit::Edit;
 use super::patch::Patch;
+use super::raw::{Chunk, RawChange};
 use super::transaction::Bounds;
 use super::value::{IntoPath, TextUnit, Value};
+use crate::base::codec::Reader;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
 use crate::base::limits::{ENTRY_OPS_MAX, Limits};
 use crate::log::entry::Entry;
@@ -25,6 +28,7 @@ pub struct Document {
     unit: TextUnit,
     pub(super) crdt: Automerge,
     pub(super) entry_bytes_max: usize,
+    pub(super) census: Census,
 }
 
 /// Why a change could not be made; nothing of it was.
@@ -120,7 +124,7 @@ impl Document {
     /// An empty document, changed here as `actor`.
     pub fn new(id: DocumentId, actor: ActorId, unit: TextUnit) -> Self {
         let crdt = Automerge::new_with_encoding(crdt::to_encoding(unit)).with_actor(actor.as_bytes().into());
-        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max }
+        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census: Census::new() }
     }
 
     /// The same, where no change may be larger than `bytes`.
@@ -157,18 +161,32 @@ impl Document {
                 refused.push((entry.hash, "a change it depends on is missing".to_owned()));
                 continue;
             }
-            match automerge::Change::try_from(&entry.payload[..]) {
+            match self.admit(&entry) {
                 Ok(change) => {
                     taken.insert(entry.hash);
                     changes.push(change);
                 }
-                Err(error) => refused.push((entry.hash, error.to_string())),
+                Err(reason) => refused.push((entry.hash, reason)),
             }
         }
         if let Err(error) = self.crdt.apply_changes(changes) {
             refused.extend(taken.into_iter().map(|hash| (hash, error.to_string())));
         }
         if refused.is_empty() { Ok(()) } else { Err(ApplyError { refused }) }
+    }
+
+    /// Checks an entry, all of whose dependencies were admitted, so that Automerge can apply it.
+    fn admit(&mut self, entry: &Entry) -> Result<automerge::Change, String> {
+        let mut reader = Reader::new(&entry.payload);
+        let (body, hash) = Chunk::read(&mut reader).and_then(|chunk| chunk.change_body()).map_err(|error| error.to_string())?;
+        if hash != entry.hash {
+            return Err("it is not the change that it says it is".to_owned());
+        }
+        let raw = RawChange::read(&body).map_err(|error| error.to_string())?;
+        // Automerge first: what it refuses is not to be counted in.
+        let change = automerge::Change::try_from(&entry.payload[..]).map_err(|error| error.to_string())?;
+        self.census.admit(&raw)?;
+        Ok(change)
     }
 
     /// The hashes of the changes nothing depends on yet, in order.
@@ -250,10 +268,18 @@ impl Document {
         }
         let Some(hash) = transaction.commit(options)? else { return Ok((None, result)) };
         let Some(change) = self.crdt.get_change_by_hash(&hash) else { unreachable!("a change just made is held") };
-        match entry_of_change(self.id, change) {
+        match self.count_in(change) {
             Ok(entry) => Ok((Some(entry), result)),
             Err(error) => unreachable!("a change of our own keeps the limits: {error}"),
         }
+    }
+
+    /// The entry of a change that was just made here.
+    fn count_in(&mut self, change: automerge::Change) -> Result<Entry, String> {
+        let chunk = Chunk::read(&mut Reader::new(change.raw_bytes())).map_err(|error| error.to_string())?;
+        let raw = RawChange::read(chunk.body).map_err(|error| error.to_string())?;
+        self.census.admit(&raw)?;
+        entry_of_change(self.id, change).map_err(|error| error.to_string())
     }
 
     /// The value at `path` now.

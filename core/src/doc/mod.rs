@@ -9,12 +9,17 @@ pub mod path;
 pub mod value;
 pub mod view;
 
+mod census;
+mod columns;
 mod crdt;
 mod import;
+mod raw;
 mod transaction;
 
 #[cfg(test)]
 mod chance;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod merge_tests;
 #[cfg(test)]
