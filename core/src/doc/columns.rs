@@ -75,7 +75,7 @@ impl<'a> Delta<'a> {
     }
 }
 
-/// A column of no and yes in turn, each as often as it says; no after its end.
+/// A column of no and yes in turn, each as often as it says.
 pub(super) struct Booleans<'a> {
     reader: Reader<'a>,
     left: u64,
@@ -91,17 +91,17 @@ impl<'a> Booleans<'a> {
         self.left == 0 && self.reader.remaining() == 0
     }
 
-    /// The next answer.
-    pub(super) fn next(&mut self) -> Result<bool, Error> {
+    /// The next answer; nothing at the column's end.
+    pub(super) fn next(&mut self) -> Result<Option<bool>, Error> {
         while self.left == 0 {
             if self.reader.remaining() == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             self.left = self.reader.uint()?;
             self.value = !self.value;
         }
         self.left -= 1;
-        Ok(self.value)
+        Ok(Some(self.value))
     }
 }
 

@@ -93,7 +93,8 @@ proptest! {
             }
             let payload = chunk(CHANGE_CHUNK, &hash(CHANGE_CHUNK, &body).0[..4], &body);
             if let Ok(entry) = entry_from_payload(DOCUMENT, payload.clone()) {
-                prop_assert!(automerge::Change::try_from(&payload[..]).is_ok(), "what we take, automerge reads");
+                let read = automerge::Change::try_from(&payload[..]);
+                prop_assert!(read.is_ok(), "what we take, automerge reads: {:?}", read);
                 taken += usize::from(replica.document.apply([Arc::new(entry)]).is_ok());
             }
         }

@@ -320,7 +320,7 @@ impl Operations<'_> {
             (Some(actor), Some(counter)) => Some(self.op_id(actor, counter)?),
             _ => return Err(Error::Malformed("an object is named by halves")),
         };
-        let insert = self.insert.next()?;
+        let insert = self.insert.next()?.ok_or(Error::Malformed("a column is too short"))?;
         let key_name = self.key_name.next()?.flatten();
         let key = match (self.key_actor.next()?.flatten(), self.key_counter.next()?, key_name) {
             (None, None, Some(_)) => Key::Name,
