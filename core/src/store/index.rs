@@ -7,7 +7,7 @@ use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::version::Version;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything a journal holds.
@@ -113,18 +113,30 @@ impl DocumentIndex {
         Ok(())
     }
 
-    /// Forgets every entry above `keep`. Costs as much as filling it anew, for it only ever happens when something failed.
+    /// Forgets every entry above `keep`. Costs about as much as what is forgotten, because a full disk fails many writes in a row.
     pub(super) fn truncate(&mut self, keep: Position) {
         if keep >= self.end() {
             return;
         }
-        let entries = std::mem::take(&mut self.entries);
-        let is_cut = self.is_cut;
-        *self = Self { is_cut, ..Self::new(self.space) };
-        for (entry, position) in entries.into_iter().zip(1..=keep) {
-            let stored = StoredEntry { space: self.space, position, entry };
-            self.push(&stored).expect("what was pushed before can be pushed again");
+        let gone = self.entries.split_off(keep as usize);
+        let heads = &mut self.version.heads;
+        for entry in &gone {
+            heads.remove(&entry.hash);
+            self.by_hash.remove(&entry.hash);
+            self.bytes -= entry.payload.len() as u64;
+            if let Some(positions) = self.by_actor.get_mut(&entry.actor) {
+                positions.pop();
+            }
         }
+        self.by_actor.retain(|_, positions| !positions.is_empty());
+        self.version.clock = self.by_actor.iter().map(|(actor, positions)| (*actor, positions.len() as u64)).collect();
+        // What only the forgotten depended on is a head again.
+        let bared = gone.iter().flat_map(|entry| &entry.deps).filter_map(|dep| Some((*self.by_hash.get(dep)?, *dep)));
+        let bared: BTreeMap<Position, ChangeHash> = bared.collect();
+        let Some(first) = bared.keys().next() else { return };
+        let kept = &self.entries[*first as usize..];
+        let covered: BTreeSet<&ChangeHash> = kept.iter().flat_map(|entry| &entry.deps).collect();
+        heads.extend(bared.into_values().filter(|hash| !covered.contains(hash)));
     }
 
     /// Entries above a clock and after a position, merged from each actor's own line, so that the cost is that of the

@@ -245,7 +245,7 @@ impl Ledger {
 
     fn undo(&mut self, steps: Vec<Undo>) {
         let documents = &mut self.index.documents;
-        // A document is cut back once, to where its earliest step says: cutting costs as much as filling anew.
+        // A document is cut back once, to where its earliest step says.
         let mut cuts: BTreeMap<DocumentId, Position> = BTreeMap::new();
         for step in steps.into_iter().rev() {
             match step {
