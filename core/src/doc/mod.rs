@@ -1,6 +1,7 @@
 //! Floor 2: what entries mean. The only room that knows Automerge.
 
 pub mod change;
+pub mod cursor;
 pub mod document;
 pub mod edit;
 pub mod history;
