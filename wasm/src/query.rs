@@ -2,6 +2,7 @@
 
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use driftline_core::doc::document::Document;
+use driftline_core::doc::path::Path;
 use driftline_core::engine::Engine;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -14,6 +15,10 @@ pub(crate) enum Question {
     History { document: DocumentId, limit: usize },
     /// The document as it was.
     ValueAt { document: DocumentId, heads: Vec<ChangeHash> },
+    /// A cursor for a position, at these heads.
+    Cursor { document: DocumentId, heads: Vec<ChangeHash>, path: Path, index: usize },
+    /// Where a cursor stood, at these heads.
+    Position { document: DocumentId, heads: Vec<ChangeHash>, path: Path, cursor: String },
 }
 
 /// Why a question has no answer: a sentence.
@@ -38,6 +43,14 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
         Question::ValueAt { document, heads } => {
             let value = open_document(engine, &document)?.value_at(&heads, ()).ok_or_else(unheld)?;
             Ok(value.to_json())
+        }
+        Question::Cursor { document, heads, path, index } => {
+            let cursor = open_document(engine, &document)?.cursor(&heads, path, index);
+            cursor.map(Json::from).ok_or_else(|| Unanswered("there is no text or list at this path".to_owned()))
+        }
+        Question::Position { document, heads, path, cursor } => {
+            let position = open_document(engine, &document)?.position(&heads, path, &cursor);
+            position.map(Json::from).ok_or_else(|| Unanswered("this is not a cursor of the text or list at this path".to_owned()))
         }
     }
 }
