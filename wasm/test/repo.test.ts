@@ -127,6 +127,17 @@ test("a document nobody has is unavailable and cannot be written to, until someo
   relay.stop();
 });
 
+test("a cursor stays with what it points at, whoever writes before it", async () => {
+  const repo = await open(undefined);
+  const note = repo.space("s").create<Note>({ title: "", body: "one two" });
+  const cursor = await note.cursor(["body"], 4);
+  note.splice(["body"], 0, 0, "zero ");
+  assert.equal(await note.position(["body"], cursor), 9);
+  await assert.rejects(note.position(["title"], cursor), /not a cursor/);
+  await assert.rejects(note.cursor(["missing"], 0), /no text or list/);
+  await repo.close();
+});
+
 test("presence is seen by others, changes, and goes with a goodbye", async () => {
   const relay = new PipeRelay("presence");
   const [ada, bob] = await Promise.all([open(relay), open(relay)]);

@@ -88,3 +88,22 @@ test("questions asked of a leader that goes are answered by the next", async () 
   assert.equal(history.length, 1);
   await second.repo.close();
 });
+
+test("when an engine breaks, another tab's takes over and serves both, and people are told", async () => {
+  const profile = new Profile();
+  const first = await profile.open();
+  const second = await profile.open();
+  const mine = first.repo.space("s").create<Note>({ body: "" });
+  const yours = second.repo.space("s").find<Note>(mine.id);
+  await yours.whenReady({ timeout: 5_000 });
+  const troubles: string[] = [];
+  first.repo.on("trouble", ({ kind, message }) => troubles.push(`${kind}: ${message}`));
+  first.tab.breakEngine();
+  mine.change((d) => splice(d, ["body"], 0, 0, "a"));
+  await eventually("the second leads, the first follows", () => second.repo.role === "leader" && first.repo.role === "follower");
+  yours.change((d) => splice(d, ["body"], 0, 0, "b"));
+  await eventually("both show both", () => [mine, yours].every((note) => /^(ab|ba)$/.test(note.doc()?.body ?? "")));
+  await mine.whenSaved("device", { timeout: 5_000 });
+  assert.match(troubles[0] ?? "", /^crash: the engine stopped.*reloading/);
+  await Promise.all([first.repo.close(), second.repo.close()]);
+});

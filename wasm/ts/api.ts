@@ -148,6 +148,11 @@ export interface Repo extends Emitter<RepoEvents> {
   removeRelay(endpoint: string): void;
   /** The space of this id, or the one that this name stands for everywhere. The same space each time. */
   space(nameOrId: string): Space;
+  /**
+   * Asks the browser not to evict what is stored when room gets short; answers whether it promises that. Asked by itself
+   * where the browser decides without a question to the person; elsewhere call it when they have just made something of worth.
+   */
+  persist(): Promise<boolean>;
   /** Says goodbye, waits until what was written is kept, and ends the engine if it is this tab's. */
   close(): Promise<void>;
 }

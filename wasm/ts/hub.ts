@@ -95,7 +95,7 @@ export class Hub {
     try {
       this.leader = await Leader.start(start, this.surroundings, {
         tell: (tab, tell) => this.tell(term, tab, tell),
-        onCrash: (message) => this.post({ type: "failed", message }),
+        onCrash: (message) => this.onCrash(message),
       });
     } catch (error) {
       this.post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
@@ -104,6 +104,14 @@ export class Hub {
     this.term = term;
     this.post({ type: "leader", term, role: "leader" });
     this.tellHubs({ type: "leading", term });
+  }
+
+  /** The engine is no more: another tab's may take over, and then serves this one too. */
+  private onCrash(message: string): void {
+    this.leader = undefined;
+    this.term = undefined;
+    this.letGo?.();
+    this.post({ type: "failed", message });
   }
 
   private say(term: number, say: Say): void {

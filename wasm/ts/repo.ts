@@ -7,6 +7,7 @@ import { spaceIdOf } from "./ids.js";
 import { type Link, openLink } from "./link.js";
 import { type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
 import { SpaceOfTab } from "./space.js";
+import { persistenceIsQuiet, requestPersistence } from "./storage.js";
 
 /** How long `close` waits for the store, in milliseconds, before it gives up on a disk that does not answer. */
 const CLOSE_MS_MAX = 5_000;
@@ -43,6 +44,14 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private onClosed: (() => void) | undefined;
   private stopListening: () => void = () => {};
 
+  async persist(): Promise<boolean> {
+    const { storage } = this;
+    if (!storage.durable || storage.persisted) return storage.persisted;
+    const persisted = await requestPersistence();
+    this.showStorage({ ...this.storage, persisted });
+    return persisted;
+  }
+
   /** Opens a repo. */
   static async open(options: RepoOptions = {}): Promise<Repo> {
     const repo = new RepoOfTab(options, await openLink(options));
@@ -51,6 +60,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
       repo.fail = reject;
       repo.begin(options);
     });
+    if (persistenceIsQuiet()) void repo.persist();
     return repo;
   }
 
@@ -169,8 +179,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
       case "documents":
         return this.spaces.get(tell.space as SpaceId)?.handleDocuments(tell.documents, true);
       case "events":
-        for (const event of tell.events) this.handleEvent(event);
-        return;
+        return this.handleEvents(tell.events);
       case "answer": {
         const asked = this.asked.get(tell.id);
         this.asked.delete(tell.id);
@@ -182,10 +191,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
 
   private handleStatus(status: Status): void {
     this.peerId = status.peerId as PeerId;
-    if (JSON.stringify(status.storage) !== JSON.stringify(this.storage)) {
-      this.storage = Object.freeze(status.storage);
-      this.emit("storage", this.storage);
-    }
+    this.showStorage({ ...status.storage, persisted: status.storage.persisted || (this.storage.persisted && status.storage.durable) });
     if (status.online === this.wanted) this.wanted = undefined;
     if (status.online !== this.online) {
       this.online = status.online;
@@ -197,6 +203,22 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     }
   }
 
+  private showStorage(storage: StorageStatus): void {
+    if (JSON.stringify(storage) === JSON.stringify(this.storage)) return;
+    this.storage = Object.freeze(storage);
+    this.emit("storage", this.storage);
+  }
+
+  private handleEvents(events: readonly EngineEvent[]): void {
+    // A store that opens tells of each document: listeners hear of all of them at once.
+    const added = new Map<string, string[]>();
+    for (const event of events) {
+      if (event.event !== "documentAdded") this.handleEvent(event);
+      else if (!added.get(event.space)?.push(event.document)) added.set(event.space, [event.document]);
+    }
+    for (const [space, documents] of added) this.spaces.get(space as SpaceId)?.handleDocuments(documents);
+  }
+
   private handleEvent(event: EngineEvent): void {
     switch (event.event) {
       case "viewUpdated":
@@ -204,8 +226,6 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
       case "saved":
         for (const space of this.spaces.values()) space.handles.get(event.document as DocumentId)?.handleSaved(event);
         return;
-      case "documentAdded":
-        return this.spaces.get(event.space as SpaceId)?.handleDocuments([event.document]);
       case "spaceSync":
         return this.spaces.get(event.space as SpaceId)?.handleSync(event);
       case "presence":

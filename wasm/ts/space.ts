@@ -10,14 +10,14 @@ import type { RepoOfTab } from "./repo.js";
 /** A space, open in this tab. */
 export class SpaceOfTab extends Events<SpaceEvents> implements Space {
   readonly id: SpaceId;
-  documents: readonly DocumentId[] = [];
   sync: SyncStatus = { peers: 0, inSync: 0, behind: 0 };
   readonly presence: Presence & PresenceOfTab;
   /** Open documents. */
   readonly handles = new Map<DocumentId, HandleOfTab<object>>();
 
   private readonly repo: RepoOfTab;
-  private known = new Set<DocumentId>();
+  private readonly known = new Set<DocumentId>();
+  private list: readonly DocumentId[] | undefined;
   private ready = false;
   private watchers = new Set<() => void>();
 
@@ -27,6 +27,10 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     this.id = id;
     this.presence = new PresenceOfTab(repo, id, (states) => this.emit("presence", states));
     repo.command({ command: "openSpace", space: id });
+  }
+
+  get documents(): readonly DocumentId[] {
+    return (this.list ??= Object.freeze([...this.known]));
   }
 
   whenReady(): Promise<void> {
@@ -76,7 +80,7 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     const before = this.known.size;
     for (const id of ids) this.known.add(id as DocumentId);
     if (this.known.size > before) {
-      this.documents = Object.freeze([...this.known]);
+      this.list = undefined;
       this.emit("documents", this.documents);
     }
     if (whole && !this.ready) {

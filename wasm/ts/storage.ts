@@ -38,19 +38,25 @@ export async function openMedium(choice: StorageChoice, name: string, surroundin
   );
 }
 
-/** Asks the browser, where that needs no question to the person, not to evict what is stored. */
+/** How a medium stands. */
 export async function statusOf(medium: Medium, storage: StorageManager | undefined): Promise<StorageStatus> {
   if (medium.write === undefined) {
     return { kind: medium.kind, durable: false, persisted: false, warning: medium.warning ?? "Nothing is kept on this device." };
   }
-  if (medium.kind === "file") return { kind: medium.kind, durable: true, persisted: true };
-  let persisted = false;
-  try {
-    persisted = (await storage?.persisted?.()) === true || (await storage?.persist?.()) === true;
-  } catch {
-    // Workers of some browsers may not ask.
-  }
+  const persisted = medium.kind === "file" || (await storage?.persisted?.().catch(() => false)) === true;
   return { kind: medium.kind, durable: true, persisted };
+}
+
+/** Asks the browser not to evict what is stored; only a page may ask, not a worker. */
+export async function requestPersistence(): Promise<boolean> {
+  const storage = (globalThis.navigator as Navigator | undefined)?.storage;
+  return (await storage?.persist?.().catch(() => false)) === true;
+}
+
+/** Whether asking shows people no question: Chromium's browsers decide by themselves, others open a dialog. */
+export function persistenceIsQuiet(): boolean {
+  const navigator = globalThis.navigator as Navigator | undefined;
+  return navigator !== undefined && "userAgentData" in navigator && typeof navigator.storage?.persist === "function";
 }
 
 async function opfsMedium(storage: StorageManager | undefined, name: string): Promise<Medium> {

@@ -102,6 +102,14 @@ export class ProfileTab {
     this.profile.release(this);
   }
 
+  /** The next command ends the engine as a bug in it would. */
+  breakEngine(): void {
+    const { host } = (this.hub as unknown as { leader: { host: { engine: { handleCommand(json: string): void } } } }).leader;
+    host.engine.handleCommand = () => {
+      throw new WebAssembly.RuntimeError("unreachable");
+    };
+  }
+
   worker(): Worker {
     const worker = {
       onmessage: null as ((event: { data: FromHub }) => void) | null,
