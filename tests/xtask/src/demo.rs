@@ -75,7 +75,9 @@ fn start_relay(repository: &Repository, address: SocketAddr, data: &str) -> Resu
     let program = repository.binary("debug", "driftline").to_string_lossy().into_owned();
     let listen = address.to_string();
     let built = repository.path(BUILT).to_string_lossy().into_owned();
-    let mut relay = repository.program(&program, &["relay", "--listen", &listen, "--data", data, "--web", &built]).start()?;
+    let mut relay = repository
+        .program(&program, &["relay", "--listen", &listen, "--data", data, "--web", &built, "--log", "warn"])
+        .start()?;
     let began = Instant::now();
     while !answers(address) {
         if let Some(status) = relay.ended()? {
@@ -109,9 +111,8 @@ fn serve(repository: &Repository, address: SocketAddr, open: bool) -> Result<Exi
     let data = repository.target.join("demo-data");
     let mut relay = start_relay(repository, address, &data.to_string_lossy())?;
     let url = format!("http://{address}/");
-    println!("\n  Open {url}");
-    println!("  in two windows, and write in both. Pull the plug in one, write on, plug it in again.");
-    println!("\n  The notes are kept in {}. Ctrl-C stops the relay.\n", data.display());
+    println!("\n  Open {url} in two windows and write in both. Let one work offline,");
+    println!("  go on writing in both, and let it back online.\n");
     if open {
         open_browser(repository, &url);
     }
@@ -149,7 +150,7 @@ fn converge(repository: &Repository, address: SocketAddr) -> Result<ExitCode> {
     let checked = start_relay(repository, address, &data.to_string_lossy()).and_then(|relay| {
         repository
             .program("node", &["check-demo.mjs", &format!("http://{address}/")])
-            .in_folder("tests/xtask")
+            .in_folder(browser::PACKAGE)
             .env("CHROMIUM", chromium)
             .run()?;
         relay.stop(STOP_TIME_MAX)

@@ -30,11 +30,6 @@ impl Repository {
         self.root.join(relative)
     }
 
-    /// Whether the checkout has this file or folder.
-    pub(crate) fn has(&self, relative: &str) -> bool {
-        self.path(relative).exists()
-    }
-
     /// A run of the cargo that runs this program.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Job<'_> {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

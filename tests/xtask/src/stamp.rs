@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 /// Folders that are made, not written.
-const MADE: &[&str] = &["node_modules", "dist", "pkg", "target", ".git"];
+const MADE: &[&str] = &["node_modules", "build", "dist", "pkg", "target", ".git"];
 
 /// What some work was last made from.
 pub(crate) struct Stamp {

@@ -2,7 +2,7 @@
 
 use crate::job::Output;
 use crate::repository::Repository;
-use crate::steps::{STEPS, Step, Verdict};
+use crate::steps::{STEPS, Step};
 use crate::tally::Tally;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
@@ -22,8 +22,6 @@ struct Report {
 
 enum Outcome {
     Passed,
-    /// There was nothing to do, and why.
-    Nothing(String),
     /// A step that it needs has failed.
     Blocked(&'static str),
     /// What went wrong, and what was last printed.
@@ -100,12 +98,8 @@ fn run(repository: &Repository, step: &'static Step, before: &[Report]) -> Repor
     let lines = repository.output.take();
     let tally = Tally::of(&lines);
     let outcome = match result {
-        Ok(Verdict::Done) if tally.failed == 0 => Outcome::Passed,
-        Ok(Verdict::Done) => Outcome::Failed("tests failed, but their runner ended as if none had".to_owned(), lines),
-        Ok(Verdict::Nothing(why)) => {
-            println!("{why}");
-            Outcome::Nothing(why)
-        }
+        Ok(()) if tally.failed == 0 => Outcome::Passed,
+        Ok(()) => Outcome::Failed("tests failed, but their runner ended as if none had".to_owned(), lines),
         Err(error) => {
             eprintln!("{error:#}");
             Outcome::Failed(format!("{error:#}"), lines)
@@ -130,7 +124,6 @@ fn conclude(reports: &[Report], took: Duration) -> ExitCode {
     for report in reports {
         let outcome = match &report.outcome {
             Outcome::Passed => "ok".to_owned(),
-            Outcome::Nothing(why) => format!("nothing to do: {why}"),
             Outcome::Blocked(by) => format!("not run, because {by} has failed"),
             Outcome::Failed(..) => "FAILED".to_owned(),
         };
