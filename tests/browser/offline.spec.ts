@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { alteredSite } from "./harness/altered-site.ts";
 import { Profile } from "./harness/profile.ts";
+import type { Notes } from "./harness/notes.ts";
 import { Relay } from "./harness/relay.ts";
 import { assertEachOnce } from "./harness/typist.ts";
 
@@ -93,4 +95,32 @@ test("The network turns into a black hole: the socket stays open and nothing pas
   await mara.context.setOffline(false);
   await notes.waitForRelay(40_000);
   assert.equal(await notes.text(), "Visibility: none");
+});
+
+test("A new version of the app waits until it is asked for; both tabs go on as they are until then, and nothing written is lost.", { timeout: 60_000 }, async (t) => {
+  let isSecond = false;
+  const address = await alteredSite(t, relay, (path, text) => {
+    if (!isSecond) return text;
+    if (path === "/sw.js") return text.replace(/"version":"\w+"/, '"version":"second"');
+    return path === "/" ? text.replace("<title>", '<meta name="generation" content="second"><title>') : text;
+  });
+  const generation = (notes: Notes): Promise<string | null> => notes.page.evaluate(() => document.querySelector('meta[name="generation"]')?.getAttribute("content") ?? null);
+  const mara = await Profile.open(t);
+  const first = await mara.tab(address);
+  await first.write("Versions", "Written under the first.");
+  await first.waitForRelay();
+  await first.waitUntilKept();
+  const second = await mara.tab(first.page.url());
+  await second.open("Versions");
+  isSecond = true;
+  await first.reload();
+  await first.get("toast-action").waitFor();
+  assert.equal(await generation(first), null, "a reload alone does not change the version under someone's feet");
+  await first.get("toast-action").click();
+  await first.until("the second version is there", () => generation(first).catch(() => null), (content) => content === "second");
+  await first.get("status").waitFor();
+  await first.waitForText("with what was written", (text) => text === "Written under the first.");
+  await second.page.locator(".body-editor .cm-content").press("ControlOrMeta+End");
+  await second.page.keyboard.type(" And still.");
+  await first.waitForText("the other tab goes on", (text) => text === "Written under the first. And still.");
 });

@@ -13,9 +13,12 @@ const NO_OPFS = "delete StorageManager.prototype.getDirectory; delete globalThis
 /** Browsers that allow no storage at all. */
 const NO_STORAGE = `${NO_OPFS} Object.defineProperty(globalThis, "indexedDB", { value: undefined, configurable: true });`;
 
+/** Puts a script before every other. */
+const first = (script: string) => (path: string, text: string): string => (path.endsWith(".js") ? `${script}\n${text}` : text);
+
 test("Without the private file system the notes are kept in the browser's database, and are there after a reload.", { timeout: 60_000 }, async (t) => {
   const mara = await Profile.open(t);
-  const notes = await mara.tab(await alteredSite(t, relay, NO_OPFS));
+  const notes = await mara.tab(await alteredSite(t, relay, first(NO_OPFS)));
   await notes.write("Second rung", "Kept in IndexedDB.");
   await notes.get("status").click();
   await notes.until("the details say where", () => notes.get("status-details").innerText(), (words) => /IndexedDB/.test(words));
@@ -31,7 +34,7 @@ test("Without the private file system the notes are kept in the browser's databa
 
 test("A browser that stores nothing: the app says so in plain words, works all the same, and shares through the relay.", { timeout: 60_000 }, async (t) => {
   const mara = await Profile.open(t);
-  const notes = await mara.tab(await alteredSite(t, relay, NO_STORAGE));
+  const notes = await mara.tab(await alteredSite(t, relay, first(NO_STORAGE)));
   await notes.write("Written on water", "Gone with the tab, but not from the relay.");
   await notes.until("the status line warns", () => notes.get("status").innerText(), (words) => /not on this device|this tab only/.test(words));
   await notes.get("status").click();

@@ -76,6 +76,7 @@ test(`Two type in one paragraph for ${TYPING_SECONDS} s at ten keys a second eac
   const rightText = await right.waitForText("both read the same", (text) => text === leftText);
   assertEachOnce(leftText, tokens);
   const rest = tokens.reduce((text, token) => text.replace(`${token} `, ""), leftText);
+  t.diagnostic(`${tokens.length} words of two typists, ${leftText.length} letters`);
   assert.equal(rest, start, "what was there before is untouched, and nothing else was added");
   await Promise.all([left.waitForRelay(), right.waitForRelay()]);
   const [space, note] = new URL(left.page.url()).hash.slice(1).split("/");

@@ -18,6 +18,8 @@ const NARROW = matchMedia("(max-width: 760px)");
 /** Typing settles before the caret's place is told, so that a cursor is asked for at most this often. */
 const CARET_MS = 60;
 
+/** How long to wait for the next frame. */
+const FRAME_MS_MAX = 100;
 /** A state that has lasted this long is worth telling. */
 const ANNOUNCE_MS = 2_000;
 
@@ -32,8 +34,11 @@ export class App {
   #people!: People;
   #note: string | null = null;
   #query = "";
+  /** The notebook and the name that the list of recent ones has at its head. */
+  #recorded = "";
   #isCrashed = false;
   #isRefreshDue = false;
+  #isKeepingAsked = false;
   #hasPushed = false;
   #caretTimer: ReturnType<typeof setTimeout> | undefined;
   /** The state last told to a screen reader, and the one that is told if it lasts. */
@@ -66,7 +71,7 @@ export class App {
       links: () => this.#links(),
       menu: () => ({
         name: this.#notebook.name,
-        notebook: this.#notebook.id,
+        notebook: this.#notebook.alias,
         recent: loadRecent(storage),
         deleted: this.#notebook.deletedNotes.map(({ id, headline }) => ({ id, headline })),
       }),
@@ -102,9 +107,9 @@ export class App {
       this.#isRefreshDue = false;
       this.#refresh();
     };
-    // A hidden page draws no frames, but its title, and what it tells others, still count.
-    if (document.hidden) setTimeout(run, 100);
-    else requestAnimationFrame(run);
+    // A page that nobody sees draws no frames, and may not even know it; its title, and what it tells others, still count.
+    requestAnimationFrame(run);
+    setTimeout(run, FRAME_MS_MAX);
   }
 
   /** Shows a message with something to do about it, until it is dealt with. */
@@ -130,9 +135,10 @@ export class App {
     const isNoteScreen = note !== undefined;
     document.body.dataset["screen"] = isNoteScreen ? "note" : "list";
     document.title = note ? `${note.headline} · ${notebook.name}` : `${notebook.name} · Driftline Notes`;
-    const known = loadRecent(this.#storage)[0];
-    if (notebook.isReady && (known?.notebook !== notebook.id || known.name !== notebook.name)) {
-      saveRecent(this.#storage, { notebook: notebook.id, name: notebook.name, opened: Date.now() });
+    const recorded = `${notebook.alias} ${notebook.name}`;
+    if (notebook.isReady && this.#recorded !== recorded) {
+      this.#recorded = recorded;
+      saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
     }
     waterline.update(
       statusOf({
@@ -287,6 +293,13 @@ export class App {
     this.refresh();
   }
 
+  /** Some browsers ask people before they promise to keep things; that makes sense only once there is something to keep. */
+  #keep(): void {
+    if (this.#isKeepingAsked || !this.#repo.storage.durable || this.#repo.storage.persisted) return;
+    this.#isKeepingAsked = true;
+    void navigator.storage?.persist?.().catch(() => undefined);
+  }
+
   #point(field: "title" | "body" | null, anchor: number, head: number): void {
     clearTimeout(this.#caretTimer);
     const note = this.#notebook.note(this.#note);
@@ -294,6 +307,7 @@ export class App {
       this.#people.point(null);
       return;
     }
+    this.#keep();
     const people = this.#people;
     this.#caretTimer = setTimeout(() => {
       const path = [field];

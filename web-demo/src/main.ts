@@ -35,8 +35,6 @@ async function start(root: HTMLElement): Promise<void> {
     clearTimeout(slow);
     const app = new App(repo, storage, loadIdentity(storage), root);
     keepShell((reload) => app.offer("A new version of the app is ready.", "Reload", reload));
-    // Granted without a question in most browsers; when refused, the status panel says what that means.
-    if (repo.storage.durable && !repo.storage.persisted) void navigator.storage?.persist?.();
   } catch (error) {
     console.error(error);
     clearTimeout(opening);

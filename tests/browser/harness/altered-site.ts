@@ -1,4 +1,4 @@
-/** The demo as the relay serves it, with a few lines before every script of it: for browsers that lack something. */
+/** The demo as the relay serves it, but for changes: for browsers that lack something, and for versions yet to come. */
 
 import { createServer, type Server } from "node:http";
 import type { TestContext } from "node:test";
@@ -8,14 +8,15 @@ import type { Relay } from "./relay.ts";
 const HEADERS = ["content-type", "cache-control", "content-security-policy"];
 
 /** Serves it for the length of a test, and answers its address. Syncing is with the relay itself. */
-export async function alteredSite(test: TestContext, relay: Relay, script: string): Promise<string> {
+export async function alteredSite(test: TestContext, relay: Relay, alter: (path: string, text: string) => string): Promise<string> {
   const server: Server = createServer((request, response) => {
     void (async () => {
       const original = await fetch(new URL(request.url ?? "/", relay.url));
       for (const name of HEADERS) response.setHeader(name, original.headers.get(name) ?? "");
       const bytes = Buffer.from(await original.arrayBuffer());
-      const isScript = new URL(request.url ?? "/", relay.url).pathname.endsWith(".js");
-      response.writeHead(original.status).end(isScript ? Buffer.concat([Buffer.from(`${script}\n`), bytes]) : bytes);
+      const { pathname } = new URL(request.url ?? "/", relay.url);
+      const isText = pathname === "/" || /\.(js|html)$/.test(pathname);
+      response.writeHead(original.status).end(isText ? alter(pathname, bytes.toString()) : bytes);
     })().catch(() => response.writeHead(502).end());
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

@@ -100,7 +100,7 @@ function styled(view: EditorView): [decorations: DecorationSet, atomic: Decorati
         if (node.name !== "ListMark") return;
         const line = doc.lineAt(node.from);
         const task = node.node.nextSibling?.name === "Task" ? node.node.nextSibling.getChild("TaskMarker") : null;
-        const end = task ? task.to : Math.min(node.to + 1, line.to);
+        const end = Math.min((task ? task.to : node.to) + 1, line.to);
         const before = view.state.sliceDoc(line.from, node.from);
         // A list inside a quote keeps the quote's signs in front, and is left as it is.
         if (before.trim() !== "") return;

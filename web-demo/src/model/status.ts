@@ -75,6 +75,7 @@ export function statusOf(facts: StatusFacts): Status {
   }
   const isInStep = facts.sync.peers > 0 && facts.sync.inSync === facts.sync.peers && facts.sync.behind === 0;
   if (!isInStep || !isRelaySaved) return { ...base, phase: "syncing", drift: "settling", headline: "Syncing…" };
+  if (facts.saved.length === 0) return { ...base, phase: "relay", drift: "together", headline: "Connected", addition: isKept ? "nothing to save yet" : here };
   if (!isKept) return { ...base, phase: "relay", drift: "together", headline: "Saved on the relay", addition: "but not on this device" };
   return {
     ...base,

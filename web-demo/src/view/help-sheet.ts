@@ -27,7 +27,7 @@ const SECTIONS: readonly (readonly [string, readonly Keys[]])[] = [
       [["↑"], "Note above"],
       [["↓"], "Note below"],
       [["Enter"], "Write in it"],
-      [["Delete"], "Delete it"],
+      [isApple ? [MOD, "⌫"] : ["Delete"], "Delete it"],
     ],
   ],
   [

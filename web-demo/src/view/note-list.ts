@@ -129,9 +129,13 @@ export class NoteList {
   }
 
   #onListKey(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
     const at = this.#order.indexOf((event.target as HTMLElement).dataset["note"] ?? "");
     if (at < 0) return;
+    if (event.metaKey && event.key === "Backspace") {
+      event.preventDefault();
+      this.#events.onDelete(this.#order[at]!);
+    }
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
     const targets: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.#order.length - 1 };
     const target = targets[event.key];
     if (target !== undefined) {
