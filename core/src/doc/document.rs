@@ -10,7 +10,7 @@ use super::transaction::Bounds;
 use super::value::{IntoPath, TextUnit, Value};
 use crate::base::codec::Reader;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
-use crate::base::limits::{ENTRY_OPS_MAX, Limits};
+use crate::base::limits::{ENTRY_OPS_MAX, ENTRY_UNPACKED_BYTES_MAX, Limits};
 use crate::log::entry::Entry;
 use automerge::transaction::CommitOptions;
 use automerge::{Automerge, ObjType, PatchLog, ReadDoc as _};
@@ -218,8 +218,24 @@ impl Document {
     ///
     /// Any operation's (see [`Transaction`]); nothing of the edit is made then.
     pub fn edit(&mut self, at: Option<&[ChangeHash]>, edit: &Edit, unix_ms: i64) -> Result<Option<Entry>, ChangeError> {
-        let (entry, ()) = self.transact(at, edit.message.as_deref(), unix_ms, |transaction| transaction.apply_all(edit))?;
-        Ok(entry)
+        let weight =
+            edit.weight(|path| self.length(path).unwrap_or(0)).saturating_add(edit.message.as_deref().map_or(0, str::len));
+        if weight <= self.entry_bytes_max {
+            let (entry, ()) = self.transact(at, edit.message.as_deref(), unix_ms, |transaction| transaction.apply_all(edit))?;
+            return Ok(entry);
+        }
+        // It may be too large, or pack well: see what comes of it, and go back where it is too large.
+        let before = (self.crdt.clone(), self.census.clone());
+        let bytes_max = std::mem::replace(&mut self.entry_bytes_max, ENTRY_UNPACKED_BYTES_MAX);
+        let made = self.transact(at, edit.message.as_deref(), unix_ms, |transaction| transaction.apply_all(edit));
+        self.entry_bytes_max = bytes_max;
+        match made? {
+            (Some(entry), ()) if entry.payload.len() > bytes_max => {
+                (self.crdt, self.census) = before;
+                Err(ChangeError::TooLarge { path: "the root".to_owned() })
+            }
+            (entry, ()) => Ok(entry),
+        }
     }
 
     /// Makes what the closure does one change, on the document as it stands, and returns it with the closure's result; no
@@ -320,6 +336,20 @@ impl Document {
             Some(Found::Object(object, ObjType::Map)) => self.crdt.keys(&object).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The values that were written at `path` at the same time, the one that is shown last; a single one where there is no conflict.
+    pub fn conflicts(&self, path: impl IntoPath) -> Vec<Value> {
+        let path = path.into_path();
+        let Some((last, above)) = path.split_last() else { return self.value(()).into_iter().collect() };
+        let Some(Found::Object(object, _)) = crdt::find(&self.crdt, None, above) else { return Vec::new() };
+        let values = self.crdt.get_all(&object, crdt::to_prop(last)).unwrap_or_default().into_iter();
+        values
+            .map(|(value, id)| match value {
+                automerge::Value::Object(kind) => crdt::read(&self.crdt, None, Found::Object(id, kind)),
+                automerge::Value::Scalar(scalar) => crdt::from_scalar(&scalar),
+            })
+            .collect()
     }
 
     /// What turns the document at `before` into the document at `after`. Both must be held.

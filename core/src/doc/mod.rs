@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod document;
 pub mod edit;
 pub mod history;
+pub mod mark;
 pub mod patch;
 pub mod path;
 pub mod value;
@@ -23,5 +24,7 @@ mod chance;
 mod hostile_tests;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod transaction_tests;
 #[cfg(test)]
 mod view_tests;

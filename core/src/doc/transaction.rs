@@ -2,7 +2,7 @@
 
 use super::crdt::{self, Found};
 use super::document::ChangeError;
-use super::edit::{Edit, Expand, Op};
+use super::edit::{DELETE_BYTES, Edit, Expand, OPERATION_BYTES, Op};
 use super::path::{IntoPath, Path, Prop, shown};
 use super::value::{TextUnit, Value, text_weight};
 use automerge::marks::{ExpandMark, Mark};
@@ -261,17 +261,17 @@ impl<'a> Transaction<'a> {
     }
 
     fn splice_at(&mut self, path: &[Prop], object: &ObjId, index: usize, delete: usize, insert: &str) -> Result<(), ChangeError> {
+        let length = self.inner.length(object);
+        match index.checked_add(delete) {
+            Some(end) if end <= length => {}
+            _ => return self.fail(ChangeError::OutOfBounds { path: shown(path), index: index.saturating_add(delete), length }),
+        }
         let letters = insert.chars().count();
         self.spend(
             path,
             text_weight(insert).saturating_add(DELETE_BYTES.saturating_mul(delete)),
             letters.saturating_add(delete),
         )?;
-        let length = self.inner.length(object);
-        match index.checked_add(delete) {
-            Some(end) if end <= length => {}
-            _ => return self.fail(ChangeError::OutOfBounds { path: shown(path), index: index.saturating_add(delete), length }),
-        }
         self.check_letter(path, object, index)?;
         if delete > 0 {
             self.check_letter(path, object, index + delete)?;
@@ -385,11 +385,6 @@ impl<'a> Transaction<'a> {
         Err(error)
     }
 }
-
-/// More than the columns of one operation take in a change.
-const OPERATION_BYTES: usize = 32;
-/// More than the deletion of one element takes in a change.
-const DELETE_BYTES: usize = 12;
 
 /// Operations that write `value`.
 fn count(value: &Value) -> usize {

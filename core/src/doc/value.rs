@@ -1,5 +1,6 @@
 //! Plain values: what a document looks like to an app.
 
+use super::edit::OPERATION_BYTES;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -147,8 +148,6 @@ impl Value {
 
     /// About how many bytes a change that writes it has, never too few: for bounds.
     pub(super) fn weight(&self) -> usize {
-        /// More than the columns of one operation take.
-        const OPERATION_BYTES: usize = 32;
         OPERATION_BYTES
             + match self {
                 Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) => 0,
@@ -278,5 +277,71 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_json(&serde_json::Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doc::chance::dice;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn again(value: &Value) -> Value {
+        serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_reads_back_from_its_json(mut dice in dice(60), float: f64, whole: i64) {
+            for value in [dice.value(4), Value::Float(float), Value::Int(whole), Value::Counter(whole)] {
+                prop_assert_eq!(&again(&value), &value);
+            }
+        }
+
+        #[test]
+        fn positions_are_counted_in_both_units(text: String) {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            prop_assert_eq!(TextUnit::Utf16.length(&text), units.len());
+            for at in 0..=units.len() + 1 {
+                let byte = units.get(..at).and_then(|before| String::from_utf16(before).ok()).map(|before| before.len());
+                prop_assert_eq!(TextUnit::Utf16.byte_at(&text, at), byte);
+            }
+            for (at, (byte, _)) in text.char_indices().enumerate() {
+                prop_assert_eq!(TextUnit::CodePoint.byte_at(&text, at), Some(byte));
+            }
+        }
+    }
+
+    #[test]
+    fn what_json_has_no_word_for_is_an_object_with_one_key() {
+        let value = Value::map([
+            ("bytes", Value::Bytes(vec![1, 2])),
+            ("counter", Value::Counter(3)),
+            ("string", Value::String("s".to_owned())),
+            ("text", Value::from("t")),
+            ("time", Value::Timestamp(5)),
+            ("uint", Value::Uint(6)),
+        ]);
+        let json = json!({ "bytes": { "$bytes": "AQI=" }, "counter": { "$counter": 3 }, "string": { "$string": "s" },
+            "text": "t", "time": { "$timestamp": 5 }, "uint": { "$uint": 6 } });
+        assert_eq!(value.to_json(), json);
+        for value in [value, Value::Float(f64::INFINITY), Value::Float(f64::NEG_INFINITY), Value::Float(1.0), Value::Float(-0.0)]
+        {
+            assert_eq!(again(&value), value);
+        }
+        assert!(matches!(again(&Value::Float(f64::NAN)), Value::Float(value) if value.is_nan()));
+    }
+
+    #[test]
+    fn a_map_that_looks_like_something_else_is_still_a_map() {
+        for key in WORDS {
+            let value = Value::map([(key, Value::map([(key, 1)]))]);
+            assert_eq!(again(&value), value);
+        }
+        assert_eq!(Value::from_json(&json!({ "$ref": 1 })), Ok(Value::map([("$ref", 1)])));
+        assert_eq!(Value::from_json(&json!({ "$counter": 1, "b": 2 })), Ok(Value::map([("$counter", 1), ("b", 2)])));
+        assert!(Value::from_json(&json!({ "$counter": "x" })).is_err());
+        assert!(Value::from_json(&json!({ "$bytes": "?" })).is_err());
     }
 }
