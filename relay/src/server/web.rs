@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::any;
+use std::io;
 use std::path::PathBuf;
 use tower_http::services::ServeDir;
 
@@ -50,8 +51,12 @@ async fn serve(folder: &PathBuf, request: Request) -> Response {
     let served = ServeDir::new(folder).precompressed_br().precompressed_gzip().try_call(request).await;
     match served {
         Ok(response) => response.map(Body::new),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (StatusCode::NOT_FOUND, "there is nothing here\n").into_response()
+        }
         Err(error) => {
             tracing::warn!("a file of the site cannot be read: {error}");
+            eprintln!("XX {error:?}");
             (StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be read\n").into_response()
         }
     }

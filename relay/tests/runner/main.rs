@@ -1,3 +1,7 @@
 //! The native side's tests, in one binary because linking is what costs.
 
+mod http;
+mod limits;
+mod meeting;
+mod replica;
 mod store;
