@@ -72,8 +72,22 @@ impl Engine {
         let ranges = reconcile::opening(&held.space, &subscription.eager);
         session.subscriptions.insert(space, subscription);
         self.send(connection, &Message::Subscribe { space, eager, ranges });
+        self.push_undurable(connection, space);
         self.send_presences(connection, space);
         self.touch_progress(space);
+    }
+
+    /// Sends a peer that has just subscribed what is on its way to the disk: it was pushed before the peer was there, and
+    /// the comparison of spaces counts only what is durable.
+    fn push_undurable(&mut self, connection: ConnectionId, space: SpaceId) {
+        for document in self.logs.undurable_documents() {
+            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { continue };
+            let durable_end = log.durable_end();
+            let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
+            let Some(subscription) = subscription else { return };
+            subscription.deltas.entry(document).or_insert_with(|| Delta::live(durable_end));
+            self.pump(connection, space, document, &mut SharedFrames::new());
+        }
     }
 
     /// Versions of open documents, as many as are cheap: telling them at once saves a round trip for what people look at.
@@ -139,6 +153,7 @@ impl Engine {
             self.on_have(connection, space, document, version, false);
         }
         self.on_ranges(connection, space, ranges);
+        self.push_undurable(connection, space);
         self.send_presences(connection, space);
     }
 

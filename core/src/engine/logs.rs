@@ -84,6 +84,11 @@ impl Logs {
         self.waiting_to_retry = false;
     }
 
+    /// Documents with entries that are not durable yet.
+    pub(super) fn undurable_documents(&self) -> BTreeSet<DocumentId> {
+        self.queue.iter().chain(&self.writing).map(|undurable| undurable.stored.entry.document).collect()
+    }
+
     /// Bytes that are not durable yet.
     pub(super) fn undurable_bytes(&self) -> usize {
         self.undurable_bytes

@@ -4,10 +4,11 @@ use super::Engine;
 use super::config::{EngineConfig, Role};
 use super::effect::{Effect, Event};
 use super::input::{Command, Input};
-use crate::base::id::{ConnectionId, DocumentId, SpaceId};
+use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::time::Now;
 use crate::store::journal::Journal;
 use crate::store::medium::MemoryMedium;
+use crate::store::task::StoreTask;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ struct Node {
     engine: Engine,
     store: Journal<MemoryMedium>,
     events: Vec<Event>,
+    /// Whether its disk is slow: tasks then wait here until they are let through.
+    slow: bool,
+    waiting: Vec<(TaskId, StoreTask)>,
 }
 
 /// A few replicas joined by links without delay.
@@ -34,7 +38,7 @@ impl World {
     fn new(roles: &[Role]) -> Self {
         let nodes = roles.iter().enumerate().map(|(index, role)| {
             let engine = Engine::new(EngineConfig::new(*role, [index as u8; 32]), Now::at(0));
-            Node { engine, store: Journal::new(MemoryMedium::new()), events: Vec::new() }
+            Node { engine, store: Journal::new(MemoryMedium::new()), events: Vec::new(), slow: false, waiting: Vec::new() }
         });
         let mut world = Self { nodes: nodes.collect(), links: Vec::new(), frames: VecDeque::new(), bytes: 0, now: 0 };
         for node in 0..world.nodes.len() {
@@ -58,6 +62,7 @@ impl World {
                     self.frames.push_back((if a == node { b } else { a }, connection, frame));
                     self.nodes[node].engine.handle(Now::at(self.now), Input::Written { connection, bytes });
                 }
+                Effect::Store { task, work } if self.nodes[node].slow => self.nodes[node].waiting.push((task, work)),
                 Effect::Store { task, work } => {
                     let result = self.nodes[node].store.execute(work);
                     self.nodes[node].engine.handle(Now::at(self.now), Input::StoreDone { task, result });
@@ -68,6 +73,14 @@ impl World {
                 }
                 Effect::Dial { .. } => {}
             }
+        }
+    }
+
+    fn let_through(&mut self, node: usize) {
+        self.nodes[node].slow = false;
+        for (task, work) in std::mem::take(&mut self.nodes[node].waiting) {
+            let result = self.nodes[node].store.execute(work);
+            self.input(node, Input::StoreDone { task, result });
         }
     }
 
@@ -179,5 +192,35 @@ fn two_clients_sync_without_any_relay() {
     assert_eq!(world.text(0), world.text(1));
     for node in [0, 1] {
         assert_eq!(world.nodes[node].engine.saved(&NOTE).unwrap().replicas, 1);
+    }
+}
+
+#[test]
+fn a_peer_that_comes_while_an_edit_is_on_its_way_to_the_disk_gets_it_too() {
+    // Of the side that accepts, and of the side that dials: the comparison of spaces counts only what is durable.
+    for (slow, late_is_dialled) in [(0, false), (1, true)] {
+        let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+        world.open(1);
+        world.open(2);
+        if late_is_dialled {
+            world.connect(2, 0);
+            world.run();
+        } else {
+            world.connect(1, 0);
+            world.run();
+        }
+        world.nodes[slow].slow = true;
+        world.write(1, "underway");
+        world.run();
+        if late_is_dialled {
+            world.connect(1, 0);
+        } else {
+            world.connect(2, 0);
+        }
+        world.run();
+        world.let_through(slow);
+        world.run();
+        assert_eq!(world.text(2).as_deref(), Some("underway"), "the disk of {slow} was slow");
+        assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 1);
     }
 }
