@@ -103,6 +103,11 @@ export class Host implements Driver {
     this.engine.free();
   }
 
+  /** Ends at once, writing nothing more: another engine leads already. */
+  abandon(): void {
+    if (!this.isOver) this.end();
+  }
+
   // ------------------------------------------------------------------------------- what the engine wants: only noted
 
   send(connection: number, frame: Uint8Array): void {

@@ -7,12 +7,13 @@
  */
 
 import { Leader } from "./leader.js";
+import { type Locks, leaseLocks } from "./locks.js";
 import { type BetweenHubs, drawNumber, type FromHub, type Say, type Start, type Tell, type ToHub } from "./protocol.js";
 import type { StorageSurroundings } from "./storage.js";
 
 /** What a hub finds around itself. */
 export interface Surroundings extends StorageSurroundings {
-  readonly locks: LockManager | undefined;
+  readonly locks: Locks | undefined;
   readonly openChannel: ((name: string) => BroadcastChannel) | undefined;
 }
 
@@ -20,11 +21,13 @@ export interface Surroundings extends StorageSurroundings {
 export function surroundings(): Surroundings {
   const navigator = globalThis.navigator as Navigator | undefined;
   // Node has channels too, but no profile that its processes share.
-  const isBrowser = navigator?.locks !== undefined && typeof (globalThis as { process?: unknown }).process === "undefined";
+  const isBrowser = (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === undefined;
+  const { indexedDB } = globalThis as { indexedDB?: IDBFactory };
+  const leases = indexedDB === undefined ? undefined : leaseLocks(indexedDB);
   return {
     storage: navigator?.storage,
-    indexedDB: (globalThis as { indexedDB?: IDBFactory }).indexedDB,
-    locks: isBrowser ? navigator.locks : undefined,
+    indexedDB,
+    locks: isBrowser ? ((navigator?.locks as Locks | undefined) ?? leases) : undefined,
     openChannel: isBrowser && typeof BroadcastChannel === "function" ? (name) => new BroadcastChannel(name) : undefined,
   };
 }
@@ -74,16 +77,36 @@ export class Hub {
     this.channel.onmessage = ({ data }: MessageEvent<BetweenHubs>) => this.handleHub(data);
     const { signal } = this.ending;
     void locks.request(lockOf(name, start.tab), { signal }, () => this.untilEnd()).catch(() => {});
-    void locks
-      .request(name, { signal }, async () => {
-        await this.lead(start);
-        if (this.leader === undefined) return;
-        await new Promise<void>((resolve) => {
-          this.letGo = resolve;
-        });
-      })
-      .catch(() => {});
+    void this.compete(start, name, locks);
     this.tellHubs({ type: "who" });
+  }
+
+  /** Waits for the profile's lock, and leads while it holds it. */
+  private async compete(start: Start, name: string, locks: Locks): Promise<void> {
+    const { signal } = this.ending;
+    while (!signal.aborted) {
+      let isGranted = false;
+      try {
+        await locks.request(name, { signal }, async () => {
+          isGranted = true;
+          await this.lead(this.begin ?? start);
+          if (this.leader === undefined) return;
+          await new Promise<void>((resolve) => {
+            this.letGo = resolve;
+          });
+        });
+        return;
+      } catch {
+        if (signal.aborted) return;
+        // There are no locks to be had after all, as in a page without an origin: this tab is on its own.
+        if (!isGranted) return this.lead(start);
+        // The lock was lost, which happens to a tab that slept. Another leads now; this one stands in line again.
+        this.leader?.abandon();
+        this.leader = undefined;
+        this.term = undefined;
+        this.tellHubs({ type: "who" });
+      }
+    }
   }
 
   private untilEnd(): Promise<void> {
@@ -156,7 +179,7 @@ export class Hub {
     if (locks === undefined || this.watched.has(tab)) return;
     this.watched.add(tab);
     void locks
-      .request(lockOf(`driftline ${this.begin?.name}`, tab), { signal: this.ending.signal }, () => {
+      .request(lockOf(`driftline ${this.begin?.name}`, tab), { signal: this.ending.signal }, async () => {
         this.watched.delete(tab);
         this.leader?.dropTab(tab);
       })

@@ -1,8 +1,14 @@
-/** A journal in IndexedDB: chunks by the offset at which they begin, each durable when its transaction is complete. */
+/**
+ * A journal in IndexedDB: chunks by the offset at which they begin, each durable when its transaction is complete.
+ *
+ * Whoever opened it last is its writer. One that opened it before, and should have noticed long ago that it does not lead
+ * any more, cannot write over what came since.
+ */
 
 import type { Medium } from "./media.js";
 
 const CHUNKS = "chunks";
+const WRITER = "writer";
 /** A transaction that takes longer than this, in milliseconds, has hung: some browsers' private modes do. */
 const OPEN_MS_MAX = 5_000;
 
@@ -14,33 +20,58 @@ export async function indexedDbMedium(factory: IDBFactory, name: string): Promis
     lost = "the browser has closed the database";
   };
   database.onversionchange = () => database.close();
+  const self = [...crypto.getRandomValues(new Uint32Array(4))].join(".");
   return {
     kind: "indexeddb",
     async read() {
-      const chunks = database.transaction(CHUNKS).objectStore(CHUNKS);
+      const transaction = database.transaction([CHUNKS, WRITER], "readwrite");
+      transaction.objectStore(WRITER).put(self, WRITER);
+      const chunks = transaction.objectStore(CHUNKS);
       const [keys, values] = await Promise.all([done(chunks.getAllKeys()), done(chunks.getAll())]);
       return join(keys as number[], values as Uint8Array[]);
     },
     write(at, bytes) {
       if (lost !== undefined) throw new Error(lost);
       return new Promise((resolve, reject) => {
-        const transaction = database.transaction(CHUNKS, "readwrite", { durability: "strict" });
+        const transaction = database.transaction([CHUNKS, WRITER], "readwrite", { durability: "strict" });
+        let refused: Error | undefined;
         transaction.oncomplete = () => resolve();
-        transaction.onabort = () => reject(transaction.error ?? new Error("the browser has undone the write"));
+        transaction.onabort = () => reject(refused ?? transaction.error ?? new Error("the browser has undone the write"));
         const chunks = transaction.objectStore(CHUNKS);
-        chunks.delete(IDBKeyRange.lowerBound(at));
-        chunks.put(bytes.slice(), at);
+        const writer = transaction.objectStore(WRITER).get(WRITER);
+        writer.onsuccess = () => {
+          if (writer.result !== self) {
+            refused = new Error("another tab writes this store now");
+            return transaction.abort();
+          }
+          chunks.delete(IDBKeyRange.lowerBound(at));
+          chunks.put(bytes.slice(), at);
+        };
       });
     },
     close: () => database.close(),
   };
 }
 
+/** Whether there is a journal of this name with anything in it. */
+export async function hasIndexedDbJournal(factory: IDBFactory | undefined, name: string): Promise<boolean> {
+  if (factory === undefined) return false;
+  const database = await open(factory, `driftline ${name}`);
+  try {
+    return (await done(database.transaction(CHUNKS).objectStore(CHUNKS).count())) > 0;
+  } finally {
+    database.close();
+  }
+}
+
 function open(factory: IDBFactory, name: string): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the database does not open")), OPEN_MS_MAX);
     const request = factory.open(name, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(CHUNKS);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore(CHUNKS);
+      request.result.createObjectStore(WRITER);
+    };
     request.onsuccess = () => {
       clearTimeout(timer);
       resolve(request.result);

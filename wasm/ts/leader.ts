@@ -135,6 +135,11 @@ export class Leader {
     await this.host.stop();
   }
 
+  /** Ends the engine at once, writing nothing more: another leads already. */
+  abandon(): void {
+    this.host.abandon();
+  }
+
   private onHello(tabId: number, relays: readonly string[]): void {
     this.dropTab(tabId);
     this.tabs.set(tabId, { views: new Map(), spaces: new Set(), presences: new Set(), instance: 0 });

@@ -26,7 +26,7 @@ function linkToWorker(worker: Worker): Link {
     listen(listener) {
       worker.onmessage = ({ data }: MessageEvent<FromHub>) => listener(data);
       worker.onerror = (event) => {
-        const why = event.message ? `: ${event.message}` : " (its script may not be reachable)";
+        const why = event.message ? `: ${event.message}` : ": its script cannot be loaded (in development with Vite before 8, add optimizeDeps: { exclude: [\"driftline\"] } to its configuration)";
         listener({ type: "failed", message: `the engine's worker failed${why}` });
       };
     },

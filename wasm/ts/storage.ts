@@ -1,7 +1,7 @@
 /** The ladder of storage: the best medium that this browser grants. */
 
 import type { StorageStatus } from "./api.js";
-import { indexedDbMedium } from "./indexeddb.js";
+import { hasIndexedDbJournal, indexedDbMedium } from "./indexeddb.js";
 import { fileMedium, type Medium, memoryMedium, type SyncFile } from "./media.js";
 import { nodeFiles } from "./node.js";
 import type { StorageChoice } from "./protocol.js";
@@ -15,7 +15,7 @@ export interface StorageSurroundings {
 /** The folder in the origin's private file system. */
 const FOLDER = "driftline";
 /** How long an access handle that another tab has not let go of yet is waited for, in milliseconds. */
-const HANDLE_MS_MAX = 2_000;
+const HANDLE_MS_MAX = 5_000;
 
 /** Opens the best medium there is for the repo of this name. Never fails: at the worst nothing is kept, with a warning. */
 export async function openMedium(choice: StorageChoice, name: string, surroundings: StorageSurroundings): Promise<Medium> {
@@ -23,8 +23,12 @@ export async function openMedium(choice: StorageChoice, name: string, surroundin
   if (typeof choice === "object") return fileMedium("file", await openNodeFile(choice.file));
   const reasons: string[] = [];
   try {
-    return await opfsMedium(surroundings.storage, name);
+    const { medium, isNew } = await opfsMedium(surroundings.storage, name);
+    // A browser that learned of private files since the store was made: it stays where it is.
+    if (!isNew || !(await hasIndexedDbJournal(surroundings.indexedDB, name).catch(() => false))) return medium;
+    medium.close();
   } catch (error) {
+    if (isLocked(error)) return memoryMedium(warn("another window holds the storage, and does not let go of it; close it, and reload this page"));
     reasons.push(reasonOf(error));
   }
   try {
@@ -33,9 +37,11 @@ export async function openMedium(choice: StorageChoice, name: string, surroundin
   } catch (error) {
     reasons.push(reasonOf(error));
   }
-  return memoryMedium(
-    `Nothing is kept on this device, and what no relay has is gone when this page is closed: the browser grants no storage (${reasons.join("; ")}). Private windows often do not.`,
-  );
+  return memoryMedium(warn(`the browser grants no storage (${reasons.join("; ")}). Private windows often do not`));
+}
+
+function warn(why: string): string {
+  return `Nothing is kept on this device, and what no relay has is gone when this page is closed: ${why}.`;
 }
 
 /** How a medium stands. */
@@ -59,7 +65,7 @@ export function persistenceIsQuiet(): boolean {
   return navigator !== undefined && "userAgentData" in navigator && typeof navigator.storage?.persist === "function";
 }
 
-async function opfsMedium(storage: StorageManager | undefined, name: string): Promise<Medium> {
+async function opfsMedium(storage: StorageManager | undefined, name: string): Promise<{ medium: Medium; isNew: boolean }> {
   if (typeof storage?.getDirectory !== "function") throw new Error("there is no private file system");
   const root = await storage.getDirectory();
   const folder = await root.getDirectoryHandle(FOLDER, { create: true });
@@ -69,7 +75,8 @@ async function opfsMedium(storage: StorageManager | undefined, name: string): Pr
   if (handle.createSyncAccessHandle === undefined) throw new Error("files cannot be written at once here");
   for (const deadline = performance.now() + HANDLE_MS_MAX; ; ) {
     try {
-      return fileMedium("opfs", await handle.createSyncAccessHandle());
+      const file = await handle.createSyncAccessHandle();
+      return { medium: fileMedium("opfs", file), isNew: file.getSize() === 0 };
     } catch (error) {
       // The tab that wrote it before may still be on its way out.
       if (!isLocked(error) || performance.now() > deadline) throw error;

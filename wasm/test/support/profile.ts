@@ -3,6 +3,7 @@
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import { Repo, type RepoOptions } from "driftline";
 import { Hub } from "#dist/hub.js";
+import { leaseLocks } from "#dist/locks.js";
 import type { FromHub, ToHub } from "#dist/protocol.js";
 
 (globalThis as { IDBKeyRange?: unknown }).IDBKeyRange = IDBKeyRange;
@@ -16,6 +17,14 @@ interface Waiting {
 export class Profile {
   readonly indexedDB = new IDBFactory();
   readonly channels = new Set<TabChannel>();
+  /** Whether its tabs must make do without the browser's locks. */
+  readonly leases: boolean;
+  clock = (): number => Date.now();
+
+  constructor({ leases = false } = {}) {
+    this.leases = leases;
+  }
+
   private readonly held = new Map<string, ProfileTab>();
   private readonly waiting = new Map<string, Waiting[]>();
 
@@ -135,7 +144,7 @@ export class ProfileTab {
       {
         storage: undefined,
         indexedDB: this.profile.indexedDB as unknown as globalThis.IDBFactory,
-        locks: locks as unknown as LockManager,
+        locks: this.profile.leases ? leaseLocks(this.profile.indexedDB as unknown as globalThis.IDBFactory, () => this.profile.clock()) : locks,
         openChannel: (name) => new TabChannel(this, name) as unknown as BroadcastChannel,
       },
       (message) => {
