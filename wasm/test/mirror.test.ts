@@ -239,3 +239,15 @@ test("an engine that goes away is replaced by another on the same journal, and m
     { numRuns: 100, includeErrorInReport: true },
   );
 });
+
+test("a state that was taken is not replaced by the older base of an answer that is dropped", () => {
+  const mirror = new Mirror();
+  const update = { view: 1, document: "", reset: null, patches: [], covers: 0 };
+  mirror.take({ ...update, number: 1, reset: { text: "a" }, heads: ["one"], base: ["one"] });
+  const patches = [{ action: "splice" as const, path: ["text", 1], insert: "b" }];
+  mirror.take({ ...update, number: 2, patches, heads: ["two"], base: ["one"] });
+  mirror.edit(record<Any>(mirror.value as object, (draft) => splice(draft, ["text"], 2, 0, "c")));
+  mirror.take({ ...update, number: 3, patches, heads: ["three"], base: ["one"] });
+  assert.deepEqual(mirror.value, { text: "abc" });
+  assert.deepEqual(mirror.resume()[0], { covers: 0, heads: ["two"] });
+});

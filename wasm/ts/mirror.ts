@@ -166,6 +166,9 @@ export class Mirror {
 
   private follow(update: ViewUpdate): void {
     if (update.covers < this.made) {
+      // Of a state with as many edits that was shown, the engine cannot know, and its base may be an older one.
+      const newest = this.shown[0];
+      if (newest !== undefined && newest.covers >= update.covers) return;
       const value = this.kept.find((edit) => edit.number === update.covers + 1)?.before;
       if (value !== undefined) this.show({ covers: update.covers, heads: update.base, value });
       return;
