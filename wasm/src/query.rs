@@ -15,6 +15,8 @@ pub(crate) enum Question {
     History { document: DocumentId, limit: usize },
     /// The document as it was.
     ValueAt { document: DocumentId, heads: Vec<ChangeHash> },
+    /// The formatting of a text.
+    Marks { document: DocumentId, path: Path },
     /// A cursor for a position, at these heads.
     Cursor { document: DocumentId, heads: Vec<ChangeHash>, path: Path, index: usize },
     /// Where a cursor stood, at these heads.
@@ -38,8 +40,9 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
     match question {
         Question::History { document, limit } => {
             let history = open_document(engine, &document)?.history(limit);
-            serde_json::to_value(history).map_err(|error| Unanswered(error.to_string()))
+            to_json(&history)
         }
+        Question::Marks { document, path } => to_json(&open_document(engine, &document)?.marks(path)),
         Question::ValueAt { document, heads } => {
             let value = open_document(engine, &document)?.value_at(&heads, ()).ok_or_else(unheld)?;
             Ok(value.to_json())
@@ -58,6 +61,10 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
 /// A document that is in memory.
 pub(crate) fn open_document<'a>(engine: &'a Engine, document: &DocumentId) -> Result<&'a Document, Unanswered> {
     engine.document(document).ok_or_else(|| Unanswered(format!("document {document} is not open")))
+}
+
+fn to_json(answer: &impl serde::Serialize) -> Result<Json, Unanswered> {
+    serde_json::to_value(answer).map_err(|error| Unanswered(error.to_string()))
 }
 
 fn unheld() -> Unanswered {

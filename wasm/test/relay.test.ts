@@ -1,4 +1,4 @@
-// The real relay, when there is one to try: `DRIFTLINE_RELAY` is the program's path.
+// The real relay, when there is one to try: `DRIFTLINE` is the program's path.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -11,7 +11,7 @@ import { Repo, splice } from "driftline";
 import { firstDocument } from "../examples/first-document.js";
 import { eventually } from "./support/eventually.js";
 
-const program = process.env["DRIFTLINE_RELAY"];
+const program = process.env["DRIFTLINE"];
 
 interface Note {
   title: string;

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type DocHandle, Repo, type RepoOptions, splice } from "driftline";
+import { type DocHandle, mark, Repo, type RepoOptions, splice, unmark } from "driftline";
 import { firstDocument } from "../examples/first-document.js";
 import { eventually } from "./support/eventually.js";
 import { PipeRelay } from "./support/relay.js";
@@ -135,6 +135,19 @@ test("a cursor stays with what it points at, whoever writes before it", async ()
   assert.equal(await note.position(["body"], cursor), 9);
   await assert.rejects(note.position(["title"], cursor), /not a cursor/);
   await assert.rejects(note.cursor(["missing"], 0), /no text or list/);
+  await repo.close();
+});
+
+test("text is formatted with marks that stay with it", async () => {
+  const repo = await open(undefined);
+  const note = repo.space("s").create<Note>({ title: "", body: "one two" });
+  note.change((d) => mark(d, ["body"], { start: 4, end: 7 }, "bold", true));
+  note.splice(["body"], 0, 0, "zero ");
+  assert.deepEqual(await note.marks(["body"]), [{ start: 9, end: 12, name: "bold", value: true }]);
+  note.change((d) => unmark(d, ["body"], { start: 9, end: 12 }, "bold"));
+  assert.deepEqual(await note.marks(["body"]), []);
+  assert.equal(note.doc()?.body, "zero one two");
+  assert.throws(() => note.change((d) => mark(d, ["body"], { start: 4, end: 70 }, "bold", true)), /does not fit/);
   await repo.close();
 });
 

@@ -300,6 +300,24 @@ export interface DocHandleEvents<T> {
  */
 export type DocHandleState = "loading" | "unavailable" | "ready" | "closed";
 
+/** A stretch of text to format, and which of its ends grow when someone types there: `"after"`, its end, unless told. */
+export interface MarkRange {
+  readonly start: number;
+  /** The position after the last. */
+  readonly end: number;
+  readonly expand?: "none" | "before" | "after" | "both";
+}
+
+/** Formatting of a stretch of text. */
+export interface Mark {
+  readonly start: number;
+  /** The position after the last. */
+  readonly end: number;
+  /** Such as `bold`. */
+  readonly name: string;
+  readonly value: unknown;
+}
+
 /** A place in a text that moves with what is written around it. */
 export type Cursor = string & { readonly __cursor: true };
 
@@ -342,6 +360,8 @@ export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
   cursor(path: Path, index: number): Promise<Cursor>;
   /** Where a cursor stands now. */
   position(path: Path, cursor: Cursor): Promise<number>;
+  /** The formatting of the text at `path`: not part of the plain value, and changed by patches of `mark`. */
+  marks(path: Path): Promise<readonly Mark[]>;
   /** The document as an `.automerge` file. */
   export(): Promise<Uint8Array>;
   /** Lets it go: no more events. What was written is still saved and sent. */
@@ -353,3 +373,9 @@ export type SpliceFunction = (draft: object, path: Path, index: number, del: num
 
 /** Makes the text at `path` of a draft read `text` by the smallest edit that does. Only inside `change`. */
 export type UpdateTextFunction = (draft: object, path: Path, text: string) => void;
+
+/** Formats a stretch of the text at `path` of a draft. Only inside `change`. */
+export type MarkFunction = (draft: object, path: Path, range: MarkRange, name: string, value: unknown) => void;
+
+/** Takes formatting off a stretch of the text at `path` of a draft. Only inside `change`. */
+export type UnmarkFunction = (draft: object, path: Path, range: MarkRange, name: string) => void;

@@ -7,7 +7,7 @@
  * when a list shifts, and a part that was removed notices that it is not part of the document any more.
  */
 
-import type { Patch, Path, Prop } from "./api.js";
+import type { MarkRange, Patch, Path, Prop } from "./api.js";
 import { textDifference } from "./diff.js";
 import { type ListDraft, listMethods } from "./draft-list.js";
 import { Counter } from "./scalar.js";
@@ -20,7 +20,8 @@ export type Op =
   | { op: "delete"; path: Prop[]; length: number }
   | { op: "splice"; path: Prop[]; index: number; delete: number; insert: string }
   | { op: "updateText"; path: Prop[]; text: string }
-  | { op: "increment"; path: Prop[]; by: number };
+  | { op: "increment"; path: Prop[]; by: number }
+  | { op: "mark"; path: Prop[]; start: number; end: number; name: string; value: Json; expand: "none" | "before" | "after" | "both" };
 
 /** What a change came to. */
 export interface Recorded {
@@ -57,6 +58,17 @@ export function splice(draft: object, path: Path, index: number, del: number, te
 export function updateText(draft: object, path: Path, text: string): void {
   const [node, key] = textPlace(draft, path);
   node.updateText(key, text);
+}
+
+/** Formats a stretch of the text at `path` of a draft. */
+export function mark(draft: object, path: Path, range: MarkRange, name: string, value: unknown): void {
+  const [node, key] = textPlace(draft, path);
+  node.mark(key, range, name, value);
+}
+
+/** Takes formatting off a stretch of the text at `path` of a draft. */
+export function unmark(draft: object, path: Path, range: MarkRange, name: string): void {
+  mark(draft, path, range, name, null);
 }
 
 const nodes = new WeakMap<object, Node>();
@@ -188,6 +200,18 @@ export class Node {
     const path = [...this.path(), key];
     this.write(key, after);
     this.recorder.note({ op: "updateText", path, text: after }, ...textPatches(path, index, del, insert));
+  }
+
+  mark(key: Prop, { start, end, expand = "after" }: MarkRange, name: string, given: unknown): void {
+    this.check();
+    const { length } = this.text(key);
+    if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= length)) {
+      throw new RangeError(`a mark from ${start} to ${end} does not fit a text of ${length}`);
+    }
+    if (start === end) return;
+    const json = encode(given);
+    const path = [...this.path(), key];
+    this.recorder.note({ op: "mark", path, start, end, name, value: json, expand }, { action: "mark", path, start, end, name, value: decode(json) });
   }
 
   /** Throws when this draft must not be used any more. */

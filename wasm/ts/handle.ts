@@ -1,7 +1,7 @@
 /** A document, open: the mirror, and what an app does with it. */
 
 import type {
-  ChangeEvent, Cursor, Doc, DocHandle, DocHandleEvents, DocHandleState, DocumentId, Heads, HistoryEntry, Path, SavedLevel, SavedStatus,
+  ChangeEvent, Cursor, Doc, DocHandle, DocHandleEvents, DocHandleState, DocumentId, Heads, HistoryEntry, Mark, Path, SavedLevel, SavedStatus,
 } from "./api.js";
 import { record, splice } from "./draft.js";
 import { Events, until } from "./events.js";
@@ -117,6 +117,12 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
   async position(path: Path, cursor: Cursor): Promise<number> {
     await this.settled();
     return (await this.repo.ask({ ask: "position", document: this.id, heads: this.heads, path, cursor })) as number;
+  }
+
+  async marks(path: Path): Promise<readonly Mark[]> {
+    await this.settled();
+    const marks = (await this.repo.ask({ ask: "marks", document: this.id, path })) as (Mark & { value: Json })[];
+    return marks.map((mark) => ({ ...mark, value: decode(mark.value) }));
   }
 
   async export(): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
-import type { RepoConstructor, Repo as RepoType, SpliceFunction, UpdateTextFunction } from "./api.js";
-import { splice as spliceDraft, updateText as updateDraftText } from "./draft.js";
+import type { MarkFunction, RepoConstructor, Repo as RepoType, SpliceFunction, UnmarkFunction, UpdateTextFunction } from "./api.js";
+import { mark as markDraft, splice as spliceDraft, unmark as unmarkDraft, updateText as updateDraftText } from "./draft.js";
 import { RepoOfTab } from "./repo.js";
 
 export * from "./api.js";
@@ -15,3 +15,9 @@ export const splice: SpliceFunction = spliceDraft;
 
 /** Makes a text of a draft read like this by the smallest edit that does, inside `change`. */
 export const updateText: UpdateTextFunction = updateDraftText;
+
+/** Formats a stretch of a text of a draft, inside `change`. */
+export const mark: MarkFunction = markDraft;
+
+/** Takes formatting off a stretch of a text of a draft, inside `change`. */
+export const unmark: UnmarkFunction = unmarkDraft;

@@ -53,6 +53,7 @@ export type Question =
   | { ask: "valueAt"; document: string; heads: readonly string[] }
   | { ask: "cursor"; document: string; heads: readonly string[]; path: readonly (string | number)[]; index: number }
   | { ask: "position"; document: string; heads: readonly string[]; path: readonly (string | number)[]; cursor: string }
+  | { ask: "marks"; document: string; path: readonly (string | number)[] }
   | { ask: "export"; document: string }
   | { ask: "settled" };
 

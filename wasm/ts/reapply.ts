@@ -8,7 +8,7 @@
 
 import type { Path, Prop } from "./api.js";
 import { textDifference } from "./diff.js";
-import { type Op, record, type Recorded, splice, updateText } from "./draft.js";
+import { mark, type Op, record, type Recorded, splice, updateText } from "./draft.js";
 import { Counter } from "./scalar.js";
 import { at, type Container, decode, isContainer, lookup } from "./value.js";
 
@@ -26,13 +26,15 @@ export function reapply(ops: readonly Op[], then: object, now: object): Recorded
 }
 
 function redo(op: Op, draft: Container, then: object, now: object): void {
-  if (op.op === "splice") {
+  if (op.op === "splice" || op.op === "mark") {
     const [before, after] = [lookup(then, op.path), lookup(now, op.path)];
     const moved = typeof before === "string" && typeof after === "string" ? movedBy(before, after) : (index: number) => index;
     const length = (lookup(draft, op.path) as string).length;
-    const start = Math.min(moved(op.index), length);
-    const end = Math.min(Math.max(moved(op.index + op.delete), start), length);
-    return splice(draft, op.path, start, end - start, op.insert);
+    const [from, to] = op.op === "splice" ? [op.index, op.index + op.delete] : [op.start, op.end];
+    const start = Math.min(moved(from), length);
+    const end = Math.min(Math.max(moved(to), start), length);
+    if (op.op === "splice") return splice(draft, op.path, start, end - start, op.insert);
+    return mark(draft, op.path, { start, end, expand: op.expand }, op.name, decode(op.value));
   }
   if (op.op === "updateText") return updateText(draft, op.path, op.text);
   const parent = parentOf(draft, op.path);
