@@ -104,6 +104,33 @@ test("when an engine breaks, another tab's takes over and serves both, and peopl
   yours.change((d) => splice(d, ["body"], 0, 0, "b"));
   await eventually("both show both", () => [mine, yours].every((note) => /^(ab|ba)$/.test(note.doc()?.body ?? "")));
   await mine.whenSaved("device", { timeout: 5_000 });
-  assert.match(troubles[0] ?? "", /^crash: the engine stopped.*reloading/);
+  assert.match(troubles[0] ?? "", /^crash: the engine stopped.*started again/);
   await Promise.all([first.repo.close(), second.repo.close()]);
+});
+
+test("a tab that is alone replaces an engine that broke, and nothing is lost", async () => {
+  const profile = new Profile();
+  const { tab, repo } = await profile.open();
+  const note = repo.space("s").create<Note>({ body: "" });
+  await note.whenSaved("device", { timeout: 5_000 });
+  const troubles: string[] = [];
+  repo.on("trouble", ({ message }) => troubles.push(message));
+  for (let n = 0; n < 4; n++) {
+    tab.breakEngine();
+    note.change((d) => splice(d, ["body"], d.body.length, 0, `<${n}>`));
+    await eventually("it is told", () => troubles.length === n + 1);
+    if (n === 3) break;
+    await note.whenSaved("device", { timeout: 5_000 });
+  }
+  assert.equal(note.doc()?.body, "<0><1><2><3>");
+  assert.match(troubles[2] ?? "", /started again/);
+  assert.match(troubles[3] ?? "", /reload the page/);
+  assert.equal(note.saved.device, false);
+  tab.crash();
+
+  const again = await profile.open();
+  const same = again.repo.space("s").find<Note>(note.id);
+  await same.whenReady({ timeout: 5_000 });
+  assert.equal(same.doc()?.body, "<0><1><2>");
+  await again.repo.close();
 });

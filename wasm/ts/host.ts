@@ -255,7 +255,7 @@ export class Host implements Driver {
 
   private crash(error: unknown): void {
     if (this.isOver) return;
-    const message = `the engine stopped and must be started again by reloading the page: ${takePanic() ?? reasonOf(error)}`;
+    const message = `the engine stopped: ${takePanic() ?? reasonOf(error)}`;
     this.end();
     this.listener.onCrash(message);
   }

@@ -7,6 +7,8 @@ import type { FromHub, ToHub } from "./protocol.js";
 export interface Link {
   post(message: ToHub): void;
   listen(listener: (message: FromHub) => void): void;
+  /** Replaces the hub by a new one, which must be started; answers false where that cannot be. */
+  renew(): boolean;
   end(): void;
 }
 
@@ -14,21 +16,35 @@ export interface Link {
 export async function openLink(options: RepoOptions): Promise<Link> {
   if (options.worker !== false && (typeof options.worker === "function" || typeof Worker === "function")) {
     // The next line must stay in this form: bundlers recognise it, and bundle the worker.
-    const worker = options.worker?.() ?? new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "driftline" });
-    return linkToWorker(worker);
+    const make = options.worker || (() => new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "driftline" }));
+    return linkToWorker(make);
   }
   return linkOnThisThread();
 }
 
-function linkToWorker(worker: Worker): Link {
+function linkToWorker(make: () => Worker): Link {
+  let listener: (message: FromHub) => void = () => {};
+  const begin = (): Worker => {
+    const worker = make();
+    worker.onmessage = ({ data }: MessageEvent<FromHub>) => listener(data);
+    worker.onerror = (event) => {
+      const why = event.message
+        ? `: ${event.message}`
+        : ": its script cannot be loaded (in development with Vite before 8, add optimizeDeps: { exclude: [\"driftline\"] } to its configuration)";
+      listener({ type: "failed", message: `the engine's worker failed${why}` });
+    };
+    return worker;
+  };
+  let worker = begin();
   return {
     post: (message) => worker.postMessage(message),
-    listen(listener) {
-      worker.onmessage = ({ data }: MessageEvent<FromHub>) => listener(data);
-      worker.onerror = (event) => {
-        const why = event.message ? `: ${event.message}` : ": its script cannot be loaded (in development with Vite before 8, add optimizeDeps: { exclude: [\"driftline\"] } to its configuration)";
-        listener({ type: "failed", message: `the engine's worker failed${why}` });
-      };
+    listen(next) {
+      listener = next;
+    },
+    renew() {
+      worker.terminate();
+      worker = begin();
+      return true;
     },
     end: () => worker.terminate(),
   };
@@ -43,6 +59,8 @@ async function linkOnThisThread(): Promise<Link> {
     listen(next) {
       listener = next;
     },
+    // The module is the thread's, and what a panic leaves of it is not to be trusted.
+    renew: () => false,
     end() {
       listener = () => {};
     },

@@ -12,6 +12,9 @@ import { persistenceIsQuiet, requestPersistence } from "./storage.js";
 /** How long `close` waits for the store, in milliseconds, before it gives up on a disk that does not answer. */
 const CLOSE_MS_MAX = 5_000;
 
+/** How often a page replaces an engine that broke. */
+const CRASHES_MAX = 3;
+
 interface Asked {
   readonly question: Question;
   readonly resolve: (value: unknown) => void;
@@ -30,7 +33,9 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   /** Open documents by the numbers the engine knows their mirrors by. */
   readonly views = new Map<number, HandleOfTab<object>>();
 
+  private readonly options: RepoOptions;
   private readonly link: Link;
+  private crashes = 0;
   private relays: readonly string[];
   /** The leader that is spoken to; nothing between two. */
   private term: number | undefined;
@@ -58,14 +63,16 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     await new Promise<void>((resolve, reject) => {
       repo.welcome = resolve;
       repo.fail = reject;
-      repo.begin(options);
+      repo.begin();
     });
+    repo.fail = undefined;
     if (persistenceIsQuiet()) void repo.persist();
     return repo;
   }
 
   private constructor(options: RepoOptions, link: Link) {
     super();
+    this.options = options;
     this.link = link;
     this.online = options.online ?? true;
     this.relays = [...(options.relays ?? [])];
@@ -100,10 +107,11 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     this.closed = true;
     this.stopListening();
     this.say({ say: "goodbye" });
-    await new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.onClosed = resolve;
       this.link.post({ type: "close" });
     });
+    await Promise.race([closed, sleep(CLOSE_MS_MAX)]);
     this.link.end();
     for (const space of this.spaces.values()) for (const handle of [...space.handles.values()]) handle.end();
     for (const { reject } of this.asked.values()) reject(new Error("this repo is closed"));
@@ -127,11 +135,16 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     });
   }
 
-  private begin({ name = "driftline", storage = "auto", online = true, wasm }: RepoOptions): void {
-    this.link.listen((message) => this.handle(message));
+  private startHub(): void {
+    const { name = "driftline", storage = "auto", wasm } = this.options;
     this.link.post({
-      type: "start", tab: this.instance, name, storage, online, wasm: wasm instanceof URL ? wasm.href : wasm,
+      type: "start", tab: this.instance, name, storage, online: this.online, wasm: wasm instanceof URL ? wasm.href : wasm,
     });
+  }
+
+  private begin(): void {
+    this.link.listen((message) => this.handle(message));
+    this.startHub();
     if (typeof addEventListener === "function") this.listenToPage();
   }
 
@@ -154,9 +167,19 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
       case "closed":
         return this.onClosed?.();
       case "failed":
-        this.fail?.(new Error(message.message));
-        this.emit("trouble", { kind: "crash", message: message.message });
+        return this.onFailed(message.message);
     }
+  }
+
+  /** The engine broke. It is replaced, unless that has not helped: an edit that breaks it would come again each time. */
+  private onFailed(message: string): void {
+    if (this.fail !== undefined) return this.fail(new Error(message));
+    this.term = undefined;
+    this.crashes++;
+    const isRenewed = this.crashes <= CRASHES_MAX && this.link.renew();
+    if (isRenewed) this.startHub();
+    const remedy = isRenewed ? "it is started again" : "reload the page to start it again";
+    this.emit("trouble", { kind: "crash", message: `${message} (${remedy}; what was not saved is kept in this page meanwhile)` });
   }
 
   /** A leader that knows nothing of this tab: it is told everything. */

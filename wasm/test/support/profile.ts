@@ -120,14 +120,19 @@ export class ProfileTab {
   }
 
   worker(): Worker {
+    this.isGone = false;
+    const life = { isOver: false };
     const worker = {
       onmessage: null as ((event: { data: FromHub }) => void) | null,
       onerror: null,
       postMessage: (message: ToHub) => {
         const copy = structuredClone(message);
-        setTimeout(() => this.isGone || hub.handle(copy));
+        setTimeout(() => life.isOver || this.isGone || hub.handle(copy));
       },
-      terminate: () => this.crash(),
+      terminate: () => {
+        life.isOver = true;
+        this.crash();
+      },
     };
     const locks = {
       request: (name: string, options: { signal?: AbortSignal }, grant: () => Promise<unknown>) =>
@@ -149,7 +154,7 @@ export class ProfileTab {
       },
       (message) => {
         const copy = structuredClone(message);
-        setTimeout(() => this.isGone || worker.onmessage?.({ data: copy }));
+        setTimeout(() => life.isOver || this.isGone || worker.onmessage?.({ data: copy }));
       },
     );
     this.hub = hub;
