@@ -3,5 +3,7 @@
 mod http;
 mod limits;
 mod meeting;
+#[cfg(unix)]
+mod process;
 mod replica;
 mod store;

@@ -4,6 +4,7 @@ use driftline_core::base::id::{DocumentId, SpaceId};
 use driftline_core::base::limits::Limits;
 use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::value::{Prop, Value};
+use driftline_core::engine::Engine;
 use driftline_core::engine::config::{EngineConfig, Role};
 use driftline_core::engine::effect::{Event, Saved};
 use driftline_core::engine::input::Command;
@@ -113,17 +114,43 @@ impl Replica {
         }
     }
 
-    /// Waits until everything in the document is as saved as `wanted` says.
-    pub(crate) async fn saved(&mut self, document: DocumentId, wanted: impl Fn(&Saved) -> bool) {
-        let now = self.host.call(move |engine, _| engine.saved(&document)).await.unwrap();
-        if now.as_ref().is_some_and(&wanted) {
-            return;
+    /// Waits until a number in the document is at least this.
+    pub(crate) async fn number_at_least(&mut self, document: DocumentId, key: &str, least: i64) {
+        loop {
+            let number = self.saved_and_number(document, key).await.1;
+            if number >= least {
+                return;
+            }
+            self.event(&format!("{key} to be {least}, where it is {number}"), |event| {
+                matches!(event, Event::DocumentChanged { .. } | Event::DocumentOpened { .. }).then_some(())
+            })
+            .await;
         }
-        self.event("the document to be saved", |event| match event {
-            Event::Saved(saved) if saved.document == document && wanted(saved) => Some(()),
-            _ => None,
-        })
-        .await;
+    }
+
+    /// How saved the document is, and a number in it, at one moment.
+    pub(crate) async fn saved_and_number(&self, document: DocumentId, key: &str) -> (Saved, i64) {
+        let path = vec![Prop::Key(key.to_owned())];
+        let call = move |engine: &mut Engine, _| {
+            let number = match engine.document(&document).and_then(|document| document.value(&path)) {
+                Some(Value::Int(number)) => number,
+                _ => 0,
+            };
+            (engine.saved(&document).expect("the document is open"), number)
+        };
+        self.host.call(call).await.unwrap()
+    }
+
+    /// Waits until everything in the document is as saved as `wanted` says. Events only say that it is time to look: those
+    /// not yet taken speak of earlier states.
+    pub(crate) async fn saved(&mut self, document: DocumentId, wanted: impl Fn(&Saved) -> bool) {
+        while !wanted(&self.saved_and_number(document, "").await.0) {
+            self.event("the document to be saved", |event| match event {
+                Event::Saved(saved) if saved.document == document => Some(()),
+                _ => None,
+            })
+            .await;
+        }
     }
 }
 
