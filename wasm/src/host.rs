@@ -196,4 +196,3 @@ fn now() -> Now {
 fn to_connection(number: f64) -> ConnectionId {
     ConnectionId(number as u64)
 }
-

@@ -20,7 +20,11 @@ enum State {
     /// Not opened yet: the journal's bytes as they were read.
     Closed(Vec<u8>),
     /// Being made fit for use.
-    Opening { task: TaskId, ledger: Ledger, contents: StoreContents },
+    Opening {
+        task: TaskId,
+        ledger: Ledger,
+        contents: StoreContents,
+    },
     Idle(Ledger),
     Writing(Ledger, Prepared),
     /// Could not be opened.
