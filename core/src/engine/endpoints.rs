@@ -43,13 +43,10 @@ enum State {
 impl Endpoints {
     /// Notes that a connection to an endpoint is open; answers whether it is wanted.
     pub(super) fn on_connected(&mut self, endpoint: &str, connection: ConnectionId) -> bool {
-        match self.known.get_mut(endpoint) {
-            Some(known) if self.online => {
-                known.state = State::Connected(connection);
-                true
-            }
-            _ => false,
-        }
+        let Some(known) = self.known.get_mut(endpoint) else { return false };
+        // Also one that is not wanted is noted: it is dialled again only once this connection has ended.
+        known.state = State::Connected(connection);
+        self.online
     }
 
     /// Notes that an endpoint works.
@@ -137,5 +134,48 @@ impl Engine {
         let wait = known.backoff.next_ms(&mut self.rng);
         self.timers.set(Timer::Dial(endpoint.to_owned()), self.now.monotonic_ms + wait);
         Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Now;
+    use crate::engine::config::{EngineConfig, Role};
+    use crate::engine::input::{Command, Input};
+    use crate::store::journal::Journal;
+    use crate::store::medium::MemoryMedium;
+
+    /// Tells the engine something, and answers how often it then dials.
+    fn dials(engine: &mut Engine, store: &mut Journal<MemoryMedium>, input: Input) -> usize {
+        engine.handle(Now::at(0), input);
+        let mut dials = 0;
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Dial { .. } => dials += 1,
+                Effect::Store { task, work } => {
+                    let result = store.execute(work);
+                    engine.handle(Now::at(0), Input::StoreDone { task, result });
+                }
+                _ => {}
+            }
+        }
+        dials
+    }
+
+    #[test]
+    fn a_connection_that_opens_after_going_offline_is_closed_and_dialled_again_when_online() {
+        let mut engine = Engine::new(EngineConfig::new(Role::Client, [1; 32]), Now::at(0));
+        let mut store = Journal::new(MemoryMedium::new());
+        let mut dials = |command| dials(&mut engine, &mut store, command);
+        let endpoint = || "ws://relay".to_owned();
+        let connection = ConnectionId(1);
+        let online = |online| Input::Command(Command::SetOnline { online });
+        dials(Input::Tick);
+        assert_eq!(dials(Input::Command(Command::AddEndpoint { endpoint: endpoint() })), 1);
+        assert_eq!(dials(online(false)), 0);
+        assert_eq!(dials(Input::Connected { connection, endpoint: Some(endpoint()) }), 0);
+        assert_eq!(dials(Input::Disconnected { connection, reason: "working offline".to_owned() }), 0);
+        assert_eq!(dials(online(true)), 1);
     }
 }
