@@ -8,7 +8,7 @@ use driftline_core::doc::history::HistoryEntry;
 use driftline_core::doc::path::IntoPath;
 use driftline_core::doc::value::Value;
 use driftline_core::engine::Engine;
-use driftline_core::engine::effect::{Saved, TroubleKind};
+use driftline_core::engine::effect::{Event, Saved, TroubleKind};
 use driftline_core::engine::input::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,20 +56,18 @@ impl Drop for Open {
 impl DocHandle {
     /// Opens a document and waits until it is in memory.
     pub(super) async fn open(repo: &Repo, space: SpaceId, document: DocumentId) -> Result<Self, RepoError> {
+        let mut events = repo.inner.host.events();
         repo.inner.host.command(Command::OpenDocument { space, document });
         let handle = Self { open: Arc::new(Open { repo: repo.clone(), space, document }) };
-        let mut events = repo.inner.host.events();
+        let mut trouble = None;
         while !repo.call(move |engine, _| engine.document(&document).is_some()).await? {
-            let unreadable = [TroubleKind::StoreRead, TroubleKind::Damaged];
-            let trouble = repo
-                .troubles()
-                .into_iter()
-                .find(|trouble| trouble.document == Some(document) && unreadable.contains(&trouble.kind));
             if let Some(trouble) = trouble {
-                return Err(RepoError::Storage(trouble.message));
+                return Err(trouble);
             }
-            let _ = events.recv().await;
-            while events.try_recv().is_ok() {}
+            tokio::select! {
+                event = events.recv() => trouble = event.ok().and_then(|event| trouble_with(document, &event)),
+                stopped = repo.inner.host.stopped() => return Err(stopped.into()),
+            }
         }
         Ok(handle)
     }
@@ -153,6 +151,19 @@ impl DocHandle {
         Changes::new(self.clone(), heads)
     }
 
+    /// Waits until the document is as `wanted` would have it: looked at now, and each time it has changed.
+    pub async fn when(&self, wanted: impl Fn(&Document) -> bool + Send + Sync + 'static) -> Result<(), RepoError> {
+        let wanted = Arc::new(wanted);
+        let mut events = self.open.repo.inner.host.events();
+        loop {
+            let wanted = Arc::clone(&wanted);
+            if self.read(move |document| wanted(document)).await? {
+                return Ok(());
+            }
+            self.open.repo.inner.wait(&mut events).await?;
+        }
+    }
+
     /// How saved everything in the document is now.
     pub async fn saved(&self) -> Result<Saved, RepoError> {
         let document = self.open.document;
@@ -168,8 +179,7 @@ impl DocHandle {
             if level.is_met(&saved) {
                 return Ok(saved);
             }
-            let _ = events.recv().await;
-            while events.try_recv().is_ok() {}
+            self.open.repo.inner.wait(&mut events).await?;
         }
     }
 
@@ -207,6 +217,17 @@ impl DocHandle {
 
     pub(super) fn repo(&self) -> &Repo {
         &self.open.repo
+    }
+}
+
+/// Why a document cannot be opened, if that is what an event tells.
+fn trouble_with(document: DocumentId, event: &Event) -> Option<RepoError> {
+    let Event::Trouble(trouble) = event else { return None };
+    match trouble.kind {
+        _ if trouble.document != Some(document) => None,
+        TroubleKind::StoreRead | TroubleKind::Damaged => Some(RepoError::Storage(trouble.message.clone())),
+        TroubleKind::Refused => Some(RepoError::Refused(trouble.message.clone())),
+        _ => None,
     }
 }
 

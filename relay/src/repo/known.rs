@@ -1,4 +1,4 @@
-//! What the engine has told so far: connections, spaces, presences.
+//! What the engine has told so far: connections, presences, troubles.
 //!
 //! Events arrive by broadcast. Whoever looks first takes in all that has arrived, so that after an answer from the
 //! engine nothing it told before that answer is missing; a task takes events in when nobody looks, and wakes who waits.
@@ -6,7 +6,7 @@
 use super::presence::Presence;
 use super::space::SpaceEvent;
 use driftline_core::base::id::{ConnectionId, PeerId, SpaceId};
-use driftline_core::engine::effect::{Event, Trouble, TroubleKind};
+use driftline_core::engine::effect::{Event, Trouble};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::TryRecvError};
@@ -76,11 +76,8 @@ struct Subscriber {
 pub(super) struct Known {
     source: broadcast::Receiver<Arc<Event>>,
     subscribers: Vec<Subscriber>,
-    pub(super) ready: Option<PeerId>,
-    pub(super) open_failure: Option<String>,
     pub(super) connections: BTreeMap<ConnectionId, PeerId>,
     pub(super) endpoints: Vec<Connection>,
-    pub(super) spaces: BTreeMap<SpaceId, SyncStatus>,
     pub(super) presences: BTreeMap<SpaceId, BTreeMap<(PeerId, u64), Presence>>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -91,11 +88,8 @@ impl Known {
         Self {
             source,
             subscribers: Vec::new(),
-            ready: None,
-            open_failure: None,
             connections: BTreeMap::new(),
             endpoints: relays.iter().map(connecting).collect(),
-            spaces: BTreeMap::new(),
             presences: BTreeMap::new(),
             troubles: Vec::new(),
         }
@@ -128,7 +122,6 @@ impl Known {
 
     fn on_event(&mut self, event: &Event) {
         match event {
-            Event::Ready { peer, .. } => self.ready = Some(*peer),
             Event::PeerConnected { connection, peer, relay, agent, endpoint } => {
                 self.connections.insert(*connection, *peer);
                 if let Some(endpoint) = endpoint {
@@ -145,7 +138,6 @@ impl Known {
             }
             Event::SpaceSync { space, peers, in_sync, behind } => {
                 let status = SyncStatus { peers: *peers, in_sync: *in_sync, behind: *behind };
-                self.spaces.insert(*space, status);
                 self.publish(*space, SpaceEvent::Sync(status));
             }
             Event::DocumentAdded { space, document } => {
@@ -164,16 +156,13 @@ impl Known {
                 self.publish(*space, SpaceEvent::Presence { peer: *peer, instance: *instance, presence });
             }
             Event::Trouble(trouble) => {
-                if trouble.kind == TroubleKind::StoreOpen {
-                    self.open_failure = Some(trouble.message.clone());
-                }
                 if self.troubles.len() == TROUBLES_MAX {
                     self.troubles.remove(0);
                 }
                 self.troubles.push(trouble.clone());
             }
             // Whoever waits for these asks the engine itself.
-            Event::DocumentOpened { .. } | Event::Saved(_) => {}
+            Event::Ready { .. } | Event::DocumentOpened { .. } | Event::Saved(_) => {}
             // This library edits by closures and shows no mirrors.
             Event::DocumentEdited { .. } | Event::ViewUpdated(_) | Event::EditRefused { .. } => {}
         }

@@ -37,7 +37,7 @@ use driftline_core::base::id::{PeerId, SpaceId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::{EngineConfig, Role};
-use driftline_core::engine::effect::Trouble;
+use driftline_core::engine::effect::{Event, Trouble};
 use driftline_core::engine::input::Command;
 use known::Known;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,24 +76,20 @@ impl Repo {
             Some(folder) => Host::start(config, SqliteStore::open(folder, &SqliteOptions::default())?),
             None => Host::start(config, MemoryStore::new()),
         };
+        host.ready().await.map_err(RepoError::Storage)?;
+        let peer = host.call(|engine, _| engine.peer_id()).await?.ok_or(RepoError::Closed)?;
+        // Nothing travels before the first endpoint is named, so no event of a connection is missed.
         let known = Mutex::new(Known::new(host.events(), &options.relays));
         let waker = host.events();
-        let online = AtomicBool::new(options.online);
-        let instance = u64::from_le_bytes(random());
         if !options.online {
             host.command(Command::SetOnline { online: false });
         }
         for endpoint in &options.relays {
             host.command(Command::AddEndpoint { endpoint: endpoint.clone() });
         }
-        let mut inner = Arc::new(Inner { host, options, peer: PeerId([0; 32]), online, known, instance });
-        let ready = inner.wait_for(|known| match (&known.ready, &known.open_failure) {
-            (Some(peer), _) => Some(Ok(*peer)),
-            (None, Some(failure)) => Some(Err(RepoError::Storage(failure.clone()))),
-            (None, None) => None,
-        });
-        let peer = ready.await??;
-        Arc::get_mut(&mut inner).expect("nobody else has it yet").peer = peer;
+        let online = AtomicBool::new(options.online);
+        let instance = u64::from_le_bytes(random());
+        let inner = Arc::new(Inner { host, options, peer, online, known, instance });
         tokio::spawn(wake(waker, Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -158,10 +154,15 @@ impl Repo {
     /// Waits until `space` holds what every connected peer that syncs it holds, and there is at least one. It waits as
     /// long as that takes: put [`tokio::time::timeout`] around it where that may be forever.
     pub async fn when_synced(&self, space: &Space) -> Result<SyncStatus, RepoError> {
-        let id = space.id;
-        // After this answer, what the engine told before is known: an edit just made counts.
-        self.call(|_, _| ()).await?;
-        self.inner.wait_for(move |known| known.spaces.get(&id).filter(|status| status.is_synced()).copied()).await
+        let mut events = self.inner.host.events();
+        loop {
+            // The engine is asked each time: an edit made a moment ago counts.
+            let status = space.status().await?;
+            if status.is_synced() {
+                return Ok(status);
+            }
+            self.inner.wait(&mut events).await?;
+        }
     }
 
     /// The latest things that went wrong, oldest first.
@@ -196,23 +197,18 @@ impl Inner {
         known
     }
 
-    /// Waits until `look` finds what it looks for in what the engine has told.
-    async fn wait_for<R>(&self, mut look: impl FnMut(&Known) -> Option<R>) -> Result<R, RepoError> {
-        let mut events = self.host.events();
-        loop {
-            if let Some(found) = look(&self.known()) {
-                return Ok(found);
-            }
-            tokio::select! {
-                _ = events.recv() => while events.try_recv().is_ok() {},
-                stopped = self.host.stopped() => return Err(stopped.into()),
-            }
+    /// Waits until the engine has told something, or too much to keep: either is a reason to look again.
+    async fn wait(&self, events: &mut broadcast::Receiver<Arc<Event>>) -> Result<(), RepoError> {
+        tokio::select! {
+            _ = events.recv() => while events.try_recv().is_ok() {},
+            stopped = self.host.stopped() => return Err(stopped.into()),
         }
+        Ok(())
     }
 }
 
 /// Takes events in while nobody looks, so that none is lost and subscribers hear of them.
-async fn wake(mut events: broadcast::Receiver<Arc<driftline_core::engine::effect::Event>>, inner: Weak<Inner>) {
+async fn wake(mut events: broadcast::Receiver<Arc<Event>>, inner: Weak<Inner>) {
     while !matches!(events.recv().await, Err(broadcast::error::RecvError::Closed)) {
         while events.try_recv().is_ok() {}
         let Some(inner) = inner.upgrade() else { return };

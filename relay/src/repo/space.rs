@@ -106,7 +106,7 @@ impl Space {
         document: DocumentId,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, ChangeError> + Send + 'static,
     ) -> Result<DocHandle, RepoError> {
-        if self.holds(document).await? {
+        if self.repo.call(move |engine, _| engine.space_of(&document)).await?.is_some() {
             return Err(RepoError::Refused(format!("there is a document {document} already")));
         }
         let handle = DocHandle::open(&self.repo, self.id, document).await?;
@@ -145,9 +145,7 @@ impl Space {
                     Look::Nobody(error) => return Err(error),
                     Look::Unknown(why) => reason = why,
                 }
-                // The engine has told something, or too much to keep: either is a reason to look again.
-                let _ = events.recv().await;
-                while events.try_recv().is_ok() {}
+                self.repo.inner.wait(&mut events).await?;
             }
         };
         match tokio::time::timeout(patience, search).await {
@@ -181,8 +179,10 @@ impl Space {
     }
 
     /// How far the space has come with its peers.
-    pub fn sync(&self) -> SyncStatus {
-        self.repo.inner.known().spaces.get(&self.id).copied().unwrap_or_default()
+    pub async fn status(&self) -> Result<SyncStatus, RepoError> {
+        let space = self.id;
+        let (peers, in_sync, behind) = self.repo.call(move |engine, _| engine.progress_of(&space)).await?;
+        Ok(SyncStatus { peers, in_sync, behind })
     }
 
     /// What happens in the space from now on.
@@ -195,26 +195,26 @@ impl Space {
         self.repo.inner.host.command(Command::CloseSpace { space: self.id });
     }
 
-    async fn holds(&self, document: DocumentId) -> Result<bool, RepoError> {
-        Ok(self.documents().await?.binary_search(&document).is_ok())
-    }
-
     async fn look(&self, document: DocumentId) -> Result<Look, RepoError> {
-        if self.holds(document).await? {
-            return Ok(Look::Held);
+        match self.repo.call(move |engine, _| engine.space_of(&document)).await? {
+            Some(space) if space == self.id => return Ok(Look::Held),
+            Some(space) => {
+                let asked = format!("this device holds it in another space, {space}");
+                return Ok(Look::Nobody(RepoError::NotFound { document, asked }));
+            }
+            None => {}
         }
-        let online = self.repo.is_online();
-        Ok(judge(&self.repo.inner.known(), self.id, document, online))
+        let (sync, online) = (self.status().await?, self.repo.is_online());
+        Ok(judge(&self.repo.inner.known(), sync, document, online))
     }
 }
 
 /// What is to be made of a document that is not held.
-fn judge(known: &Known, space: SpaceId, document: DocumentId, online: bool) -> Look {
+fn judge(known: &Known, sync: SyncStatus, document: DocumentId, online: bool) -> Look {
     let nobody = |reason: String| Look::Nobody(RepoError::Unreachable { document, reason });
     if !online {
         return nobody("this repo works offline".to_owned());
     }
-    let sync = known.spaces.get(&space).copied().unwrap_or_default();
     if sync.is_synced() {
         let asked = match sync.peers {
             1 => "it is neither on this device nor on the relay".to_owned(),

@@ -55,6 +55,19 @@ pub struct RelayOptions {
     pub store: SqliteOptions,
 }
 
+impl RelayOptions {
+    /// A relay for this machine alone, on any port that is free, with the usual bounds and without the demo.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data: data.into(),
+            web: None,
+            limits: Limits::default(),
+            store: SqliteOptions::default(),
+        }
+    }
+}
+
 /// Why a relay cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -154,6 +167,11 @@ impl Relay {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The endpoint that replicas on this machine dial.
+    pub fn url(&self) -> String {
+        format!("ws://{}/sync", self.address)
     }
 
     /// Its engine.
