@@ -12,8 +12,9 @@ mod replay;
 mod watch;
 mod write;
 
-pub use options::{DocArgs, DocCommand};
+pub use options::{DocArgs, DocCommand, OwnCommand};
 
+use clap::Args as _;
 use client::Client;
 use failure::{Failure, FailureKind};
 use output::Output;
@@ -36,41 +37,53 @@ pub async fn run(args: DocArgs) -> ExitCode {
 }
 
 async fn carry_out(args: DocArgs, output: &Output) -> Result<(), Failure> {
-    if let DocCommand::Replay(replay) = &args.command {
-        return replay::run(replay, &args.client, output).await;
-    }
+    let command = match args.command {
+        None => {
+            output.page(&help());
+            return Err(Failure::new(FailureKind::Usage, "say what to do: one of the commands above"));
+        }
+        Some(DocCommand::Replay(replay)) => return replay::run(&replay, &args.client, output).await,
+        Some(DocCommand::Own(command)) => command,
+    };
     let client = Client::open(&args.client, output).await?;
-    let work = async {
-        match &args.command {
-            DocCommand::Create(create) => write::create(&client, create).await,
-            DocCommand::List => read::list(&client).await,
-            DocCommand::Show(show) => read::show(&client, show).await,
-            DocCommand::Get(get) => read::get(&client, get).await,
-            DocCommand::Set(set) => write::set(&client, set).await,
-            DocCommand::Splice(splice) => write::splice(&client, splice).await,
-            DocCommand::Watch(watch) => watch::run(&client, watch).await,
-            DocCommand::History(history) => read::history(&client, history).await,
-            DocCommand::Import(import) => convert::import(&client, import).await,
-            DocCommand::Export(export) => convert::export(&client, export).await,
-            DocCommand::Replay(_) => Ok(()),
-        }
-    };
-    let interrupted = async {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => {}
-            // Without the signal the process still ends by itself, or is ended.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let watching = matches!(args.command, DocCommand::Watch(_));
+    let watching = matches!(command, OwnCommand::Watch(_));
     let done = tokio::select! {
-        done = work => done,
-        () = interrupted => if watching {
+        done = work(&client, &command) => done,
+        () = interrupted() => if watching {
             Ok(())
         } else {
-            Err(Failure::new(FailureKind::Failed, "interrupted; what was changed is kept on this device and travels with the next command"))
+            let kept = "interrupted; what was changed is kept on this device and travels with the next command";
+            Err(Failure::new(FailureKind::Failed, kept))
         },
     };
     client.close().await;
     done
+}
+
+async fn work(client: &Client<'_>, command: &OwnCommand) -> Result<(), Failure> {
+    match command {
+        OwnCommand::Create(create) => write::create(client, create).await,
+        OwnCommand::List => read::list(client).await,
+        OwnCommand::Show(show) => read::show(client, show).await,
+        OwnCommand::Get(get) => read::get(client, get).await,
+        OwnCommand::Set(set) => write::set(client, set).await,
+        OwnCommand::Splice(splice) => write::splice(client, splice).await,
+        OwnCommand::Watch(watch) => watch::run(client, watch).await,
+        OwnCommand::History(history) => read::history(client, history).await,
+        OwnCommand::Import(import) => convert::import(client, import).await,
+        OwnCommand::Export(export) => convert::export(client, export).await,
+    }
+}
+
+/// The page for someone who has only typed `driftline doc`.
+fn help() -> String {
+    DocArgs::augment_args(clap::Command::new("driftline doc")).render_help().to_string()
+}
+
+/// Ends when someone presses Ctrl-C.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without the signal the process ends by itself, or is ended.
+        std::future::pending().await
+    }
 }

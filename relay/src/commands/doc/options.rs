@@ -35,14 +35,13 @@ Examples:
 /// `driftline doc`: documents from the command line.
 #[derive(Debug, Args)]
 #[command(about = "Read and write documents", long_about = ABOUT, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
-#[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct DocArgs {
     /// Where documents are and how to speak about them.
     #[command(flatten)]
     pub client: ClientOptions,
-    /// What to do.
+    /// What to do; with nothing, the help is printed. (clap's own way of asking for it takes a variable in the environment for an argument.)
     #[command(subcommand)]
-    pub command: DocCommand,
+    pub command: Option<DocCommand>,
 }
 
 /// What every command takes.
@@ -56,9 +55,9 @@ pub struct ClientOptions {
     #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE", global = true)]
     pub space: Option<String>,
     /// Where documents are kept on this device [default: driftline/client in the platform's data directory]
-    #[arg(long, value_name = "DIR", env = "DRIFTLINE_DATA", global = true, conflicts_with = "memory")]
+    #[arg(long, value_name = "DIR", env = "DRIFTLINE_DATA", global = true)]
     pub data: Option<PathBuf>,
-    /// Keep nothing on this device: everything comes from the relay and goes to it
+    /// Keep nothing on this device, whatever --data says: everything comes from the relay and goes to it
     #[arg(long, global = true)]
     pub memory: bool,
     /// Print JSON: one value on stdout (one a line for watch), notes and errors as JSON on stderr
@@ -93,6 +92,16 @@ pub enum Wait {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum DocCommand {
+    /// With this device's own copy of a space.
+    #[command(flatten)]
+    Own(OwnCommand),
+    /// Play a recorded editing history through a relay and check the outcome
+    Replay(Replay),
+}
+
+/// What can be done with this device's own copy of a space.
+#[derive(Debug, Subcommand)]
+pub enum OwnCommand {
     /// Make a document and print its id
     Create(Create),
     /// List the documents of the space
@@ -113,8 +122,6 @@ pub enum DocCommand {
     Import(Import),
     /// Write a document to a file
     Export(Export),
-    /// Play a recorded editing history through a relay and check the outcome
-    Replay(Replay),
 }
 
 const PATHS: &str = "\
@@ -168,8 +175,8 @@ pub struct Set {
     /// Where in it
     pub path: TypedPath,
     /// The new value, as JSON
-    #[arg(allow_hyphen_values = true)]
-    pub json: String,
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub value: String,
     /// A message for the document's history
     #[arg(long, short)]
     pub message: Option<String>,
@@ -194,10 +201,10 @@ pub struct Splice {
 
 /// `driftline doc watch`
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 #[command(after_help = "Example:\n  driftline doc watch --all --json | jq -c '.patches[]'")]
 pub struct Watch {
     /// The document
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub id: Option<DocumentId>,
     /// Every document of the space, also those that come while watching
     #[arg(long)]

@@ -54,6 +54,13 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
+    /// A page of help for someone who asked for nothing in particular.
+    pub(crate) fn page(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
     /// How far a long command has come; drawn over by the next where the terminal can.
     pub(crate) fn progress(&self, text: &str) {
         if self.draws() {

@@ -53,9 +53,9 @@ pub(super) fn text_of(bytes: Vec<u8>, name: &dyn std::fmt::Display) -> Result<St
 }
 
 pub(super) async fn set(client: &Client<'_>, set: &Set) -> Result<(), Failure> {
-    let value: Value = serde_json::from_str(&set.json).map_err(|error| {
+    let value: Value = serde_json::from_str(&set.value).map_err(|error| {
         let advice = "a value is JSON, and text has quotes of its own: '\"Spring tides\"'";
-        Failure::new(FailureKind::Usage, format!("`{}` is not a value ({error}); {advice}", set.json))
+        Failure::new(FailureKind::Usage, format!("`{}` is not a value ({error}); {advice}", set.value))
     })?;
     let handle = client.find(set.id).await?;
     let root = handle.value().await?;
