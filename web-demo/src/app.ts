@@ -1,7 +1,7 @@
 /** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
 
 import { newSpaceId, type Repo } from "driftline";
-import { saveIdentity, type Identity } from "./model/identity.ts";
+import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
 import type { Note } from "./model/note.ts";
 import { Notebook } from "./model/notebook.ts";
 import { saveOfflineChoice } from "./model/offline-choice.ts";
@@ -91,6 +91,11 @@ export class App {
       this.refresh();
     });
     for (const name of ["online", "offline", "resize"]) addEventListener(name, refresh);
+    addEventListener("storage", () => {
+      // Renamed in another tab.
+      const renamed = loadIdentity(storage);
+      if (JSON.stringify(renamed) !== JSON.stringify(this.#identity)) this.#introduce(renamed);
+    });
     addEventListener("hashchange", () => this.#route());
     addEventListener("popstate", () => this.#route());
     // Times grow old, and the seconds until the next attempt pass, without anything happening.
@@ -289,7 +294,7 @@ export class App {
     this.#identity = identity;
     saveIdentity(this.#storage, identity);
     this.#people.introduce(identity);
-    this.#shell.peopleBar.update([], () => null);
+    this.#shell.peopleBar.introduce(identity);
     this.refresh();
   }
 

@@ -34,6 +34,8 @@ export class NotePane {
   #note: Note | null = null;
   #editor: NoteEditor | null = null;
   #isReading = false;
+  /** The text that the page was made of. */
+  #pageOf: string | null = null;
 
   constructor(events: NotePaneEvents, peopleBar: HTMLElement, share: { button: HTMLElement; panel: HTMLElement }, onCopied: (what: string) => void) {
     this.#events = events;
@@ -95,7 +97,7 @@ export class NotePane {
       const parts = [`Edited ${ago(note.edited, Date.now())}`, counted(words, "word"), people.length > 0 ? `${counted(people.length + 1, "person", "people")} here` : null];
       text(this.#meta, parts.filter((part) => part !== null).join("  ·  "));
       this.#editor.showCarets(all);
-      if (this.#isReading) this.#reading.replaceChildren(reading(note.body));
+      this.#read();
     }
     text(this.#emptyWords.title, invitation.title);
     text(this.#emptyWords.text, invitation.text);
@@ -135,7 +137,15 @@ export class NotePane {
     this.#more.hidden = !isOpen;
     this.#body.hidden = this.#isReading;
     this.#reading.hidden = !this.#isReading;
-    if (this.#isReading && this.#note) this.#reading.replaceChildren(reading(this.#note.body));
+    this.#read();
+  }
+
+  /** Brings the page up to date; one that reads as before is left alone, with whatever is selected in it. */
+  #read(): void {
+    const body = this.#note?.body ?? "";
+    if (!this.#isReading || body === this.#pageOf) return;
+    this.#pageOf = body;
+    this.#reading.replaceChildren(reading(body));
   }
 
   #copy(onCopied: (what: string) => void): void {

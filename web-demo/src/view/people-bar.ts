@@ -93,6 +93,13 @@ export class PeopleBar {
     if (others.length === 0) this.#list.append(h("li", { class: "person-place" }, "Nobody yet. Share the link, and they appear here."));
   }
 
+  /** Shows this name and colour as one's own. */
+  introduce(identity: Identity): void {
+    this.#identity = identity;
+    if (document.activeElement !== this.#name) this.#name.value = identity.name;
+    for (const radio of this.#colours.querySelectorAll("input")) radio.checked = radio.value === identity.colour;
+  }
+
   #introduce(change: Partial<Identity>): void {
     this.#identity = { ...this.#identity, ...change };
     if (this.#name.value !== this.#identity.name) this.#name.value = this.#identity.name;
