@@ -23,7 +23,6 @@ use axum::Router;
 use axum::routing::get;
 use driftline_core::base::limits::Limits;
 use driftline_core::engine::config::{EngineConfig, Role};
-use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -104,8 +103,8 @@ pub struct Relay {
     host: Host,
     shared: Arc<Shared>,
     address: SocketAddr,
-    stop_serving: oneshot::Sender<()>,
-    serving: JoinHandle<io::Result<()>>,
+    stop_serving: watch::Sender<bool>,
+    serving: JoinHandle<()>,
 }
 
 /// What every request may look at.
@@ -150,17 +149,10 @@ impl Relay {
             started: std::time::SystemTime::now(),
             limits,
         });
-        let sockets = Sockets::new(listener, shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX));
-        let (stop_serving, stopped) = oneshot::channel();
+        let sockets_max = shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX);
+        let (stop_serving, stop) = watch::channel(false);
         let router = router(Arc::clone(&shared), web);
-        let serving = tokio::spawn(
-            axum::serve(sockets, router)
-                .with_graceful_shutdown(async move {
-                    // A relay that was dropped without being shut down stops serving all the same.
-                    let _ = stopped.await;
-                })
-                .into_future(),
-        );
+        let serving = tokio::spawn(sockets::serve(listener, router, sockets_max, stop));
         Ok(Self { host, shared, address, stop_serving, serving })
     }
 
@@ -182,8 +174,7 @@ impl Relay {
     /// Takes no one new, makes durable what was accepted, says goodbye and closes the store.
     pub async fn shutdown(self) -> Stopped {
         self.shared.leaving.store(true, Ordering::Relaxed);
-        // It may have stopped by itself.
-        let _ = self.stop_serving.send(());
+        self.stop_serving.send_replace(true);
         let how = self.host.shutdown().await;
         let abort = self.serving.abort_handle();
         if timeout(REQUESTS_TIME_MAX, self.serving).await.is_err() {

@@ -1,51 +1,92 @@
-//! Accepting TCP connections, so many at once and no more.
+//! TCP connections: so many at once and no more, and each with a time to say what it wants.
 
-use axum::serve::Listener;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
-/// A listener that accepts no one while too many are here; whoever comes then waits in the system's queue.
-pub(super) struct Sockets {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-}
+/// Time that a client has for the head of a request, also of the next one on the same connection.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Wait when the system has no more files or memory for connections.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
 /// An accepted connection, which takes a place until it is dropped.
-pub(super) struct Socket {
+struct Socket {
     stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
-impl Sockets {
-    pub(super) fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))) }
-    }
-}
-
-impl Listener for Sockets {
-    type Io = Socket;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Socket, SocketAddr) {
-        // The semaphore is never closed, so there is a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        // Axum's way with a listener knows which errors of accepting are to be waited out.
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Frames are small and wanted at once. A socket that refuses is still good for sending.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("a connection does not take TCP_NODELAY: {error}");
+/// Accepts connections and answers their requests until it is told to stop; then finishes the requests under way.
+/// Whoever comes while `connections_max` are here waits in the system's queue.
+pub(super) async fn serve(listener: TcpListener, router: Router, connections_max: usize, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    loop {
+        let socket = tokio::select! {
+            socket = accept(&listener, &places) => socket,
+            Some(_) = connections.join_next() => continue,
+            () = told_to(&mut stop) => break,
+        };
+        match socket {
+            Ok(socket) => drop(connections.spawn(answer(socket, router.clone(), stop.clone()))),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!("no connection can be accepted at the moment: {error}");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
         }
-        (Socket { stream, _place: place }, address)
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+/// Waits until serving is to stop; a relay that was dropped without being shut down stops all the same.
+async fn told_to(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Socket> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Frames are small and wanted at once. A socket that refuses is still good for sending.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("a connection does not take TCP_NODELAY: {error}");
+    }
+    Ok(Socket { stream, _place: place })
+}
+
+/// Whether it was the connection that failed, before it was accepted, and not the accepting.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers one connection's requests. A WebSocket leaves this task once it is open, and takes its place along.
+async fn answer(socket: Socket, router: Router, mut stop: watch::Receiver<bool>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let answered = tokio::select! {
+        answered = connection.as_mut() => answered,
+        () = told_to(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = answered {
+        tracing::debug!("a connection ended in the middle: {error}");
     }
 }
 

@@ -123,3 +123,22 @@ async fn a_relay_whose_disk_is_full_says_so_keeps_what_it_has_and_serves_it() {
     reader.sees(document, "title", &Value::Text("Tides".to_owned())).await;
     relay.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_ask_for_nothing_are_closed_and_keep_nobody_out() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let data = TempDir::new().unwrap();
+    let limits = Limits { connections_max: 1, ..Limits::default() };
+    let relay = relay_with(data.path(), limits, SqliteOptions::default()).await;
+    // More than the relay takes at once, most of them waiting in the system's queue.
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        let mut socket = tokio::net::TcpStream::connect(relay.address()).await.unwrap();
+        socket.write_all(b"GET / HT").await.unwrap();
+        idle.push(socket);
+    }
+    assert!(get(&relay, "/readyz").await.0.contains("200"), "whoever asks is answered in the end");
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, idle[0].read_to_end(&mut rest)).await.expect("it is closed").unwrap();
+    relay.shutdown().await;
+}
