@@ -30,7 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs a relay: a replica that is always there, so that the others need not be at the same time
+    // What each says of itself stands with its arguments.
     Relay(Box<relay::RelayArguments>),
     Doc(Box<doc::DocArgs>),
 }

@@ -74,7 +74,7 @@ For operators:
 
 /// What can be typed after `driftline relay`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(about = "Runs a relay", long_about = ABOUT, after_long_help = AFTER, after_help = "driftline relay --help says more, with examples.")]
+#[command(about = "Run a relay: a replica that is always there, so that the others need not be at the same time", long_about = ABOUT, after_long_help = AFTER, after_help = "driftline relay --help says more, with examples.")]
 pub struct RelayArguments {
     /// Where to listen; port 0 takes any that is free [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "DRIFTLINE_LISTEN")]
@@ -103,8 +103,9 @@ pub struct RelayArguments {
     /// A quarter is for changes that are not on disk yet: above it nothing more is accepted until the disk has caught up.
     /// A half, shared equally between --connections-max, is for what is sent and not yet taken: a reader above its share is
     /// slow, and is caught up from disk later. The rest is for frames that have arrived and wait their turn.
-    /// It does not bound the index of documents (about 300 bytes for each, and more for each of its authors), the cache of
-    /// the database (16 MiB), or frames still arriving (up to --frame-bytes-max for each connection).
+    /// It does not bound what is kept of each document so that peers are served quickly (its version, and up to 256 KiB of
+    /// its newest changes), the cache of the database (16 MiB), or frames still arriving (up to --frame-bytes-max for each
+    /// connection).
     #[arg(long, value_name = "SIZE", env = "DRIFTLINE_MEMORY_MAX", help_heading = "Limits")]
     memory_max: Option<Size>,
     /// The largest the database may grow; above it changes are refused as on a full disk [default: as large as the disk]
