@@ -6,8 +6,11 @@ use super::value::{TextUnit, Value};
 use crate::base::id::ChangeHash;
 use proptest::prelude::*;
 
+/// A replica's number, its heads at some time, and what it read then.
+type Sighting = (usize, Vec<ChangeHash>, Value);
+
 /// Three replicas edit at random and take from each other; returns them with versions seen on the way, each with its value.
-fn lives(dice: &mut Dice, unit: TextUnit) -> (Vec<Replica>, Vec<(usize, Vec<ChangeHash>, Value)>) {
+fn lives(dice: &mut Dice, unit: TextUnit) -> (Vec<Replica>, Vec<Sighting>) {
     let mut replicas: Vec<_> = (1..=3).map(|number| Replica::new(number, unit)).collect();
     let mut seen = vec![(0, Vec::new(), Value::empty())];
     while !dice.is_over() {

@@ -74,6 +74,7 @@ struct HeldSpace {
 }
 
 /// How far the engine has come.
+#[expect(clippy::large_enum_variant, reason = "an engine has one")]
 enum Phase {
     /// The store is being opened.
     Opening,

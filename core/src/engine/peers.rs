@@ -206,7 +206,7 @@ impl Engine {
     /// Says what is wrong, and closes the connection.
     pub(super) fn refuse(&mut self, connection: ConnectionId, refusal: Refusal) {
         let Refusal { code, text } = refusal;
-        if !self.sessions.get(&connection).is_some_and(|session| !session.closing) {
+        if self.sessions.get(&connection).is_none_or(|session| session.closing) {
             return;
         }
         self.send(connection, &Message::Error { code, document: None, text: text.clone() });
