@@ -15,7 +15,7 @@ use crate::base::limits::PARKED_ENTRIES_MAX;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
-use crate::store::task::{StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
+use crate::store::task::{StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
 use crate::sync::message::{ErrorCode, Message};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const RETRY_LONGEST_MS: u64 = 5_000;
 pub(super) enum Work {
     /// Opening the store.
     Open,
+    /// A new store's secret key, and what it held when it was opened.
+    Identity { contents: Box<StoreContents>, secret: [u8; 32] },
     /// The append under way.
     Append,
     /// A peer that is caught up.
@@ -223,7 +225,8 @@ impl Engine {
         let Some(work) = self.tasks.remove(&task) else { return };
         match (work, result) {
             (Work::Open, Ok(StoreDone::Opened(contents))) => self.on_store_opened(contents),
-            (Work::Open, Err(error)) => self.on_store_open_failed(error.message),
+            (Work::Identity { contents, secret }, Ok(StoreDone::MetaPut)) => self.begin(*contents, secret),
+            (Work::Open | Work::Identity { .. }, Err(error)) => self.on_store_open_failed(error.message),
             (Work::Append, Ok(_)) => self.on_appended(),
             (Work::Append, Err(error)) => self.on_append_failed(&error),
             (Work::CatchUp { connection, document, durable_end }, Ok(StoreDone::Read { entries, complete })) => {

@@ -14,19 +14,25 @@ const IDENTITY_KEY: &str = "identity";
 
 impl Engine {
     pub(super) fn on_store_opened(&mut self, contents: StoreContents) {
-        let mut stored_secret = None;
-        for (key, value) in &contents.meta {
-            if key == IDENTITY_KEY {
-                stored_secret = <[u8; 32]>::try_from(value.as_slice()).ok();
-            } else {
-                self.saved.load(key, value);
+        let stored = contents.meta.iter().find(|(key, _)| key == IDENTITY_KEY);
+        let stored = stored.and_then(|(_, value)| <[u8; 32]>::try_from(value.as_slice()).ok());
+        match self.config.identity.or(stored) {
+            Some(secret) => self.begin(contents, secret),
+            None => {
+                // Nobody may hear of a key that a crash could take: who has met this replica under two names would count
+                // its copies twice.
+                let secret: [u8; 32] = self.rng.bytes();
+                let work = Work::Identity { contents: Box::new(contents), secret };
+                self.store(work, StoreTask::PutMeta { key: IDENTITY_KEY.to_owned(), value: secret.to_vec() });
             }
         }
-        let secret = self.config.identity.or(stored_secret).unwrap_or_else(|| {
-            let fresh: [u8; 32] = self.rng.bytes();
-            self.store(Work::Meta, StoreTask::PutMeta { key: IDENTITY_KEY.to_owned(), value: fresh.to_vec() });
-            fresh
-        });
+    }
+
+    /// Goes to work with what the store holds, under the identity of a secret key that is durable.
+    pub(super) fn begin(&mut self, contents: StoreContents, secret: [u8; 32]) {
+        for (key, value) in &contents.meta {
+            self.saved.load(key, value);
+        }
         let identity = Identity::new(
             &secret,
             contents.epoch.unwrap_or(StoreEpoch([0; 16])),
