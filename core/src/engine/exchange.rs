@@ -18,6 +18,9 @@ use crate::sync::session::Subscription;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Bytes that say how long a payload is, at most.
+const LENGTH_BYTES_MAX: usize = 5;
+
 /// Frames made for one peer that others get too: by document, the position after which they begin and the one they end with.
 type SharedFrames = BTreeMap<(DocumentId, u64, u64), Arc<[u8]>>;
 
@@ -410,25 +413,35 @@ impl Engine {
         push: Push,
         shared: &mut SharedFrames,
     ) {
-        let make = |push: &Push| Arc::from(encode_entries(&space, &document, push.entries.iter().map(|entry| &entry.payload)));
-        let frame: Arc<[u8]> = if push.whole {
-            shared.entry((document, push.after, push.through)).or_insert_with(|| make(&push)).clone()
-        } else {
-            make(&push)
+        let make = |entries: &[Arc<Entry>]| -> Arc<[u8]> {
+            Arc::from(encode_entries(&space, &document, entries.iter().map(|entry| &entry.payload)))
         };
         let limit = self
             .sessions
             .get(&connection)
-            .and_then(|session| session.peer.as_ref())
-            .map_or(usize::MAX, |peer| peer.frame_bytes_max);
-        if frame.len() > limit {
-            let largest = push.entries.iter().map(|entry| entry.payload.len()).max().unwrap_or(0);
-            let message = format!(
-                "a change of {largest} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)"
-            );
-            return self.trouble(TroubleKind::Refused, Some(document), Some(connection), message);
+            .and_then(|session| session.handshake.theirs())
+            .map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX));
+        let frame = if push.whole {
+            shared.entry((document, push.after, push.through)).or_insert_with(|| make(&push.entries)).clone()
+        } else {
+            make(&push.entries)
+        };
+        if frame.len() <= limit {
+            self.send_frame(connection, frame);
+        } else {
+            // The peer takes smaller frames than most.
+            for entries in portions(&push.entries, limit) {
+                let frame = make(entries);
+                if frame.len() > limit {
+                    let message = format!(
+                        "a change of {} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)",
+                        entries[0].payload.len()
+                    );
+                    return self.trouble(TroubleKind::Refused, Some(document), Some(connection), message);
+                }
+                self.send_frame(connection, frame);
+            }
         }
-        self.send_frame(connection, frame);
         if !self.is_relay() {
             self.expect_ack(connection);
         }
@@ -493,4 +506,19 @@ impl Engine {
             }
         }
     }
+}
+
+/// Entries in portions of which each makes a frame within `limit`, if it is more than one entry.
+fn portions(entries: &[Arc<Entry>], limit: usize) -> impl Iterator<Item = &[Arc<Entry>]> {
+    let mut rest = entries;
+    std::iter::from_fn(move || {
+        let mut bytes = ENTRIES_OVERHEAD_BYTES;
+        let fits = rest.iter().take_while(|entry| {
+            bytes += entry.payload.len() + LENGTH_BYTES_MAX;
+            bytes <= limit
+        });
+        let (portion, left) = rest.split_at(fits.count().clamp(1.min(rest.len()), rest.len()));
+        rest = left;
+        (!portion.is_empty()).then_some(portion)
+    })
 }

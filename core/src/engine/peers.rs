@@ -109,8 +109,7 @@ impl Engine {
             Ok(hello) => hello.clone(),
             Err(refusal) => return self.refuse(connection, refusal),
         };
-        let frame_bytes_max = usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX);
-        session.peer = Some(Peer { id: hello.peer, relay: hello.relay, frame_bytes_max });
+        session.peer = Some(Peer { id: hello.peer, relay: hello.relay });
         let endpoint = session.endpoint.clone();
         let spaces: Vec<SpaceId> = session.subscriptions.keys().copied().collect();
         for space in spaces {

@@ -38,8 +38,6 @@ pub struct Peer {
     pub id: PeerId,
     /// Whether it is a relay.
     pub relay: bool,
-    /// The largest frame it takes.
-    pub frame_bytes_max: usize,
 }
 
 /// One space on one connection.
