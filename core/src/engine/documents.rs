@@ -77,6 +77,11 @@ impl Documents {
         self.open.contains_key(document)
     }
 
+    /// The space an open document belongs to.
+    pub(super) fn space_of(&self, document: &DocumentId) -> Option<SpaceId> {
+        self.open.get(document).map(|open| open.space)
+    }
+
     /// Open documents of a space, in the order of their ids.
     pub(super) fn open_in(&self, space: &SpaceId) -> Vec<DocumentId> {
         self.open.iter().filter(|(_, open)| open.space == *space).map(|(document, _)| *document).collect()
@@ -292,6 +297,7 @@ impl Engine {
             }
         }
         self.saved.touch(document);
+        self.confirm_everywhere(space, document);
         true
     }
 

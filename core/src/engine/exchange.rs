@@ -180,7 +180,7 @@ impl Engine {
         };
         if ranges.is_empty() {
             subscription.comparing = false;
-            return;
+            return self.confirm_open(space);
         }
         let step = reconcile::step(&held.space, ranges, &subscription.eager, list_equal);
         subscription.comparing = !step.reply.is_empty();
@@ -195,11 +195,34 @@ impl Engine {
             self.with_delta(connection, space, document, |delta, log| delta.on_have(log, Default::default()));
             self.pump(connection, space, document, &mut SharedFrames::new());
         }
+        let compared = step.reply.is_empty();
         self.send(connection, &Message::Ranges { space, ranges: step.reply });
+        if compared {
+            self.confirm_open(space);
+        }
+    }
+
+    /// Asks for their word on open documents the peers that have not confirmed them: the comparison of a space tells only one
+    /// of the two what they agree on.
+    fn confirm_open(&mut self, space: SpaceId) {
+        for document in self.documents.open_in(&space) {
+            self.confirm_everywhere(space, document);
+        }
+    }
+
+    /// Asks every peer that has compared the space, and not confirmed the document, for its word on it; but where it is
+    /// being exchanged, that will bring it.
+    pub(super) fn confirm_everywhere(&mut self, space: SpaceId, document: DocumentId) {
+        for connection in self.unconfirmed_by(&space, &document) {
+            let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
+            if subscription.is_some_and(|subscription| !subscription.deltas.contains_key(&document)) {
+                self.ask(connection, space, document);
+            }
+        }
     }
 
     /// Tells a peer how far a document is held here, unless an answer to that is awaited already.
-    fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
+    pub(super) fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
         let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let mut waiting = false;
         let clock = version.clock.clone();

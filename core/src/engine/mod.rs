@@ -233,6 +233,7 @@ impl Engine {
                 Timer::PresenceExpiry => self.on_presence_expiry(),
                 Timer::Receipts => self.write_receipts(),
                 Timer::SpaceSync => self.tell_progress(),
+                Timer::Confirm => self.on_confirm(),
             }
         }
     }

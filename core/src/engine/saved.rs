@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const WRITE_MS: u64 = 1_000;
 /// Milliseconds that changes of a space's progress are gathered before they are told.
 const PROGRESS_MS: u64 = 50;
+/// Milliseconds after which a peer is asked for its word on an open document again: an entry that it held before it was
+/// durable there is acknowledged on the connection it came over, and that may be gone by then.
+const CONFIRM_MS: u64 = 10_000;
 /// What the names of stored receipts begin with.
 const KEY_PREFIX: &str = "receipt/";
 
@@ -92,10 +95,9 @@ impl Engine {
         let (mut replicas, mut relays) = (0, 0);
         if written.is_empty() {
             // Nothing of it is ours: it is as saved as those who sent it say, and they are who syncs it now.
-            for session in self.sessions_in_sync(document) {
-                replicas += 1;
-                relays += usize::from(session);
-            }
+            let peers: BTreeMap<PeerId, bool> = self.peers_in_sync(document).collect();
+            replicas = peers.len();
+            relays = peers.values().filter(|relay| **relay).count();
         } else {
             for receipt in self.saved.receipts.get(document).into_iter().flat_map(BTreeMap::values) {
                 if written.is_within(&receipt.clock) {
@@ -107,8 +109,8 @@ impl Engine {
         Some(Saved { document: *document, device: unsaved == 0, replicas, relays, unsaved })
     }
 
-    /// For each peer that syncs a document and has nothing to send of it: whether it is a relay.
-    fn sessions_in_sync<'a>(&'a self, document: &'a DocumentId) -> impl Iterator<Item = bool> + 'a {
+    /// Who syncs a document and has nothing to send of it, and whether it is a relay; one that is connected twice, twice.
+    fn peers_in_sync<'a>(&'a self, document: &'a DocumentId) -> impl Iterator<Item = (PeerId, bool)> + 'a {
         let space = self.locations.get(document);
         let held = space.and_then(|space| self.spaces.get(space));
         held.into_iter().flat_map(|held| &held.sessions).filter_map(move |connection| {
@@ -119,7 +121,7 @@ impl Engine {
                 _ => !subscription.comparing,
             };
             let peer = session.peer.as_ref()?;
-            (settled && !session.closing).then_some(peer.relay)
+            (settled && !session.closing).then_some((peer.id, peer.relay))
         })
     }
 
@@ -146,6 +148,37 @@ impl Engine {
         self.saved.touch(document);
     }
 
+    /// Whether a peer has confirmed all that was written here of a document.
+    fn is_confirmed(&self, connection: ConnectionId, document: &DocumentId) -> bool {
+        let Some(written) = self.saved.written.get(document).filter(|written| !written.is_empty()) else { return true };
+        let peer = self.sessions.get(&connection).and_then(|session| session.peer.as_ref());
+        let receipt = peer.and_then(|peer| self.saved.receipts.get(document)?.get(&peer.id));
+        receipt.is_some_and(|receipt| written.is_within(&receipt.clock))
+    }
+
+    /// Asks for what has not been confirmed of open documents, and for as long as it is not.
+    pub(super) fn on_confirm(&mut self) {
+        let spaces: Vec<SpaceId> = self.spaces.keys().copied().collect();
+        for space in spaces {
+            for document in self.documents.open_in(&space) {
+                for connection in self.unconfirmed_by(&space, &document) {
+                    self.ask(connection, space, document);
+                }
+                self.saved.touch(document);
+            }
+        }
+    }
+
+    /// Peers that have compared a space, and not confirmed all that was written here of a document in it.
+    pub(super) fn unconfirmed_by(&self, space: &SpaceId, document: &DocumentId) -> Vec<ConnectionId> {
+        let connections = self.spaces.get(space).into_iter().flat_map(|held| &held.sessions).copied();
+        let compared = |connection: &ConnectionId| {
+            let session = self.sessions.get(connection).filter(|session| !session.closing);
+            session.and_then(|session| session.subscriptions.get(space)).is_some_and(|subscription| !subscription.comparing)
+        };
+        connections.filter(|connection| compared(connection) && !self.is_confirmed(*connection, document)).collect()
+    }
+
     /// Stores receipts that changed, of documents this replica has written.
     pub(super) fn write_receipts(&mut self) {
         for (document, peer) in std::mem::take(&mut self.saved.unstored) {
@@ -166,6 +199,9 @@ impl Engine {
             if !self.documents.is_open(&document) {
                 self.saved.told.remove(&document);
                 continue;
+            }
+            if self.documents.space_of(&document).is_some_and(|space| !self.unconfirmed_by(&space, &document).is_empty()) {
+                self.timers.set_no_later(Timer::Confirm, self.now.monotonic_ms + CONFIRM_MS);
             }
             let Some(saved) = self.saved(&document) else { continue };
             if self.saved.told.insert(document, saved) != Some(saved) {

@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Receipts,
     /// How far spaces have come is told.
     SpaceSync,
+    /// Peers are asked for their word on open documents again.
+    Confirm,
 }
 
 /// At most one deadline for each reason.
