@@ -1,0 +1,380 @@
+//! Bad disks: a medium that fails, fills up, forgets and tears, under the journal that every replica writes.
+
+use super::dice::Dice;
+use super::options::Fault;
+use driftline_core::base::id::{ChangeHash, DocumentId, TaskId};
+use driftline_core::log::clock::VectorClock;
+use driftline_core::log::entry::Entry;
+use driftline_core::store::journal::Journal;
+use driftline_core::store::medium::{Medium, MemoryMedium};
+use driftline_core::store::task::{Position, StoreDone, StoreError, StoreErrorKind, StoreTask};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the hardware holds.
+#[derive(Debug)]
+struct Platter {
+    /// What a power cut leaves.
+    kept: Vec<u8>,
+    /// What the process reads.
+    written: Vec<u8>,
+    /// Where the two may begin to differ.
+    dirty_from: usize,
+    /// Bytes that may still be written before the process dies.
+    fuse: Option<usize>,
+    faults: BTreeSet<Fault>,
+    fired: BTreeSet<Fault>,
+    dice: Dice,
+    syncs: u64,
+}
+
+/// The medium a journal writes on.
+#[derive(Clone, Debug)]
+pub struct SimMedium(Rc<RefCell<Platter>>);
+
+/// A task that was carried out.
+#[derive(Debug)]
+pub struct Carried {
+    /// Its number.
+    pub task: TaskId,
+    /// What it was.
+    pub work: StoreTask,
+    /// What came of it.
+    pub result: Result<StoreDone, StoreError>,
+}
+
+/// A replica's disk: it outlives the replica's processes.
+pub struct Disk {
+    platter: Rc<RefCell<Platter>>,
+    journal: Option<Journal<SimMedium>>,
+    /// Tasks not carried out yet, in order.
+    pub tasks: VecDeque<(TaskId, StoreTask)>,
+    /// An earlier state of it, for coming back with.
+    backup: Option<Vec<u8>>,
+    dice: Dice,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It is killed: the system still writes what it was handed.
+    Killed,
+    /// The power goes: what was not synced is lost.
+    PowerLost,
+    /// The power goes in the middle of writing: any part of what was not synced may be there.
+    PowerTorn,
+}
+
+/// What a disk's logs hold, read by the world itself.
+pub type Logs = BTreeMap<DocumentId, Vec<(Position, Arc<Entry>)>>;
+
+impl Disk {
+    /// An empty disk.
+    pub fn new(seed: u64, replica: usize) -> Self {
+        let platter = Platter {
+            kept: Vec::new(),
+            written: Vec::new(),
+            dirty_from: 0,
+            fuse: None,
+            faults: BTreeSet::new(),
+            fired: BTreeSet::new(),
+            dice: Dice::new(seed, &format!("platter {replica}")),
+            syncs: 0,
+        };
+        let platter = Rc::new(RefCell::new(platter));
+        let dice = Dice::new(seed, &format!("disk {replica}"));
+        Self { platter, journal: None, tasks: VecDeque::new(), backup: None, dice }
+    }
+
+    /// Starts a process on it: nothing is under way.
+    pub fn start(&mut self) {
+        self.tasks.clear();
+        self.journal = Some(Journal::new(SimMedium(Rc::clone(&self.platter))));
+    }
+
+    /// Carries out the oldest tasks, `many` of them at most, with one sync for all.
+    pub fn carry_out(&mut self, many: usize) -> Vec<Carried> {
+        let many = many.min(self.tasks.len());
+        let batch: Vec<_> = self.tasks.drain(..many).collect();
+        let journal = self.journal.as_mut().expect("tasks come from a process");
+        let answers = journal.execute_batch(batch.clone());
+        assert_eq!(answers.len(), batch.len(), "a journal answers every task");
+        batch.into_iter().zip(answers).map(|((task, work), (_, result))| Carried { task, work, result }).collect()
+    }
+
+    /// Ends the process: some of the tasks under way are still carried out, the last of them perhaps in part.
+    /// Answers those that were, whose result nobody hears.
+    pub fn die(&mut self, death: Death) -> Vec<Carried> {
+        let mut carried = Vec::new();
+        let whole = self.dice.index(self.tasks.len() + 1);
+        if whole > 0 {
+            carried.extend(self.carry_out(whole));
+        }
+        if !self.tasks.is_empty() && self.dice.percent(70) {
+            let fuse = self.dice.index(600);
+            self.platter.borrow_mut().fuse = Some(fuse);
+            let many = 1 + self.dice.index(self.tasks.len());
+            carried.extend(self.carry_out(many));
+        }
+        self.journal = None;
+        self.tasks.clear();
+        let mut platter = self.platter.borrow_mut();
+        platter.fuse = None;
+        platter.die(death);
+        carried
+    }
+
+    /// Switches a fault on or off.
+    pub fn set_fault(&mut self, fault: Fault, on: bool) {
+        let mut platter = self.platter.borrow_mut();
+        if on {
+            platter.faults.insert(fault);
+        } else {
+            platter.faults.remove(&fault);
+        }
+    }
+
+    /// Whether a fault is on.
+    pub fn has_fault(&self, fault: Fault) -> bool {
+        self.platter.borrow().faults.contains(&fault)
+    }
+
+    /// Ends all faults.
+    pub fn heal(&mut self) {
+        self.platter.borrow_mut().faults.clear();
+    }
+
+    /// Which faults have made something fail since this was last asked.
+    pub fn take_fired(&mut self) -> BTreeSet<Fault> {
+        std::mem::take(&mut self.platter.borrow_mut().fired)
+    }
+
+    /// Makes a backup.
+    pub fn back_up(&mut self) {
+        self.backup = Some(self.platter.borrow().kept.clone());
+    }
+
+    /// Puts the backup in place of what is there, if there is one; only while no process runs.
+    pub fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.take() else { return false };
+        self.platter.borrow_mut().replace(backup);
+        true
+    }
+
+    /// Flips one bit somewhere; only while no process runs.
+    pub fn flip_bit(&mut self) -> bool {
+        let mut bytes = self.platter.borrow().kept.clone();
+        if bytes.is_empty() {
+            return false;
+        }
+        let at = self.dice.index(bytes.len());
+        bytes[at] ^= 1 << self.dice.below(8);
+        self.platter.borrow_mut().replace(bytes);
+        true
+    }
+
+    /// How many bytes it holds, and how often it was synced.
+    pub fn size(&self) -> (usize, u64) {
+        let platter = self.platter.borrow();
+        (platter.written.len(), platter.syncs)
+    }
+
+    /// What a process that started now would read, without disturbing what is there.
+    pub fn logs(&self) -> Logs {
+        let copy = MemoryMedium::from_bytes(self.platter.borrow().written.clone());
+        let mut journal = Journal::new(copy);
+        let epoch = driftline_core::base::id::StoreEpoch([0; 16]);
+        let contents = match journal.execute(StoreTask::Open { epoch }) {
+            Ok(StoreDone::Opened(contents)) => contents,
+            other => panic!("a store in whatever state opens, but this answers {other:?}"),
+        };
+        contents.documents.iter().map(|stored| (stored.document, read_all(&mut journal, stored.document))).collect()
+    }
+}
+
+/// Every entry of a document's log.
+pub fn read_all<M: Medium>(journal: &mut Journal<M>, document: DocumentId) -> Vec<(Position, Arc<Entry>)> {
+    let mut found: Vec<(Position, Arc<Entry>)> = Vec::new();
+    loop {
+        let after = found.last().map_or(0, |(position, _)| *position);
+        let task = StoreTask::Read { document, above: VectorClock::new(), after, bytes_max: usize::MAX };
+        match journal.execute(task) {
+            Ok(StoreDone::Read { entries, complete }) => {
+                found.extend(entries);
+                if complete {
+                    return found;
+                }
+            }
+            other => panic!("a log that opened reads, but this answers {other:?}"),
+        }
+    }
+}
+
+/// The hashes of a log.
+pub fn hashes(log: &[(Position, Arc<Entry>)]) -> BTreeSet<ChangeHash> {
+    log.iter().map(|(_, entry)| entry.hash).collect()
+}
+
+impl Platter {
+    fn die(&mut self, death: Death) {
+        let left = match death {
+            Death::Killed => return self.keep_all(),
+            Death::PowerLost => self.kept.clone(),
+            Death::PowerTorn if self.dice.percent(20) => self.kept.clone(),
+            Death::PowerTorn => {
+                let dirty = self.written.len().saturating_sub(self.dirty_from);
+                let end = self.dirty_from.min(self.written.len()) + self.dice.index(dirty + 1);
+                let mut left = self.written[..end].to_vec();
+                match self.dice.below(3) {
+                    // The length was written and the bytes were not.
+                    0 => left.resize(end + self.dice.index(24), 0),
+                    // A block in the middle was not written, and one after it was.
+                    1 if end > self.dirty_from => {
+                        let hole = self.dirty_from + self.dice.index(end - self.dirty_from);
+                        let hole_end = (hole + 1 + self.dice.index(16)).min(end);
+                        left[hole..hole_end].fill(0);
+                    }
+                    _ => {}
+                }
+                left
+            }
+        };
+        self.replace(left);
+    }
+
+    fn keep_all(&mut self) {
+        let from = self.dirty_from.min(self.written.len()).min(self.kept.len());
+        self.kept.truncate(from);
+        self.kept.extend_from_slice(&self.written[from..]);
+        self.dirty_from = self.written.len();
+    }
+
+    fn replace(&mut self, bytes: Vec<u8>) {
+        self.dirty_from = bytes.len();
+        self.kept.clone_from(&bytes);
+        self.written = bytes;
+    }
+
+    /// Whether this fault is on; if so it has fired.
+    fn fails(&mut self, fault: Fault) -> bool {
+        let fails = self.faults.contains(&fault);
+        if fails {
+            self.fired.insert(fault);
+        }
+        fails
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let many = self.fuse.map_or(bytes.len(), |fuse| fuse.min(bytes.len()));
+        self.written.extend_from_slice(&bytes[..many]);
+    }
+}
+
+fn refused(kind: StoreErrorKind, message: &str) -> StoreError {
+    StoreError { kind, message: message.to_owned() }
+}
+
+impl Medium for SimMedium {
+    fn read_all(&mut self) -> Result<Vec<u8>, StoreError> {
+        Ok(self.0.borrow().written.clone())
+    }
+
+    fn append(&mut self, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut platter = self.0.borrow_mut();
+        let at = usize::try_from(at).expect("a simulated disk is small");
+        assert!(at <= platter.written.len(), "a journal writes at the end of what is kept");
+        platter.written.truncate(at);
+        platter.dirty_from = platter.dirty_from.min(at);
+        if let Some(fuse) = platter.fuse {
+            platter.write(bytes);
+            platter.fuse = Some(fuse.saturating_sub(bytes.len()));
+            return if fuse < bytes.len() { Err(refused(StoreErrorKind::Unavailable, "the process is dying")) } else { Ok(()) };
+        }
+        for (fault, kind) in [(Fault::DiskFull, StoreErrorKind::Full), (Fault::WriteFails, StoreErrorKind::Unavailable)] {
+            if platter.fails(fault) {
+                let part = platter.dice.index(bytes.len() + 1);
+                platter.write(&bytes[..part]);
+                return Err(refused(kind, "the simulated disk takes no writes"));
+            }
+        }
+        platter.write(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let mut platter = self.0.borrow_mut();
+        if platter.fuse.is_some_and(|fuse| fuse == 0) {
+            return Err(refused(StoreErrorKind::Unavailable, "the process is dying"));
+        }
+        if platter.fails(Fault::SyncFails) {
+            return Err(refused(StoreErrorKind::Unavailable, "the simulated disk does not sync"));
+        }
+        platter.syncs += 1;
+        platter.keep_all();
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: u64) -> Result<(), StoreError> {
+        let mut platter = self.0.borrow_mut();
+        let len = usize::try_from(len).expect("a simulated disk is small");
+        if platter.fuse == Some(0) || platter.fails(Fault::WriteFails) {
+            return Err(refused(StoreErrorKind::Unavailable, "the simulated disk does not truncate"));
+        }
+        platter.written.truncate(len);
+        platter.dirty_from = platter.dirty_from.min(len);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn medium(disk: &Disk) -> SimMedium {
+        SimMedium(Rc::clone(&disk.platter))
+    }
+
+    #[test]
+    fn a_power_cut_takes_what_was_not_synced_and_a_kill_does_not() {
+        for (death, left) in [(Death::PowerLost, &b"one"[..]), (Death::Killed, &b"onetwo"[..])] {
+            let mut disk = Disk::new(1, 0);
+            let mut medium = medium(&disk);
+            medium.append(0, b"one").unwrap();
+            medium.sync().unwrap();
+            medium.append(3, b"two").unwrap();
+            disk.die(death);
+            assert_eq!(medium.read_all().unwrap(), left);
+        }
+    }
+
+    #[test]
+    fn a_torn_write_never_touches_what_was_synced_and_ends_anywhere() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..200 {
+            let mut disk = Disk::new(seed, 0);
+            let mut medium = medium(&disk);
+            medium.append(0, b"one").unwrap();
+            medium.sync().unwrap();
+            medium.append(3, b"twothree").unwrap();
+            disk.die(Death::PowerTorn);
+            let left = medium.read_all().unwrap();
+            assert_eq!(&left[..3], b"one");
+            lengths.insert(left.len());
+        }
+        assert!(lengths.len() > 6, "{lengths:?}");
+    }
+
+    #[test]
+    fn a_full_disk_says_so_and_works_again_when_there_is_room() {
+        let mut disk = Disk::new(1, 0);
+        let mut medium = medium(&disk);
+        disk.set_fault(Fault::DiskFull, true);
+        assert_eq!(medium.append(0, b"one").unwrap_err().kind, StoreErrorKind::Full);
+        assert_eq!(disk.take_fired(), BTreeSet::from([Fault::DiskFull]));
+        disk.heal();
+        medium.append(0, b"one").unwrap();
+        assert_eq!(medium.read_all().unwrap(), b"one");
+    }
+}

@@ -1,0 +1,174 @@
+//! What kind of life it is: drawn from the seed, printed with a failure, and changed one by one while shrinking.
+
+use super::dice::Dice;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// Everything that can go wrong, each on or off for a whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A path carries nothing for a while, then everything.
+    Stall,
+    /// A connection dies, and what was under way on it with it.
+    Reset,
+    /// Two replicas hear nothing of each other for a while, and are not told.
+    Partition,
+    /// One replica is heard and hears nothing.
+    OneWay,
+    /// Paths are cut one by one and come back in another order.
+    Swizzle,
+    /// Both sides dial each other.
+    DuplicateDial,
+    /// A reader takes its time, and what is sent to it is not reported as written.
+    SlowReader,
+    /// Someone works offline for a while.
+    Offline,
+    /// A process is killed, at some moment between two inputs.
+    Crash,
+    /// A process is killed between two effects of one drain.
+    CrashInDrain,
+    /// A crash takes with it what was not synced.
+    LostWrites,
+    /// A crash leaves a part of what was not synced, ending anywhere.
+    TornWrites,
+    /// Writes fail for a while.
+    WriteFails,
+    /// There is no room for a while.
+    DiskFull,
+    /// Syncs fail for a while.
+    SyncFails,
+    /// Syncs take long for a while.
+    SlowSync,
+    /// The wall clock jumps.
+    ClockJump,
+    /// A replica comes back with an earlier state of its disk.
+    OldBackup,
+    /// A bit of what is stored flips while a replica is down.
+    BitFlip,
+}
+
+impl Fault {
+    /// Those that every life may have.
+    pub const USUAL: &[Self] = &[
+        Self::Stall,
+        Self::Reset,
+        Self::Partition,
+        Self::OneWay,
+        Self::Swizzle,
+        Self::DuplicateDial,
+        Self::SlowReader,
+        Self::Offline,
+        Self::Crash,
+        Self::CrashInDrain,
+        Self::LostWrites,
+        Self::TornWrites,
+        Self::WriteFails,
+        Self::DiskFull,
+        Self::SyncFails,
+        Self::SlowSync,
+        Self::ClockJump,
+    ];
+
+    /// Those that no store promises to undo: what they destroy may be lost where it was nowhere else.
+    pub const DESTRUCTIVE: &[Self] = &[Self::OldBackup, Self::BitFlip];
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::USUAL
+            .iter()
+            .chain(Self::DESTRUCTIVE)
+            .find(|fault| fault.to_string().eq_ignore_ascii_case(text))
+            .copied()
+            .ok_or_else(|| format!("{text} is no fault: the faults are {:?} and {:?}", Self::USUAL, Self::DESTRUCTIVE))
+    }
+}
+
+/// Who dials whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Replica 0 is a relay, and all others dial it.
+    Star,
+    /// As a star, and some of the others dial each other too.
+    StarWithEdges,
+    /// Replicas dial each other, all connected, none a relay.
+    Mesh,
+    /// Each dials the one before it: what the ends write goes through all others.
+    Chain,
+}
+
+/// What kind of life it is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The number everything else was drawn from.
+    pub seed: u64,
+    /// How many replicas.
+    pub replicas: usize,
+    /// Who dials whom.
+    pub shape: Shape,
+    /// How many documents.
+    pub documents: usize,
+    /// How many edits.
+    pub edits: usize,
+    /// How long the faults last, in milliseconds.
+    pub faulty_ms: u64,
+    /// What can go wrong.
+    pub faults: BTreeSet<Fault>,
+    /// The usual delay of a path at most, in milliseconds.
+    pub delay_ms_max: u64,
+    /// The usual time of a storage task at most, in milliseconds.
+    pub disk_ms_max: u64,
+    /// How often in a hundred an engine is told more before it is drained.
+    pub coalesce_percent: u64,
+    /// How often in a hundred an edit goes through a mirror.
+    pub view_percent: u64,
+    /// Whether bounds are small enough to be reached.
+    pub small_limits: bool,
+    /// Whether some of the replicas count text in UTF-16, as browsers do.
+    pub mixed_text_units: bool,
+}
+
+impl Options {
+    /// The life that `seed` stands for; `destructive` adds the faults no store can undo.
+    pub fn draw(seed: u64, destructive: bool) -> Self {
+        let mut dice = Dice::new(seed, "options");
+        let replicas = dice.between(2, 6) as usize;
+        let shape = *dice.pick(&[Shape::Star, Shape::Star, Shape::StarWithEdges, Shape::Mesh, Shape::Chain]);
+        let mut faults: BTreeSet<_> = Fault::USUAL.iter().copied().filter(|_| dice.percent(40)).collect();
+        if dice.percent(5) {
+            faults.clear();
+        }
+        if destructive {
+            faults.extend(Fault::DESTRUCTIVE.iter().filter(|_| dice.percent(50)));
+        }
+        Self {
+            seed,
+            replicas,
+            shape,
+            documents: dice.between(1, 3) as usize,
+            edits: dice.between(10, 80) as usize,
+            faulty_ms: *dice.pick(&[2_000, 20_000, 60_000, 120_000]),
+            faults,
+            delay_ms_max: *dice.pick(&[1, 20, 300, 2_000]),
+            disk_ms_max: *dice.pick(&[0, 5, 50]),
+            coalesce_percent: *dice.pick(&[0, 20, 80]),
+            view_percent: *dice.pick(&[0, 40, 90]),
+            small_limits: dice.percent(30),
+            mixed_text_units: dice.percent(50),
+        }
+    }
+
+    /// Whether `fault` can happen in this life.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+}

@@ -1,0 +1,326 @@
+//! What must hold, watched from outside: the oracle sees each effect and each storage task, and believes no engine.
+//!
+//! | | |
+//! |---|---|
+//! | S1 | replicas with the same changes are equal, and equal to what automerge alone makes of the changes |
+//! | S2 | what was said to be saved is saved, here and there, and survives any crash after |
+//! | S3 | every change in a document is one the workload made, once |
+//! | S4 | no log holds an entry before what it depends on, nor a gap in an actor's line |
+//! | S5 | a text is a row of whole tokens: those inserted and not deleted |
+
+use super::disk::{Carried, Logs, hashes};
+use super::replica::Replica;
+use super::workload::{Intent, number_of};
+use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, ViewId};
+use driftline_core::engine::config::Role;
+use driftline_core::engine::effect::{Event, Saved};
+use driftline_core::log::entry::Entry;
+use driftline_core::store::task::{StoreDone, StoreTask};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// An edit of the workload's.
+#[derive(Clone, Debug)]
+pub struct EditRecord {
+    /// Who made it.
+    pub replica: usize,
+    /// In which document.
+    pub document: DocumentId,
+    /// What it was to do.
+    pub intent: Intent,
+}
+
+/// A change as automerge reads it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The document it was found in.
+    pub document: DocumentId,
+    /// The edit that made it.
+    pub number: u64,
+    /// Its bytes.
+    pub payload: Arc<[u8]>,
+}
+
+/// What one replica has said and shown.
+#[derive(Clone, Debug, Default)]
+struct Witness {
+    /// What its disk holds.
+    held: BTreeMap<DocumentId, Held>,
+    /// What its disk held when its process started.
+    at_start: BTreeMap<DocumentId, BTreeSet<ChangeHash>>,
+    /// What its disk has ever held.
+    ever: BTreeMap<DocumentId, BTreeSet<ChangeHash>>,
+    /// The heads it last told.
+    heads: BTreeMap<DocumentId, Vec<ChangeHash>>,
+    /// Edits told to the engine, whose event has not come.
+    told: BTreeMap<DocumentId, BTreeSet<u64>>,
+    /// Edits it has said are in the document.
+    made: BTreeMap<DocumentId, BTreeSet<u64>>,
+    /// What it said is saved on this device.
+    saved_heads: BTreeMap<DocumentId, BTreeSet<ChangeHash>>,
+    saved_edits: BTreeSet<u64>,
+    /// Edits of its mirrors, by view and number.
+    of_views: BTreeMap<(ViewId, u64), u64>,
+    /// Whether its disk was tampered with, so that it may have lost anything.
+    tampered: bool,
+}
+
+/// A log as the oracle sees it.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    hashes: BTreeSet<ChangeHash>,
+    clock: BTreeMap<ActorId, u64>,
+    end: u64,
+}
+
+/// The oracle of one life.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// Every edit, by its number.
+    pub edits: BTreeMap<u64, EditRecord>,
+    /// Every change seen in any log.
+    pub changes: BTreeMap<ChangeHash, Known>,
+    /// The change each edit became.
+    pub made: BTreeMap<u64, ChangeHash>,
+    witnesses: Vec<Witness>,
+    is_relay: Vec<bool>,
+    /// Whether some disk was tampered with, so that a change may be made twice and lost for good.
+    pub tampered: bool,
+}
+
+impl Oracle {
+    /// An oracle that watches these.
+    pub fn new(replicas: &[Replica]) -> Self {
+        Self {
+            witnesses: vec![Witness::default(); replicas.len()],
+            is_relay: replicas.iter().map(|replica| replica.role == Role::Relay).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// An edit was told to an engine (or to the mirror `view`, whose edit `number_in_view` it is).
+    pub fn on_edit(&mut self, number: u64, record: EditRecord, view: Option<(ViewId, u64)>) {
+        let witness = &mut self.witnesses[record.replica];
+        match view {
+            Some(key) => _ = witness.of_views.insert(key, number),
+            None => _ = witness.told.entry(record.document).or_default().insert(number),
+        }
+        self.edits.insert(number, record);
+    }
+
+    /// An engine said something.
+    pub fn on_event(&mut self, replica: usize, event: &Event) {
+        let witness = &mut self.witnesses[replica];
+        match event {
+            Event::DocumentOpened { document, heads } => _ = witness.heads.insert(*document, heads.clone()),
+            Event::DocumentChanged { document, heads, local, .. } => {
+                witness.heads.insert(*document, heads.clone());
+                if *local {
+                    let told = witness.told.remove(document).unwrap_or_default();
+                    witness.made.entry(*document).or_default().extend(told);
+                }
+            }
+            Event::DocumentEdited { document, number, hash } => {
+                let told = witness.told.get_mut(document).is_some_and(|told| told.remove(number));
+                if told && hash.is_some() {
+                    witness.made.entry(*document).or_default().insert(*number);
+                }
+            }
+            Event::ViewUpdated(update) => {
+                for ((view, at), number) in &witness.of_views {
+                    if *view == update.view && *at <= update.covers {
+                        witness.made.entry(update.document).or_default().insert(*number);
+                    }
+                }
+                witness.of_views.retain(|(view, at), _| *view != update.view || *at > update.covers);
+            }
+            Event::Saved(saved) => self.on_saved(replica, saved),
+            _ => {}
+        }
+    }
+
+    fn on_saved(&mut self, replica: usize, saved: &Saved) {
+        let document = saved.document;
+        let heads = self.witnesses[replica].heads.get(&document).cloned().unwrap_or_default();
+        if saved.device {
+            let witness = &mut self.witnesses[replica];
+            let held = witness.held.get(&document).map(|held| &held.hashes);
+            for head in &heads {
+                assert!(
+                    held.is_some_and(|held| held.contains(head)),
+                    "S2: replica {replica} says {document} is saved on this device, but {head} is not on its disk"
+                );
+            }
+            witness.saved_heads.entry(document).or_default().extend(&heads);
+            witness.saved_edits.extend(witness.made.get(&document).into_iter().flatten());
+        }
+        self.judge_replicas(replica, saved);
+    }
+
+    /// Others are said to hold durably what this replica has written, or held at its start.
+    fn judge_replicas(&self, replica: usize, saved: &Saved) {
+        let document = saved.document;
+        let witness = &self.witnesses[replica];
+        let mut wanted = witness.at_start.get(&document).cloned().unwrap_or_default();
+        let mut unknown = 0;
+        for number in witness.made.get(&document).into_iter().flatten() {
+            match self.made.get(number) {
+                Some(hash) => _ = wanted.insert(*hash),
+                // It was made and is in no log anywhere.
+                None => unknown += 1,
+            }
+        }
+        if wanted.is_empty() && unknown == 0 {
+            let all_relays = self.is_relay.iter().filter(|relay| **relay).count();
+            let within = saved.replicas < self.witnesses.len() && saved.relays <= all_relays;
+            assert!(within, "S2: replica {replica} counts someone twice: {saved:?}");
+            return;
+        }
+        let holders: Vec<usize> = (0..self.witnesses.len())
+            .filter(|other| *other != replica && unknown == 0)
+            .filter(|other| self.witnesses[*other].ever.get(&document).is_some_and(|ever| wanted.is_subset(ever)))
+            .collect();
+        let relays = holders.iter().filter(|holder| self.is_relay[**holder]).count();
+        assert!(
+            saved.replicas <= holders.len() && saved.relays <= relays,
+            "S2: replica {replica} says {saved:?}, but only the disks of {holders:?} hold all of it ({relays} relays)"
+        );
+    }
+
+    /// A storage task was carried out on a replica's disk, whether or not anyone lived to hear of it.
+    pub fn on_carried(&mut self, replica: usize, carried: &Carried) {
+        match (&carried.work, &carried.result) {
+            (StoreTask::Append { entries }, Ok(StoreDone::Appended)) => {
+                for stored in entries {
+                    self.on_entry(replica, stored.position, &stored.entry);
+                }
+            }
+            (StoreTask::Quarantine { document }, Ok(StoreDone::Quarantined)) => {
+                assert!(self.tampered, "a document was set aside though no disk was tampered with");
+                self.witnesses[replica].held.remove(document);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_entry(&mut self, replica: usize, position: u64, entry: &Arc<Entry>) {
+        self.on_change(entry);
+        let witness = &mut self.witnesses[replica];
+        let held = witness.held.entry(entry.document).or_default();
+        for dep in &entry.deps {
+            assert!(held.hashes.contains(dep), "S4: replica {replica} logs {} before {dep}, which it depends on", entry.hash);
+        }
+        let seq = held.clock.entry(entry.actor).or_default();
+        assert_eq!(entry.seq, *seq + 1, "S4: replica {replica} logs a gap in the line of {}", entry.actor);
+        assert_eq!(position, held.end + 1, "S4: replica {replica} numbers its log with a gap");
+        *seq = entry.seq;
+        held.end = position;
+        held.hashes.insert(entry.hash);
+        witness.ever.entry(entry.document).or_default().insert(entry.hash);
+    }
+
+    /// A change is in some log: automerge must read it as the entry says, and the workload must have made it (S3).
+    fn on_change(&mut self, entry: &Entry) {
+        if let Some(known) = self.changes.get(&entry.hash) {
+            assert_eq!(known.document, entry.document, "S3: {} is in two documents", entry.hash);
+            return;
+        }
+        let change = automerge::Change::from_bytes(entry.payload.to_vec())
+            .unwrap_or_else(|error| panic!("S3: a log holds what is no change: {error}"));
+        assert_eq!(change.hash().0, entry.hash.0, "S3: an entry's hash is not its change's");
+        assert_eq!(change.actor_id().to_bytes(), entry.actor.as_bytes(), "S3: an entry's actor is not its change's");
+        assert_eq!(change.seq(), entry.seq, "S3: an entry's number is not its change's");
+        let deps: BTreeSet<_> = change.deps().iter().map(|dep| dep.0).collect();
+        assert_eq!(deps, entry.deps.iter().map(|dep| dep.0).collect(), "S3: an entry's dependencies are not its change's");
+        let message = change.message().unwrap_or_default();
+        let number = number_of(message).unwrap_or_else(|| panic!("S3: nobody made change {} {message:?}", entry.hash));
+        let edit = self.edits.get(&number).unwrap_or_else(|| panic!("S3: edit {number} was never made"));
+        assert_eq!(edit.document, entry.document, "S3: edit {number} was made in another document");
+        if let Some(other) = self.made.insert(number, entry.hash) {
+            assert!(self.tampered, "S3: edit {number} became two changes, {other} and {}", entry.hash);
+        }
+        self.changes.insert(entry.hash, Known { document: entry.document, number, payload: Arc::clone(&entry.payload) });
+    }
+
+    /// A process died.
+    pub fn on_death(&mut self, replica: usize) {
+        let witness = &mut self.witnesses[replica];
+        witness.heads.clear();
+        witness.told.clear();
+        witness.made.clear();
+        witness.of_views.clear();
+    }
+
+    /// A disk was tampered with: what it alone held may be gone.
+    pub fn on_tampered(&mut self, replica: usize) {
+        self.tampered = true;
+        let witness = &mut self.witnesses[replica];
+        witness.tampered = true;
+        witness.saved_heads.clear();
+        witness.saved_edits.clear();
+    }
+
+    /// A process is about to start on a disk that holds `logs`: all that was said to be saved must be there (S2).
+    pub fn on_recovered(&mut self, replica: usize, logs: &Logs) {
+        for log in logs.values() {
+            for (_, entry) in log {
+                self.on_change(entry);
+            }
+        }
+        let witness = &mut self.witnesses[replica];
+        for (document, saved) in &witness.saved_heads {
+            let held = logs.get(document).map(|log| hashes(log)).unwrap_or_default();
+            let lost: Vec<_> = saved.difference(&held).collect();
+            assert!(
+                lost.is_empty(),
+                "S2: replica {replica} said these changes of {document} were saved, and a crash took them: {lost:?}"
+            );
+        }
+        for number in &witness.saved_edits {
+            let hash = self.made.get(number);
+            let document = self.edits[number].document;
+            let there =
+                hash.is_some_and(|hash| logs.get(&document).is_some_and(|log| log.iter().any(|(_, entry)| entry.hash == *hash)));
+            assert!(there, "S2: replica {replica} said edit {number} was saved, and a crash took it");
+        }
+        witness.held.clear();
+        witness.at_start = logs.iter().map(|(document, log)| (*document, hashes(log))).collect();
+        for (document, log) in logs {
+            let mut held = Held::default();
+            for (position, entry) in log {
+                assert_eq!(*position, held.end + 1, "S4: the log of {document} has a gap after a crash");
+                assert!(
+                    entry.deps.iter().all(|dep| held.hashes.contains(dep)),
+                    "S4: the log of {document} lacks a dependency after a crash"
+                );
+                held.end = *position;
+                held.clock.insert(entry.actor, entry.seq);
+                held.hashes.insert(entry.hash);
+            }
+            witness.ever.entry(*document).or_default().extend(&held.hashes);
+            witness.held.insert(*document, held);
+        }
+    }
+
+    /// What a replica's disk holds of a document.
+    pub fn held(&self, replica: usize, document: &DocumentId) -> BTreeSet<ChangeHash> {
+        self.witnesses[replica].held.get(document).map(|held| held.hashes.clone()).unwrap_or_default()
+    }
+
+    /// Whether all disks hold the same of every one of these.
+    pub fn disks_agree(&self, documents: &[DocumentId]) -> bool {
+        let held = |witness: &Witness, document| witness.held.get(document).map(|held| held.hashes.clone()).unwrap_or_default();
+        documents.iter().all(|document| {
+            self.witnesses.windows(2).all(|pair| {
+                let (a, b) = (pair[0].held.get(document), pair[1].held.get(document));
+                a.map(|a| (&a.clock, a.end)) == b.map(|b| (&b.clock, b.end))
+                    && held(&pair[0], document) == held(&pair[1], document)
+            })
+        })
+    }
+
+    /// Every edit that some replica said was saved and that no tampering excuses.
+    pub fn saved_edits(&self) -> BTreeSet<u64> {
+        self.witnesses.iter().flat_map(|witness| witness.saved_edits.iter().copied()).collect()
+    }
+}

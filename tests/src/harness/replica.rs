@@ -1,0 +1,167 @@
+//! One simulated replica: a process that may die at any moment, the disk that outlives it, and an app that uses it.
+
+use super::disk::Disk;
+use super::mirror::Mirror;
+use super::options::Options;
+use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId, ViewId};
+use driftline_core::base::limits::Limits;
+use driftline_core::doc::value::TextUnit;
+use driftline_core::engine::Engine;
+use driftline_core::engine::config::{EngineConfig, Role};
+use driftline_core::engine::effect::ViewUpdate;
+use driftline_core::engine::input::Command;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A replica's side of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Which wire.
+    pub wire: u64,
+    /// Which side of it.
+    pub side: usize,
+    /// Bytes sent and not reported written.
+    pub unwritten: usize,
+}
+
+/// What an app has open, and what it has made.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    /// Documents it reads and edits directly.
+    pub open: BTreeSet<DocumentId>,
+    /// Documents it shows.
+    pub mirrors: BTreeMap<ViewId, Mirror>,
+    /// What the screen has sent to the engine and the engine has not got yet, in order.
+    pub to_engine: VecDeque<Command>,
+    /// What the engine has sent to the screen and the screen has not got yet, in order.
+    pub to_screen: VecDeque<ViewUpdate>,
+    /// What it shows of itself, by instance.
+    pub presence: BTreeMap<(SpaceId, u64), String>,
+    /// Whom it sees, by peer and instance.
+    pub present: BTreeMap<(PeerId, u64), String>,
+    next_view: u64,
+}
+
+impl App {
+    /// A number for a new mirror.
+    pub fn next_view(&mut self) -> ViewId {
+        self.next_view += 1;
+        ViewId(self.next_view)
+    }
+}
+
+/// One simulated replica.
+pub struct Replica {
+    /// What kind it is.
+    pub role: Role,
+    /// How it counts text.
+    pub unit: TextUnit,
+    /// Its bounds.
+    pub limits: Limits,
+    /// The process, while one runs.
+    pub engine: Option<Engine>,
+    /// How many processes it has had.
+    pub life: u32,
+    /// Whether the running process has opened its store.
+    pub ready: bool,
+    /// Its disk.
+    pub disk: Disk,
+    /// Whether a storage task is being carried out.
+    pub disk_busy: bool,
+    /// Its open connections.
+    pub connections: BTreeMap<ConnectionId, Connection>,
+    /// Whom it dials.
+    pub endpoints: BTreeSet<String>,
+    /// Whether it works online.
+    pub online: bool,
+    /// The app.
+    pub app: App,
+    /// When it is to be woken.
+    pub wake_ms: Option<u64>,
+    /// Whether it has been told something and not been drained.
+    pub undrained: bool,
+    /// Effects until the process dies.
+    pub fuse: Option<u64>,
+    /// How far its wall clock is off.
+    pub unix_offset_ms: i64,
+    next_connection: u64,
+}
+
+impl Replica {
+    /// A replica that has never run.
+    pub fn new(options: &Options, index: usize, role: Role) -> Self {
+        let mut limits = Limits::default();
+        if options.small_limits {
+            limits.frame_bytes_max = 4 * 1024;
+            limits.entry_bytes_max = 2 * 1024;
+            limits.outbound_bytes_max = 8 * 1024;
+            limits.undurable_bytes_max = 64 * 1024;
+        }
+        let utf16 = options.mixed_text_units && index % 2 == 1;
+        Self {
+            role,
+            unit: if utf16 { TextUnit::Utf16 } else { TextUnit::CodePoint },
+            limits,
+            engine: None,
+            life: 0,
+            ready: false,
+            disk: Disk::new(options.seed, index),
+            disk_busy: false,
+            connections: BTreeMap::new(),
+            endpoints: BTreeSet::new(),
+            online: true,
+            app: App::default(),
+            wake_ms: None,
+            undrained: false,
+            fuse: None,
+            unix_offset_ms: 0,
+            next_connection: 0,
+        }
+    }
+
+    /// Starts a process with this randomness.
+    pub fn start(&mut self, seed: [u8; 32], now: driftline_core::base::time::Now) {
+        let mut config = EngineConfig::new(self.role, seed);
+        config.text_unit = self.unit;
+        config.limits = self.limits.clone();
+        self.disk.start();
+        self.disk_busy = false;
+        self.life += 1;
+        self.ready = false;
+        self.wake_ms = None;
+        self.undrained = true;
+        self.fuse = None;
+        self.next_connection = 0;
+        self.engine = Some(Engine::new(config, now));
+    }
+
+    /// Forgets all that lived in the process and its screens.
+    pub fn forget(&mut self) {
+        self.engine = None;
+        self.ready = false;
+        self.connections.clear();
+        self.app.mirrors.clear();
+        self.app.open.clear();
+        self.app.to_engine.clear();
+        self.app.to_screen.clear();
+        self.app.present.clear();
+        self.wake_ms = None;
+        self.undrained = false;
+        self.fuse = None;
+    }
+
+    /// Whether a process runs.
+    pub fn is_up(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// A number for a new connection of this process.
+    pub fn next_connection(&mut self) -> ConnectionId {
+        self.next_connection += 1;
+        ConnectionId(self.next_connection)
+    }
+
+    /// A document as this process has it, when it holds it in memory.
+    pub fn document(&self, document: &DocumentId) -> Option<&driftline_core::doc::document::Document> {
+        self.engine.as_ref()?.document(document)
+    }
+}

@@ -1,0 +1,557 @@
+//! The world: one clock, one queue of what is to happen, and the run loop of every replica's driver.
+//!
+//! Time is a number that jumps to the next happening. Happenings of one millisecond come in the order they were planned.
+
+use super::dice::Dice;
+use super::disk::Death;
+use super::fault::Trick;
+use super::link::{Cargo, End, Links};
+use super::options::{Fault, Options, Shape};
+use super::oracle::Oracle;
+use super::replica::{Connection, Replica};
+use super::tally::Tally;
+use super::trace::Trace;
+use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
+use driftline_core::base::time::Now;
+use driftline_core::engine::config::Role;
+use driftline_core::engine::effect::{Effect, Event, TroubleKind};
+use driftline_core::engine::input::{Command, Input};
+use driftline_core::store::task::StoreTask;
+use driftline_core::sync::message::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Effects of one drain above which an engine is taken to be going round in circles.
+const DRAIN_EFFECTS_MAX: usize = 100_000;
+/// Wake-ups of one engine in one millisecond above which it is taken to be spinning.
+const WAKES_PER_MS_MAX: u32 = 100;
+/// How long a dial waits for a path that carries nothing, in milliseconds.
+const DIAL_MS_MAX: u64 = 5_000;
+
+/// Something that is to happen.
+#[derive(Debug)]
+pub enum Happening {
+    /// Something may have arrived on the lane that this side of a wire sends on.
+    Arrive(u64, usize),
+    /// Frames have left a replica.
+    Written(usize, u32, ConnectionId, usize),
+    /// A process hears that a connection is gone.
+    Gone(usize, u32, ConnectionId, String),
+    /// A dial reaches the other side or does not.
+    Dialled(usize, u32, String),
+    /// A dial has failed.
+    DialFailed(usize, u32, String),
+    /// The disk has carried out tasks.
+    DiskDone(usize, u32),
+    /// A process is woken.
+    Wake(usize, u32),
+    /// A process is drained that was told something before.
+    Drain(usize, u32),
+    /// The engine hears its screen, or the screen its engine.
+    Screen(usize, u32, bool),
+    /// A replica's process starts.
+    Start(usize),
+    /// A process that could not open its store is ended and started again.
+    Restart(usize, u32),
+    /// The app does something.
+    Act,
+    /// Something goes wrong.
+    Trick(Fault, Trick),
+}
+
+/// A world of replicas.
+pub struct World {
+    /// What kind of life it is.
+    pub options: Options,
+    /// The time, in milliseconds.
+    pub now_ms: u64,
+    /// Everyone.
+    pub replicas: Vec<Replica>,
+    /// What joins them.
+    pub links: Links,
+    /// What must hold.
+    pub oracle: Oracle,
+    /// What happened.
+    pub trace: Trace,
+    /// How often it happened.
+    pub tally: Tally,
+    /// The space everyone shares.
+    pub space: SpaceId,
+    /// Its documents.
+    pub documents: Vec<DocumentId>,
+    /// The number of the last edit.
+    pub last_edit: u64,
+    /// Documents that someone has begun.
+    pub begun: BTreeSet<DocumentId>,
+    /// When something other than keeping connections alive last happened.
+    pub busy_ms: u64,
+    /// Bytes of frames sent, and how many frames.
+    pub sent: (u64, u64),
+    /// Whether faults are over.
+    pub healed: bool,
+    /// Drawn by the app.
+    pub app_dice: Dice,
+    /// Drawn by everything that goes wrong.
+    pub fault_dice: Dice,
+    disk_dice: Dice,
+    boot_dice: Dice,
+    queue: BTreeMap<(u64, u64), Happening>,
+    planned: u64,
+    wakes: BTreeMap<usize, (u64, u32)>,
+}
+
+impl World {
+    /// A world in which nothing has happened yet.
+    pub fn new(options: Options, recording: bool) -> Self {
+        let relay = matches!(options.shape, Shape::Star | Shape::StarWithEdges);
+        let role = |index| if relay && index == 0 { Role::Relay } else { Role::Client };
+        let replicas: Vec<_> = (0..options.replicas).map(|index| Replica::new(&options, index, role(index))).collect();
+        let seed = options.seed;
+        let mut ids = Dice::new(seed, "ids");
+        Self {
+            now_ms: 1_000,
+            links: Links::new(seed, options.delay_ms_max),
+            oracle: Oracle::new(&replicas),
+            replicas,
+            trace: Trace::new(recording),
+            tally: Tally::default(),
+            space: SpaceId(ids.bytes()),
+            documents: (0..options.documents).map(|_| DocumentId(ids.bytes())).collect(),
+            last_edit: 0,
+            begun: BTreeSet::new(),
+            busy_ms: 0,
+            sent: (0, 0),
+            healed: false,
+            app_dice: Dice::new(seed, "app"),
+            fault_dice: Dice::new(seed, "faults"),
+            disk_dice: Dice::new(seed, "disks"),
+            boot_dice: Dice::new(seed, "boots"),
+            queue: BTreeMap::new(),
+            planned: 0,
+            wakes: BTreeMap::new(),
+            options,
+        }
+    }
+
+    /// Plans a happening.
+    pub fn plan(&mut self, at_ms: u64, happening: Happening) {
+        self.planned += 1;
+        self.queue.insert((at_ms.max(self.now_ms), self.planned), happening);
+    }
+
+    /// Lets everything happen up to this time.
+    pub fn run_until(&mut self, until_ms: u64) {
+        while self.queue.first_key_value().is_some_and(|((at, _), _)| *at <= until_ms) {
+            let ((at, _), happening) = self.queue.pop_first().expect("there is a first");
+            self.now_ms = at;
+            self.happen(happening);
+        }
+        self.now_ms = until_ms;
+    }
+
+    /// Starts a replica's process, and has its app do what apps do first.
+    pub fn start(&mut self, index: usize) {
+        if self.replicas[index].is_up() {
+            return;
+        }
+        let logs = self.replicas[index].disk.logs();
+        self.oracle.on_recovered(index, &logs);
+        let seed = self.boot_dice.bytes();
+        let now = self.now(index);
+        self.replicas[index].start(seed, now);
+        self.tally.count("process started");
+        self.trace.word(self.now_ms, || format!("{index} starts"));
+        self.drain(index);
+    }
+
+    /// Ends a replica's process.
+    pub fn kill(&mut self, index: usize, death: Death) {
+        if !self.replicas[index].is_up() {
+            return;
+        }
+        self.trace.word(self.now_ms, || format!("{index} dies: {death:?}"));
+        for carried in self.replicas[index].disk.die(death) {
+            // Nobody hears of it, and only the next process's store says whether it happened; see on_recovered.
+            drop(carried);
+        }
+        self.oracle.on_death(index);
+        let connections: Vec<_> = self.replicas[index].connections.values().copied().collect();
+        // Where the power goes, nobody says goodbye: the other side finds out by the silence.
+        let silent = death != Death::Killed && self.fault_dice.percent(50);
+        for connection in connections {
+            if silent {
+                self.links.vanish(connection.wire, connection.side);
+            } else {
+                self.hang_up(connection.wire, connection.side, "the other side's process ended");
+            }
+        }
+        self.replicas[index].forget();
+    }
+
+    /// Tells a replica's engine something, and drains it now or a little later.
+    pub fn tell(&mut self, index: usize, input: Input) {
+        let now = self.now(index);
+        let Some(engine) = self.replicas[index].engine.as_mut() else { return };
+        self.trace.input(self.now_ms, index, &input);
+        engine.handle(now, input);
+        self.told(index);
+    }
+
+    /// Drains a replica's engine now or, as busy drivers do, after it was told more.
+    pub fn told(&mut self, index: usize) {
+        if self.replicas[index].undrained {
+            return;
+        }
+        if self.disk_dice.percent(self.options.coalesce_percent) {
+            self.replicas[index].undrained = true;
+            let at = self.now_ms + self.disk_dice.below(3);
+            self.plan(at, Happening::Drain(index, self.replicas[index].life));
+        } else {
+            self.drain(index);
+        }
+    }
+
+    /// The moment as a replica sees it.
+    pub fn now(&self, index: usize) -> Now {
+        let unix_ms = 1_700_000_000_000 + self.now_ms as i64 + self.replicas[index].unix_offset_ms;
+        Now { monotonic_ms: self.now_ms, unix_ms }
+    }
+
+    /// The endpoint of a replica.
+    pub fn endpoint(index: usize) -> String {
+        format!("sim:{index}")
+    }
+
+    fn drain(&mut self, index: usize) {
+        self.replicas[index].undrained = false;
+        let mut written: BTreeMap<ConnectionId, usize> = BTreeMap::new();
+        for drained in 0.. {
+            let Some(effect) = self.replicas[index].engine.as_mut().and_then(|engine| engine.poll_effect()) else { break };
+            assert!(drained < DRAIN_EFFECTS_MAX, "L1: replica {index} never comes to the end of its effects");
+            if let Some(fuse) = &mut self.replicas[index].fuse {
+                if *fuse == 0 {
+                    self.tally.count("fault CrashInDrain");
+                    let death = self.death();
+                    self.kill(index, death);
+                    let delay = self.fault_dice.below(5_000);
+                    self.plan(self.now_ms + delay, Happening::Start(index));
+                    return;
+                }
+                *fuse -= 1;
+            }
+            self.trace.effect(self.now_ms, index, &effect);
+            self.tally.effect(&effect);
+            self.carry_out(index, effect, &mut written);
+        }
+        let life = self.replicas[index].life;
+        for (connection, bytes) in written {
+            let at = self.now_ms + self.disk_dice.below(2);
+            self.plan(at, Happening::Written(index, life, connection, bytes));
+        }
+        let deadline = self.replicas[index].engine.as_ref().and_then(|engine| engine.next_deadline());
+        if let Some(at) = deadline
+            && self.replicas[index].wake_ms.is_none_or(|planned| at < planned)
+        {
+            let at = at.max(self.now_ms);
+            self.replicas[index].wake_ms = Some(at);
+            self.plan(at, Happening::Wake(index, life));
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, effect: Effect, written: &mut BTreeMap<ConnectionId, usize>) {
+        let life = self.replicas[index].life;
+        match effect {
+            Effect::Send { connection, frame } => {
+                if let Some(bytes) = self.send(index, connection, frame) {
+                    *written.entry(connection).or_default() += bytes;
+                }
+            }
+            Effect::Disconnect { connection, reason } => {
+                if let Some(found) = self.replicas[index].connections.get(&connection).copied() {
+                    self.busy_ms = self.now_ms;
+                    self.hang_up(found.wire, found.side, "the other side closed the connection");
+                    self.plan(self.now_ms + 1, Happening::Gone(index, life, connection, reason));
+                }
+            }
+            Effect::Dial { endpoint } => {
+                let at = self.now_ms + self.links.delay_ms();
+                self.plan(at, Happening::Dialled(index, life, endpoint));
+            }
+            Effect::Store { task, work } => self.store(index, task, work),
+            Effect::Event(event) => {
+                self.oracle.on_event(index, &event);
+                self.on_event(index, event);
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, connection: ConnectionId, frame: Arc<[u8]>) -> Option<usize> {
+        let tag = *frame.first().expect("S7: an empty frame");
+        let name = Message::NAMES.iter().find(|(known, _)| *known == tag).expect("S7: a frame of no message").1;
+        self.tally.count(&format!("message {name}"));
+        // Keeping a connection alive and repeating who is here goes on for ever.
+        if !matches!(name, "ping" | "pong" | "presence") {
+            self.busy_ms = self.now_ms;
+        }
+        let frame_bytes_max = self.replicas.iter().map(|replica| replica.limits.frame_bytes_max).min().unwrap_or(usize::MAX);
+        assert!(frame.len() <= frame_bytes_max, "S7: replica {index} sends a {name} of {} bytes", frame.len());
+        self.sent = (self.sent.0 + frame.len() as u64, self.sent.1 + 1);
+        let limits = &self.replicas[index].limits;
+        let bound = limits.outbound_bytes_max + 2 * limits.frame_bytes_max;
+        // A connection that is gone and whose end was not told yet takes frames and loses them.
+        let found = self.replicas[index].connections.get_mut(&connection)?;
+        found.unwritten += frame.len();
+        assert!(found.unwritten <= bound, "S7: replica {index} has {} bytes waiting on one connection", found.unwritten);
+        let (wire, side, bytes) = (found.wire, found.side, frame.len());
+        let reports = self.links.wires.get(&wire).is_none_or(|wire| {
+            let (from, to) = (wire.ends[side].replica, wire.ends[1 - side].replica);
+            !self.links.is_slow(from, to)
+        });
+        if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Frame(frame, reports)) {
+            self.plan(at, Happening::Arrive(wire, side));
+        }
+        reports.then_some(bytes)
+    }
+
+    fn store(&mut self, index: usize, task: TaskId, work: StoreTask) {
+        self.busy_ms = self.now_ms;
+        let replica = &mut self.replicas[index];
+        replica.disk.tasks.push_back((task, work));
+        if !replica.disk_busy {
+            self.plan_disk(index);
+        }
+    }
+
+    fn plan_disk(&mut self, index: usize) {
+        let mut delay = self.disk_dice.below(self.options.disk_ms_max + 1);
+        if self.replicas[index].disk.has_fault(Fault::SlowSync) {
+            self.tally.count("fault SlowSync");
+            delay += self.disk_dice.between(500, 3_000);
+        }
+        self.replicas[index].disk_busy = true;
+        self.plan(self.now_ms + delay, Happening::DiskDone(index, self.replicas[index].life));
+    }
+
+    fn on_event(&mut self, index: usize, event: Event) {
+        match event {
+            Event::Ready { .. } => {
+                self.replicas[index].ready = true;
+                self.busy_ms = self.now_ms;
+                self.on_ready(index);
+            }
+            Event::ViewUpdated(update) => {
+                self.busy_ms = self.now_ms;
+                self.replicas[index].app.to_screen.push_back(update);
+                self.plan_screen(index, false);
+            }
+            Event::Presence { peer, instance, state, .. } => {
+                let present = &mut self.replicas[index].app.present;
+                match state {
+                    Some(state) => _ = present.insert((peer, instance), state),
+                    None => _ = present.remove(&(peer, instance)),
+                }
+            }
+            Event::DocumentChanged { .. } => self.busy_ms = self.now_ms,
+            Event::Trouble(trouble) if trouble.kind == TroubleKind::StoreOpen => {
+                // Whoever runs it sees that, and tries again.
+                let at = self.now_ms + self.disk_dice.between(500, 5_000);
+                self.plan(at, Happening::Restart(index, self.replicas[index].life));
+            }
+            _ => {}
+        }
+    }
+
+    /// Plans that a screen hears its engine, or an engine its screen.
+    pub fn plan_screen(&mut self, index: usize, to_engine: bool) {
+        let at = self.now_ms + self.disk_dice.below(30);
+        self.plan(at, Happening::Screen(index, self.replicas[index].life, to_engine));
+    }
+
+    /// How a process ends in this life.
+    pub fn death(&mut self) -> Death {
+        let mut deaths = vec![Death::Killed];
+        for (fault, death) in [(Fault::LostWrites, Death::PowerLost), (Fault::TornWrites, Death::PowerTorn)] {
+            if self.options.has(fault) {
+                deaths.extend([death, death]);
+            }
+        }
+        let death = *self.fault_dice.pick(&deaths);
+        match death {
+            Death::Killed => {}
+            Death::PowerLost => self.tally.count("fault LostWrites"),
+            Death::PowerTorn => self.tally.count("fault TornWrites"),
+        }
+        death
+    }
+
+    /// One side of a wire goes away without a word more than that.
+    pub fn hang_up(&mut self, wire: u64, side: usize, heard: &str) {
+        let Some(found) = self.links.wires.get_mut(&wire) else { return };
+        if !found.ends[side].open {
+            return;
+        }
+        found.ends[side].open = false;
+        self.links.drain(wire, 1 - side);
+        if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Close(heard.to_owned())) {
+            self.plan(at, Happening::Arrive(wire, side));
+        }
+        self.links.forget_ended(wire);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let alive = |world: &Self, index: usize, life: u32| world.replicas[index].is_up() && world.replicas[index].life == life;
+        match happening {
+            Happening::Arrive(wire, side) => self.arrive(wire, side),
+            Happening::Written(index, life, connection, bytes) if alive(self, index, life) => {
+                if let Some(found) = self.replicas[index].connections.get_mut(&connection) {
+                    found.unwritten = found.unwritten.saturating_sub(bytes);
+                    self.tell(index, Input::Written { connection, bytes });
+                }
+            }
+            Happening::Gone(index, life, connection, reason) if alive(self, index, life) => self.gone(index, connection, reason),
+            Happening::Dialled(index, life, endpoint) if alive(self, index, life) => self.dialled(index, life, endpoint),
+            Happening::DialFailed(index, life, endpoint) if alive(self, index, life) => {
+                self.tally.count("dial failed");
+                self.tell(index, Input::DialFailed { endpoint, reason: "nobody answers".to_owned() });
+            }
+            Happening::DiskDone(index, life) if alive(self, index, life) => self.disk_done(index),
+            Happening::Wake(index, life) if alive(self, index, life) && self.replicas[index].wake_ms == Some(self.now_ms) => {
+                let (at, times) = self.wakes.entry(index).or_default();
+                *times = if *at == self.now_ms { *times + 1 } else { 1 };
+                *at = self.now_ms;
+                assert!(*times < WAKES_PER_MS_MAX, "L1: replica {index} asks to be woken again and again at {}", self.now_ms);
+                self.replicas[index].wake_ms = None;
+                self.tell(index, Input::Tick);
+            }
+            Happening::Drain(index, life) if alive(self, index, life) && self.replicas[index].undrained => self.drain(index),
+            Happening::Screen(index, life, to_engine) if alive(self, index, life) => self.screen(index, to_engine),
+            Happening::Start(index) => self.start(index),
+            Happening::Restart(index, life) if alive(self, index, life) => {
+                self.tally.count("process restarted for its store");
+                self.kill(index, Death::Killed);
+                self.start(index);
+            }
+            Happening::Act => self.act(),
+            Happening::Trick(fault, trick) => self.play(fault, trick),
+            _ => {}
+        }
+    }
+
+    fn arrive(&mut self, wire: u64, side: usize) {
+        let Some(cargo) = self.links.arrive(wire, side, self.now_ms) else { return };
+        let Some(ends) = self.links.wires.get(&wire).map(|wire| wire.ends) else { return };
+        let (from, to) = (ends[side], ends[1 - side]);
+        match cargo {
+            Cargo::Frame(bytes, reported) => {
+                if !reported && from.open {
+                    self.plan(self.now_ms, Happening::Written(from.replica, from.life, from.connection, bytes.len()));
+                }
+                if to.open && self.replicas[to.replica].life == to.life {
+                    self.tell(to.replica, Input::Frame { connection: to.connection, bytes });
+                }
+            }
+            Cargo::Close(reason) => {
+                if to.open && self.replicas[to.replica].life == to.life {
+                    self.gone(to.replica, to.connection, reason);
+                }
+            }
+        }
+    }
+
+    /// A process hears that a connection is gone: once.
+    fn gone(&mut self, index: usize, connection: ConnectionId, reason: String) {
+        let Some(found) = self.replicas[index].connections.remove(&connection) else { return };
+        if let Some(wire) = self.links.wires.get_mut(&found.wire) {
+            wire.ends[found.side].open = false;
+        }
+        self.links.drain(found.wire, 1 - found.side);
+        self.links.forget_ended(found.wire);
+        self.tally.count("connection gone");
+        self.tell(index, Input::Disconnected { connection, reason });
+    }
+
+    fn dialled(&mut self, index: usize, life: u32, endpoint: String) {
+        let target: usize = endpoint.strip_prefix("sim:").and_then(|rest| rest.parse().ok()).expect("an endpoint of this world");
+        if !self.links.is_open(index, target) || !self.links.is_open(target, index) {
+            return self.plan(self.now_ms + DIAL_MS_MAX, Happening::DialFailed(index, life, endpoint));
+        }
+        if !self.replicas[target].is_up() || !self.replicas[index].online {
+            return self.plan(self.now_ms + 1, Happening::DialFailed(index, life, endpoint));
+        }
+        let (here, there) = (self.replicas[index].next_connection(), self.replicas[target].next_connection());
+        let end = |replica: usize, life, connection| End { replica, life, connection, open: true };
+        let wire = self.links.join(end(index, life, here), end(target, self.replicas[target].life, there));
+        self.replicas[index].connections.insert(here, Connection { wire, side: 0, unwritten: 0 });
+        self.replicas[target].connections.insert(there, Connection { wire, side: 1, unwritten: 0 });
+        self.tally.count("connection opened");
+        self.tell(target, Input::Connected { connection: there, endpoint: None });
+        if self.replicas[index].connections.contains_key(&here) {
+            self.tell(index, Input::Connected { connection: here, endpoint: Some(endpoint) });
+        }
+    }
+
+    fn disk_done(&mut self, index: usize) {
+        self.replicas[index].disk_busy = false;
+        let many = 1 + self.disk_dice.index(8);
+        for carried in self.replicas[index].disk.carry_out(many) {
+            if carried.result.is_err() {
+                self.tally.count("storage task failed");
+            }
+            self.oracle.on_carried(index, &carried);
+            if !self.replicas[index].is_up() {
+                continue;
+            }
+            self.tell(index, Input::StoreDone { task: carried.task, result: carried.result });
+        }
+        for fault in self.replicas[index].disk.take_fired() {
+            self.tally.count(&format!("fault {fault}"));
+        }
+        if self.replicas[index].is_up() && !self.replicas[index].disk_busy && !self.replicas[index].disk.tasks.is_empty() {
+            self.plan_disk(index);
+        }
+    }
+
+    /// The app of a process whose store is open asks for everything it wants.
+    fn on_ready(&mut self, index: usize) {
+        for endpoint in self.replicas[index].endpoints.clone() {
+            self.command(index, Command::AddEndpoint { endpoint });
+        }
+        if !self.replicas[index].online {
+            self.command(index, Command::SetOnline { online: false });
+        }
+        if self.replicas[index].role == Role::Client {
+            self.command(index, Command::OpenSpace { space: self.space });
+            if self.healed {
+                self.open_everything(index);
+            }
+            for ((space, instance), state) in self.replicas[index].app.presence.clone() {
+                self.command(index, Command::SetPresence { space, instance, state: Some(state) });
+            }
+        }
+    }
+
+    /// Has a replica's app ask for something, through the queue, so that it never comes in the middle of a drain.
+    /// Where no process runs, nobody hears it.
+    pub fn command(&mut self, index: usize, command: Command) {
+        if !self.replicas[index].is_up() {
+            return;
+        }
+        self.replicas[index].app.to_engine.push_back(command);
+        self.plan_screen(index, true);
+    }
+
+    fn screen(&mut self, index: usize, to_engine: bool) {
+        let app = &mut self.replicas[index].app;
+        if to_engine {
+            if let Some(command) = app.to_engine.pop_front() {
+                self.tell(index, Input::Command(command));
+            }
+            return;
+        }
+        let Some(update) = app.to_screen.pop_front() else { return };
+        if let Some(mirror) = app.mirrors.get_mut(&update.view) {
+            let taken = mirror.hear(&update);
+            self.tally.count(if taken { "answer taken" } else { "answer dropped" });
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a replica is told of where its work is saved, when things get in the way.
+
+use super::{document, space};
+use driftline_core::engine::config::Role;
+use driftline_core::engine::effect::{Event, Saved, TroubleKind};
+use driftline_core::engine::input::Command;
+use driftline_core::store::task::StoreErrorKind;
+use driftline_tests::harness::lab::Lab;
+
+fn saved(lab: &Lab, index: usize) -> Saved {
+    lab.parties[index].engine.saved(&document(1)).expect("it is open")
+}
+
+/// Someone types and closes the page before the acknowledgement was written down. When the page is opened again the
+/// document is the same here and there, and comparing the spaces tells only the relay so.
+#[test]
+fn after_a_restart_that_forgot_the_receipts_the_relay_is_asked() {
+    let mut lab = Lab::new(10);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(200);
+    assert_eq!(saved(&lab, ada).relays, 1);
+    lab.restart(ada, |_| {});
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.connect(ada, relay);
+    lab.run(1_000);
+    lab.command(ada, Command::OpenDocument { space: space(), document: document(1) });
+    lab.run(1_000);
+    assert_eq!(saved(&lab, ada).relays, 1, "it is on the relay, and the page can say so");
+}
+
+/// The relay's disk is slow, the connection breaks before it has answered, and the acknowledgement goes to a connection
+/// that is gone.
+#[test]
+fn an_acknowledgement_lost_with_its_connection_comes_over_the_next() {
+    let mut lab = Lab::new(10);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    let connection = lab.connect(ada, relay);
+    lab.run(1_000);
+    lab.parties[relay].holds_tasks = true;
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(1_000);
+    lab.cut(ada, connection);
+    lab.connect(ada, relay);
+    lab.run(1_000);
+    lab.release(relay);
+    lab.run(30_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+}
+
+#[test]
+fn a_relay_that_is_connected_twice_counts_once() {
+    let mut lab = Lab::new(10);
+    let (relay, ada, bob) = (lab.add(Role::Relay), lab.add(Role::Client), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.connect(bob, relay);
+    lab.connect(relay, bob);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(5_000);
+    assert!(lab.value(bob, &document(1)).expect("it is open").at("title").is_some());
+    let told = saved(&lab, bob);
+    assert!(told.replicas <= 1 && told.relays <= 1, "{told:?}");
+}
+
+/// A key that a crash could take back must not be shown to anyone: the replica would come back under another name, and
+/// its copies would count twice.
+#[test]
+fn a_store_that_cannot_keep_the_replicas_key_is_not_opened() {
+    let mut lab = Lab::new(10);
+    let ada = lab.add_refusing(Role::Client, "put", StoreErrorKind::Full);
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.run(1_000);
+    let events = &lab.parties[ada].events;
+    assert!(events.iter().any(|event| matches!(event, Event::Trouble(trouble) if trouble.kind == TroubleKind::StoreOpen)));
+    assert!(lab.parties[ada].engine.peer_id().is_none());
+}
+
+/// A history far larger than the frames that the peer takes, which is a limit of its own and told in its hello.
+#[test]
+fn a_peer_that_takes_small_frames_gets_a_long_history_in_small_frames() {
+    let mut lab = Lab::new(10);
+    let ada = lab.add(Role::Client);
+    let bob = lab.add_with(Role::Client, |config| {
+        config.limits.frame_bytes_max = 4 * 1024;
+        config.limits.entry_bytes_max = 2 * 1024;
+    });
+    lab.open_everywhere(space(), &[document(1)]);
+    for number in 0..300i64 {
+        lab.change(ada, document(1), |tx| tx.put(format!("k{number}"), "some words to make it longer"));
+    }
+    lab.connect(ada, bob);
+    lab.run(10_000);
+    assert!(lab.value(ada, &document(1)) == lab.value(bob, &document(1)), "all of it arrived");
+    let largest = lab.sent.iter().map(|sent| sent.bytes).max().expect("something was sent");
+    assert!(largest <= 4 * 1024, "a frame of {largest} bytes");
+}
