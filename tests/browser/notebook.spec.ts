@@ -112,3 +112,22 @@ test("Markdown as a page: what others wrote becomes neither markup nor script, a
   assert.equal(await page.locator("img, script").count(), 0);
   assert.match(await page.innerText(), /onerror=alert/);
 });
+
+test("A notebook of sixty notes: all of them are known to be on the relay after a reload, and after a reload by someone who only reads.", { timeout: 90_000 }, async (t) => {
+  const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
+  const left = await mara.tab(relay.url);
+  for (let count = 1; count < 60; count += 1) {
+    await left.page.keyboard.press("ControlOrMeta+Alt+n");
+    await left.page.keyboard.insertText(`Note ${count}`);
+  }
+  const rows = (notes: typeof left) => (): Promise<number> => notes.page.locator(".note").count();
+  await left.until("all are in the list", rows(left), (count) => count === 60);
+  await left.waitForRelay();
+  const right = await ines.tab(left.page.url());
+  await right.until("all have arrived", rows(right), (count) => count === 60);
+  for (const notes of [left, right]) {
+    await notes.reload();
+    await notes.until("all are there again", rows(notes), (count) => count === 60);
+    await notes.waitForRelay();
+  }
+});
