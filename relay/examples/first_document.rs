@@ -25,8 +25,3 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
-
-#[test]
-fn two_people_come_to_rest_on_one_line() {
-    main().unwrap();
-}

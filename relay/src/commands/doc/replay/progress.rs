@@ -60,6 +60,7 @@ impl<'a> Progress<'a> {
     fn show(&self) {
         let (typed, acknowledged) = (self.typed.load(Ordering::Relaxed), self.acknowledged.load(Ordering::Relaxed));
         let rate = typed as f64 / self.begun.elapsed().as_secs_f64();
-        self.output.progress(&format!("{typed} of {} typed, {acknowledged} on the relay, {rate:.0} changes/s", self.total));
+        let acknowledged = if acknowledged > 0 { format!(", {acknowledged} on the relay") } else { String::new() };
+        self.output.progress(&format!("{typed} of {} typed{acknowledged}, {rate:.0} changes/s", self.total));
     }
 }
