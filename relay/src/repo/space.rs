@@ -6,6 +6,7 @@ use super::presence::Presence;
 use super::{Repo, RepoError, random};
 use driftline_core::base::id::{ChangeHash, DocumentId, PeerId, SpaceId};
 use driftline_core::doc::document::{ChangeError, Transaction};
+use driftline_core::engine::Engine;
 use driftline_core::engine::input::Command;
 use futures_util::Stream;
 use serde_json::Value as Json;
@@ -196,16 +197,21 @@ impl Space {
     }
 
     async fn look(&self, document: DocumentId) -> Result<Look, RepoError> {
-        match self.repo.call(move |engine, _| engine.space_of(&document)).await? {
-            Some(space) if space == self.id => return Ok(Look::Held),
-            Some(space) => {
-                let asked = format!("this device holds it in another space, {space}");
-                return Ok(Look::Nobody(RepoError::NotFound { document, asked }));
+        let space = self.id;
+        // In one question: between two, the document could come and the space be in sync with it.
+        let look = move |engine: &mut Engine, _| (engine.space_of(&document), engine.progress_of(&space));
+        let (held, (peers, in_sync, behind)) = self.repo.call(look).await?;
+        match held {
+            Some(held) if held == space => Ok(Look::Held),
+            Some(held) => {
+                let asked = format!("this device holds it in another space, {held}");
+                Ok(Look::Nobody(RepoError::NotFound { document, asked }))
             }
-            None => {}
+            None => {
+                let online = self.repo.is_online();
+                Ok(judge(&self.repo.inner.known(), SyncStatus { peers, in_sync, behind }, document, online))
+            }
         }
-        let (sync, online) = (self.status().await?, self.repo.is_online());
-        Ok(judge(&self.repo.inner.known(), sync, document, online))
     }
 }
 

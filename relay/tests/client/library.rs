@@ -83,6 +83,19 @@ async fn looking_for_a_document_ends_with_the_reason_it_is_not_there() {
     assert!(matches!(&error, RepoError::Unreachable { .. }) && error.to_string().contains("ws://127.0.0.1:1"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_next_finds_what_the_relay_has_acknowledged_every_time() {
+    let harbour = Harbour::open().await;
+    for _ in 0..60 {
+        let (anna, ben) = (harbour.repo().await, harbour.repo().await);
+        let note = anna.space("notes").create(|tx| tx.put("body", "one")).await.unwrap();
+        soon(note.when_saved(Level::Relay)).await.unwrap();
+        assert!(soon(ben.space("notes").find(note.id())).await.is_ok());
+        anna.close().await;
+        ben.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_document_that_is_not_there_yet_is_found_when_it_comes() {
     let harbour = Harbour::open().await;
