@@ -72,6 +72,18 @@ fn whatever_goes_wrong_all_agree_in_the_end_and_nothing_saved_is_lost() {
     run("lives", false, number("DRIFTLINE_SIM_LIVES", 1_000), number("DRIFTLINE_SIM_SECONDS", 120), Fault::USUAL, MUST_HAPPEN);
 }
 
+/// What only these lives have, beside their faults.
+const MUST_HAPPEN_TO_DISKS: &[&str] = &["disk replaced", "event Trouble", "changes judged"];
+
+#[test]
+fn a_disk_that_went_back_or_was_damaged_is_healed_by_those_who_hold_what_it_lost() {
+    if from_environment().is_some() {
+        return;
+    }
+    let (lives, seconds) = (number("DRIFTLINE_SIM_LIVES", 1_000) / 4, number("DRIFTLINE_SIM_SECONDS", 120) / 4);
+    run("lives with damaged disks", true, lives, seconds, Fault::DESTRUCTIVE, MUST_HAPPEN_TO_DISKS);
+}
+
 fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault], must_happen: &[&str]) {
     let first = number("DRIFTLINE_SIM_FIRST", 1);
     let started = Instant::now();
@@ -127,7 +139,7 @@ fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault]
     }
     assert!(lived > 0, "no life was lived in {seconds} s");
     if lived >= LIVES_FOR_TOTALS {
-        let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}"));
+        let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}")).filter(|_| !destructive);
         let faults = faults.iter().map(|fault| format!("fault {fault}"));
         let missing: Vec<_> = messages
             .chain(faults)

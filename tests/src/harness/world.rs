@@ -429,6 +429,12 @@ impl World {
             Happening::Restart(index, life) if alive(self, index, life) => {
                 self.tally.count("process restarted for its store");
                 self.kill(index, Death::Killed);
+                if self.oracle.tampered && self.fault_dice.percent(30) {
+                    // Whoever runs it loses patience with a disk that does not open, and puts in a new one.
+                    self.tally.count("disk replaced");
+                    self.oracle.on_tampered(index);
+                    self.replicas[index].disk.wipe();
+                }
                 self.start(index);
             }
             Happening::Act => self.act(),
