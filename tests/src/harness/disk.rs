@@ -236,7 +236,7 @@ impl Platter {
                 let mut left = self.written[..end].to_vec();
                 match self.dice.below(3) {
                     // The length was written and the bytes were not.
-                    0 => left.resize(end + self.dice.index(24), 0),
+                    0 => left.resize((end + self.dice.index(24)).min(self.written.len()).max(end), 0),
                     // A block in the middle was not written, and one after it was.
                     1 if end > self.dirty_from => {
                         let hole = self.dirty_from + self.dice.index(end - self.dirty_from);

@@ -190,6 +190,7 @@ impl World {
         }
         self.judge_presence();
         let made = self.oracle.made.len() as u64;
+        self.tally.add("edits doubled by a mirror that was not answered", self.oracle.doubled.len() as u64);
         self.tally.add("edits told", self.oracle.edits.len() as u64);
         self.tally.add("edits that became changes", made);
         self.tally.add("edits said to be saved", self.oracle.saved_edits().len() as u64);
@@ -248,6 +249,24 @@ impl World {
         let view = replica.app.next_view();
         replica.app.mirrors.insert(view, Mirror::new(view, document, replica.unit));
         self.command(index, Command::OpenView { view, space: self.space, document, resume: Vec::new() });
+    }
+
+    /// Mirrors that outlived their engine go on with the new one, and make again what it may not know.
+    pub fn resume_mirrors(&mut self, index: usize) {
+        let mut mirrors = std::mem::take(&mut self.replicas[index].app.mirrors);
+        for (view, mirror) in &mut mirrors {
+            let (resume, again) = mirror.resume();
+            let (view, document) = (*view, mirror.document);
+            self.tally.count("mirror resumed");
+            self.command(index, Command::OpenView { view, space: self.space, document, resume });
+            for (number, edit) in again {
+                let made = edit.message.as_deref().and_then(workload::number_of).expect("an edit of the workload's names itself");
+                self.oracle.on_edit_again(index, made, (view, number));
+                self.tally.count("edit made again");
+                self.command(index, Command::EditView { view, number, seen: 0, edit });
+            }
+        }
+        self.replicas[index].app.mirrors = mirrors;
     }
 
     /// The document's first edit makes its parts; only one replica does it, and only once.

@@ -2,7 +2,7 @@
 //!
 //! Written from the patches' description alone, so that it finds out whether the description is enough.
 
-use driftline_core::base::id::{ChangeHash, DocumentId, ViewId};
+use driftline_core::base::id::{DocumentId, ViewId};
 use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::patch::Patch;
 use driftline_core::doc::value::TextUnit;
@@ -10,9 +10,6 @@ use driftline_core::doc::value::{Prop, Value};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Resume;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Answers not taken that a mirror remembers, for taking up again with another engine.
-const STATES_MAX: usize = 8;
 
 /// A mirror of one document.
 #[derive(Clone, Debug)]
@@ -27,13 +24,12 @@ pub struct Mirror {
     pub seen: u64,
     /// The number of its last edit.
     pub made: u64,
-    /// Edits no answer taken or base covers yet, oldest first, with what was seen when each was made.
-    pub unanswered: VecDeque<(u64, u64, Edit)>,
-    /// The heads it shows, where they are known: only right after taking an answer.
-    pub heads: Option<Vec<ChangeHash>>,
+    /// Its edits after the state it remembers, oldest first.
+    pub unanswered: VecDeque<(u64, Edit)>,
     /// Whether an engine has answered it yet.
     pub open: bool,
-    states: VecDeque<Resume>,
+    /// The state it could go on from with another engine: what it showed, with its edits up to a number.
+    remembered: Option<(Resume, Value)>,
     unit: TextUnit,
 }
 
@@ -47,21 +43,17 @@ impl Mirror {
             seen: 0,
             made: 0,
             unanswered: VecDeque::new(),
-            heads: None,
             open: false,
-            states: VecDeque::new(),
+            remembered: None,
             unit,
         }
     }
 
     /// Makes an edit: shows it at once, and answers the number it has.
     pub fn edit(&mut self, edit: &Edit) -> u64 {
-        for op in &edit.ops {
-            apply_op(&mut self.value, op, self.unit).unwrap_or_else(|why| panic!("the workload made a bad edit: {why} {op:?}"));
-        }
+        do_edit(&mut self.value, edit, self.unit);
         self.made += 1;
-        self.heads = None;
-        self.unanswered.push_back((self.made, self.seen, edit.clone()));
+        self.unanswered.push_back((self.made, edit.clone()));
         self.made
     }
 
@@ -73,40 +65,55 @@ impl Mirror {
     pub fn hear(&mut self, update: &ViewUpdate) -> bool {
         assert_eq!(update.document, self.document, "S6: an answer for another document");
         self.open = true;
-        let takes = update.reset.is_some() || update.covers >= self.made;
-        if !takes {
-            self.remember(Resume { covers: update.covers, heads: update.base.clone() });
-            return false;
-        }
         if let Some(value) = &update.reset {
+            // Edits that were under way are given up: the engine has refused them, or never heard of them.
             self.value = value.clone();
+            self.take(update, self.made);
+            return true;
         }
+        if update.covers >= self.made {
+            self.take(update, update.covers);
+            return true;
+        }
+        let Some((state, value)) = &mut self.remembered else { panic!("S6: the first answer of all is no reset: {update:?}") };
+        if state.covers != update.covers {
+            for (_, edit) in self.unanswered.iter().filter(|(number, _)| *number <= update.covers) {
+                do_edit(value, edit, self.unit);
+            }
+            *state = Resume { covers: update.covers, heads: update.base.clone() };
+            self.unanswered.retain(|(number, _)| *number > update.covers);
+        }
+        false
+    }
+
+    fn take(&mut self, update: &ViewUpdate, covers: u64) {
         for patch in &update.patches {
             if let Err(why) = apply_patch(&mut self.value, patch, self.unit) {
                 panic!("S6: a patch does not fit view {}: {why}: {patch:?} of {update:?} on {:?}", self.view.0, self.value);
             }
         }
         self.seen = update.number;
-        self.heads = Some(update.heads.clone());
-        self.unanswered.retain(|(number, _, _)| *number > update.covers);
-        self.states.clear();
-        self.remember(Resume { covers: update.covers, heads: update.heads.clone() });
-        true
+        self.unanswered.clear();
+        self.remembered = Some((Resume { covers, heads: update.heads.clone() }, self.value.clone()));
     }
 
-    /// States it has shown, the newest first, for another engine to take it up again.
-    pub fn resume(&self) -> Vec<Resume> {
-        self.states.iter().cloned().collect()
+    /// Lives on with another engine: answers where it can go on from, and the edits it must then send again.
+    pub fn resume(&mut self) -> (Vec<Resume>, Vec<(u64, Edit)>) {
+        self.open = false;
+        self.seen = 0;
+        let states = self.remembered.iter().map(|(state, _)| state.clone()).collect();
+        (states, self.unanswered.iter().cloned().collect())
     }
 
     /// Whether nothing it did is still to be answered.
     pub fn is_quiet(&self) -> bool {
-        self.open && self.unanswered.is_empty() && self.heads.is_some()
+        self.open && self.unanswered.is_empty()
     }
+}
 
-    fn remember(&mut self, state: Resume) {
-        self.states.push_front(state);
-        self.states.truncate(STATES_MAX);
+fn do_edit(value: &mut Value, edit: &Edit, unit: TextUnit) {
+    for op in &edit.ops {
+        apply_op(value, op, unit).unwrap_or_else(|why| panic!("the workload made a bad edit: {why} {op:?}"));
     }
 }
 
@@ -262,7 +269,6 @@ mod tests {
     fn an_answer_older_than_the_last_edit_is_dropped_and_a_reset_is_not() {
         let mut mirror = Mirror::new(ViewId(1), DocumentId([1; 16]), TextUnit::CodePoint);
         let put = |value| Op::Put { path: vec![Prop::Key("k".into())], value: Value::Int(value) };
-        mirror.edit(&Edit { ops: vec![put(1)], message: None });
         let mut update = ViewUpdate {
             view: ViewId(1),
             document: DocumentId([1; 16]),
@@ -273,7 +279,12 @@ mod tests {
             heads: vec![],
             base: vec![],
         };
+        update.reset = Some(Value::Map(BTreeMap::new()));
+        assert!(mirror.hear(&update));
+        mirror.edit(&Edit { ops: vec![put(1)], message: None });
+        update.reset = None;
         assert!(!mirror.hear(&update));
+        assert_ne!(mirror.value, Value::Map(BTreeMap::new()));
         update.reset = Some(Value::Map(BTreeMap::new()));
         assert!(mirror.hear(&update));
         assert_eq!(mirror.value, Value::Map(BTreeMap::new()));

@@ -134,12 +134,14 @@ impl Replica {
         self.engine = Some(Engine::new(config, now));
     }
 
-    /// Forgets all that lived in the process and its screens.
-    pub fn forget(&mut self) {
+    /// Forgets all that lived in the process; and its mirrors, unless they `stay`.
+    pub fn forget(&mut self, stay: bool) {
         self.engine = None;
         self.ready = false;
         self.connections.clear();
-        self.app.mirrors.clear();
+        if !stay {
+            self.app.mirrors.clear();
+        }
         self.app.open.clear();
         self.app.to_engine.clear();
         self.app.to_screen.clear();

@@ -113,6 +113,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.documents = 1);
     offer(&|other| other.coalesce_percent = 0);
     offer(&|other| other.view_percent = 0);
+    offer(&|other| other.tabs_stay = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.disk_ms_max = 0);
@@ -134,7 +135,7 @@ pub fn rerun_line(options: &Options) -> String {
         options.disk_ms_max,
         options.coalesce_percent,
         options.view_percent,
-        u8::from(options.small_limits) + 2 * u8::from(options.mixed_text_units),
+        u8::from(options.small_limits) + 2 * u8::from(options.mixed_text_units) + 4 * u8::from(options.tabs_stay),
     )
 }
 
@@ -164,6 +165,7 @@ pub fn from_environment() -> Option<Options> {
         options.view_percent = view;
         options.small_limits = flags & 1 == 1;
         options.mixed_text_units = flags & 2 == 2;
+        options.tabs_stay = flags & 4 == 4;
     }
     Some(options)
 }

@@ -185,7 +185,7 @@ impl World {
                 self.hang_up(connection.wire, connection.side, "the other side's process ended");
             }
         }
-        self.replicas[index].forget();
+        self.replicas[index].forget(self.options.tabs_stay);
     }
 
     /// Tells a replica's engine something, and drains it now or a little later.
@@ -527,6 +527,7 @@ impl World {
         }
         if self.replicas[index].role == Role::Client {
             self.command(index, Command::OpenSpace { space: self.space });
+            self.resume_mirrors(index);
             if self.healed {
                 self.open_everything(index);
             }
