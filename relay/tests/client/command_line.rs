@@ -218,6 +218,45 @@ async fn watching_shows_what_others_do_as_it_happens_also_beside_another_command
 }
 
 #[tokio::test]
+async fn with_nothing_kept_here_the_relay_has_it_or_the_command_fails() {
+    let mut harbour = Harbour::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = harbour.url();
+    let memory = ["--memory", "--relay", &url, "--timeout", "20"];
+    let made = json(folder.path(), &[&["create", "--value", r#"{"body": "one"}"#], &memory[..]].concat()).await;
+    assert_eq!(made["saved"]["relays"], 1);
+    let id = made["document"].as_str().unwrap();
+    assert_eq!(json(folder.path(), &[&["get", id, "body"], &memory[..]].concat()).await, json!("one"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    harbour.stop().await;
+    for words in [&["create"][..], &["get", id, "body"], &["list"]] {
+        let output = run(folder.path(), &[words, &memory[..3], &["--timeout", "1"]].concat()).await;
+        assert_eq!(output.status.code(), Some(4), "{words:?} says {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.is_empty(), "there is no id of a document that is kept nowhere");
+    }
+}
+
+#[tokio::test]
+async fn a_note_can_be_typed_into_a_pipe_and_read_from_one_that_closes_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = doc(folder.path(), &["create", "--text", "-", "--wait", "none"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let text = "# Piped\n".to_owned() + &"All the tides of a long year.\n".repeat(20_000);
+    tokio::io::AsyncWriteExt::write_all(&mut pipe, text.as_bytes()).await.unwrap();
+    drop(pipe);
+    let id = String::from_utf8(child.wait_with_output().await.unwrap().stdout).unwrap().trim().to_owned();
+    assert_eq!(json(folder.path(), &["get", &id, "title"]).await, json!("Piped"));
+
+    let mut child = doc(folder.path(), &["get", &id, "body"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("# Piped"));
+    drop(lines);
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
 async fn help_teaches_with_examples() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &[]).await;
@@ -225,7 +264,7 @@ async fn help_teaches_with_examples() {
     assert!(page.contains("Examples:") && page.contains("driftline doc create") && page.contains("--relay"), "{page}");
     let long = String::from_utf8(run(folder.path(), &["--help"]).await.stdout).unwrap();
     assert!(long.contains("Exit codes:") && long.contains("mismatch"), "{long}");
-    for command in ["create", "show", "get", "set", "splice", "watch", "history", "import", "export", "replay"] {
+    for command in ["create", "list", "show", "get", "set", "splice", "watch", "history", "import", "export", "replay"] {
         let page = String::from_utf8(run(folder.path(), &[command, "--help"]).await.stdout).unwrap();
         assert!(page.contains(&format!("driftline doc {command}")) && page.contains("Example"), "{page}");
     }

@@ -103,12 +103,12 @@ async fn one_writer_and_a_late_reader_come_to_the_text_the_history_ends_with() {
     assert_eq!((&report["kind"], &report["transactions"], &report["equal"]), (&json!("sequential"), &json!(2_500), &json!(true)));
     assert_eq!(report["readers"].as_array().unwrap().len(), 2);
 
-    let (exit, report) = replay(&harbour, &file, &["--limit", "700", "--without-disk"]).await;
+    let (exit, report) = replay(&harbour, &file, &["--limit", "700", "--memory"]).await;
     assert_eq!((exit, &report["transactions"], &report["equal"]), (0, &json!(700), &json!(true)), "{report}");
 
     trace["endContent"] = json!("something else");
     std::fs::write(&file, trace.to_string()).unwrap();
-    let (exit, report) = replay(&harbour, &file, &["--without-disk"]).await;
+    let (exit, report) = replay(&harbour, &file, &["--memory"]).await;
     assert_eq!((exit, &report["equal"]), (7, &json!(false)), "{report}");
 }
 

@@ -20,8 +20,8 @@ pub(crate) struct Client<'a> {
     pub repo: Repo,
     /// The space worked in.
     pub space: Space,
-    /// Nothing is kept on this device.
-    in_memory: bool,
+    /// Nothing is kept on this device: what the relay does not have is lost when the command ends.
+    pub in_memory: bool,
 }
 
 impl<'a> Client<'a> {

@@ -52,8 +52,8 @@ async fn carry_out(args: DocArgs, output: &Output) -> Result<(), Failure> {
         () = interrupted() => if watching {
             Ok(())
         } else {
-            let kept = "interrupted; what was changed is kept on this device and travels with the next command";
-            Err(Failure::new(FailureKind::Failed, kept))
+            let kept = if client.in_memory { "" } else { ": what was changed is kept on this device, and travels with the next command" };
+            Err(Failure::new(FailureKind::Failed, format!("interrupted{kept}")))
         },
     };
     client.close().await;

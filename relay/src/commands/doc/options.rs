@@ -85,7 +85,7 @@ pub enum Wait {
     Relay,
     /// It is durable on this device; the relay is not waited for.
     Device,
-    /// Nothing.
+    /// Nothing is waited for.
     None,
 }
 
@@ -105,6 +105,7 @@ pub enum OwnCommand {
     /// Make a document and print its id
     Create(Create),
     /// List the documents of the space
+    #[command(after_help = "Example:\n  driftline doc list --space harbour --json | jq -r '.[].title'")]
     List,
     /// Print a whole document
     Show(Show),
@@ -271,7 +272,8 @@ change. In a sequential history one client types everything. In a concurrent
 one each author is a replica with a store and a connection of its own, and
 types each transaction as soon as those it builds on have arrived. At the end
 one more client joins with nothing, and everyone must read the same text, the
-one that the history says. Stores are temporary; --data is not used.
+one that the history says. Stores are temporary folders, or in memory
+with --memory; --data is not used.
 
 Example:
   driftline doc replay automerge-paper.json.gz --relay ws://localhost:8080/sync")]
@@ -284,9 +286,6 @@ pub struct Replay {
     /// How long the relay may take with nothing happening before the replay gives up
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub patience: Duration,
-    /// Keep the clients' stores in memory instead of in temporary folders
-    #[arg(long)]
-    pub without_disk: bool,
 }
 
 /// Seconds as typed, with a fraction if one likes.

@@ -30,8 +30,11 @@ async fn make(client: &Client<'_>, create: &Create, value: BTreeMap<String, Valu
 
 /// Prints the id of a document that was made, once it is saved.
 pub(super) async fn report_new(client: &Client<'_>, handle: &DocHandle) -> Result<(), Failure> {
-    // The id first: even where the relay is demanded and away, the document is there.
     let settled = client.settle(handle).await;
+    if settled.is_err() && client.in_memory {
+        return settled.map(drop);
+    }
+    // The id is printed also where the relay is demanded and away: the document is there.
     let saved = handle.saved().await?;
     client.output.result(
         &handle.id().to_string(),

@@ -36,7 +36,7 @@ pub(crate) async fn run(replay: &Replay, options: &ClientOptions, output: &Outpu
     let stage = Stage {
         relay: relay.clone(),
         space: options.space.clone().unwrap_or_else(player::fresh_space),
-        on_disk: !replay.without_disk,
+        on_disk: !options.memory,
         patience: replay.patience,
         title: replay.trace.file_stem().map_or_else(|| "replay".to_owned(), |name| name.to_string_lossy().into_owned()),
     };
