@@ -48,6 +48,8 @@ const MUST_HAPPEN: &[&str] = &[
     "answer taken",
     "answer dropped",
     "presences seen",
+    "mirror resumed",
+    "settings changed",
     "storage task failed",
     "dial failed",
     "connection gone",

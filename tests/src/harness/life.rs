@@ -206,6 +206,9 @@ impl World {
         if self.app_dice.percent(10) {
             return self.show_presence(index);
         }
+        if self.app_dice.percent(4) {
+            return self.change_settings(index);
+        }
         let replica = &self.replicas[index];
         if !replica.ready || replica.role == Role::Relay || self.last_edit >= self.options.edits as u64 {
             return;
@@ -320,6 +323,27 @@ impl World {
             self.tally.count("change refused");
         }
         self.told(index);
+    }
+
+    /// Someone plays with what an app lets them set, and soon sets it back.
+    fn change_settings(&mut self, index: usize) {
+        if !self.replicas[index].ready || self.replicas[index].role == Role::Relay {
+            return;
+        }
+        let life = self.replicas[index].life;
+        let back_ms = self.now_ms + self.app_dice.between(1, 8_000);
+        let endpoints: Vec<_> = self.replicas[index].endpoints.iter().cloned().collect();
+        let (away, back) = match self.app_dice.below(3) {
+            0 => (Command::CloseSpace { space: self.space }, Command::OpenSpace { space: self.space }),
+            1 if !endpoints.is_empty() => {
+                let endpoint = self.app_dice.pick(&endpoints).clone();
+                (Command::RemoveEndpoint { endpoint: endpoint.clone() }, Command::AddEndpoint { endpoint })
+            }
+            _ => (Command::NetworkChanged, Command::NetworkChanged),
+        };
+        self.tally.count("settings changed");
+        self.command(index, away);
+        self.plan(back_ms, Happening::Ask(index, life, back));
     }
 
     fn show_presence(&mut self, index: usize) {

@@ -55,6 +55,8 @@ pub enum Happening {
     Restart(usize, u32),
     /// The app does something.
     Act,
+    /// The app asks for something it has put off.
+    Ask(usize, u32, Command),
     /// Something goes wrong.
     Trick(Fault, Trick),
 }
@@ -438,6 +440,7 @@ impl World {
                 self.start(index);
             }
             Happening::Act => self.act(),
+            Happening::Ask(index, life, command) if alive(self, index, life) => self.command(index, command),
             Happening::Trick(fault, trick) => self.play(fault, trick),
             _ => {}
         }
