@@ -49,6 +49,7 @@ const MUST_HAPPEN: &[&str] = &[
     "answer dropped",
     "presences seen",
     "mirror resumed",
+    "economy judged",
     "settings changed",
     "storage task failed",
     "dial failed",

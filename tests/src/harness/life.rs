@@ -189,6 +189,7 @@ impl World {
             self.tally.add("changes judged", changes as u64);
         }
         self.judge_presence();
+        self.judge_economy();
         let made = self.oracle.made.len() as u64;
         self.tally.add("edits doubled by a mirror that was not answered", self.oracle.doubled.len() as u64);
         self.tally.add("edits told", self.oracle.edits.len() as u64);
@@ -206,7 +207,7 @@ impl World {
         if self.app_dice.percent(10) {
             return self.show_presence(index);
         }
-        if self.app_dice.percent(4) {
+        if !self.options.faults.is_empty() && self.app_dice.percent(4) {
             return self.change_settings(index);
         }
         let replica = &self.replicas[index];
@@ -358,6 +359,23 @@ impl World {
             None => _ = self.replicas[index].app.presence.remove(&key),
         }
         self.command(index, Command::SetPresence { space: self.space, instance, state });
+    }
+
+    /// Where nothing went wrong, changes were sent about as often as someone lacked them (L2).
+    fn judge_economy(&mut self) {
+        let lacked = (self.oracle.changes.len() * (self.replicas.len() - 1)) as u64;
+        self.tally.add("changes sent", self.changes_sent);
+        self.tally.add("changes that someone lacked", lacked);
+        if !self.options.faults.is_empty() {
+            return;
+        }
+        // Where there are several ways to a replica, a change may come both ways at once.
+        let bound = match self.options.shape {
+            Shape::Star | Shape::Chain => 2 * lacked,
+            Shape::StarWithEdges | Shape::Mesh => 2 * (self.oracle.changes.len() * fault::edges(&self.options).len()) as u64,
+        };
+        assert!(self.changes_sent <= bound + 20, "L2: {} changes were sent where {lacked} were lacked", self.changes_sent);
+        self.tally.count("economy judged");
     }
 
     /// Everyone sees everyone who is here, and nobody who is not.

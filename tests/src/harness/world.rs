@@ -87,8 +87,8 @@ pub struct World {
     pub begun: BTreeSet<DocumentId>,
     /// When something other than keeping connections alive last happened.
     pub busy_ms: u64,
-    /// Bytes of frames sent, and how many frames.
-    pub sent: (u64, u64),
+    /// Changes sent, counted as often as they were.
+    pub changes_sent: u64,
     /// Whether faults are over.
     pub healed: bool,
     /// Drawn by the app.
@@ -122,7 +122,7 @@ impl World {
             last_edit: 0,
             begun: BTreeSet::new(),
             busy_ms: 0,
-            sent: (0, 0),
+            changes_sent: 0,
             healed: false,
             app_dice: Dice::new(seed, "app"),
             fault_dice: Dice::new(seed, "faults"),
@@ -297,7 +297,10 @@ impl World {
         }
         let frame_bytes_max = self.replicas.iter().map(|replica| replica.limits.frame_bytes_max).min().unwrap_or(usize::MAX);
         assert!(frame.len() <= frame_bytes_max, "S7: replica {index} sends a {name} of {} bytes", frame.len());
-        self.sent = (self.sent.0 + frame.len() as u64, self.sent.1 + 1);
+        if let (true, Ok(Message::Entries { payloads, .. })) = (name == "entries", Message::decode(&frame)) {
+            self.changes_sent += payloads.len() as u64;
+        }
+        self.tally.add("bytes sent", frame.len() as u64);
         let limits = &self.replicas[index].limits;
         let bound = limits.outbound_bytes_max + 2 * limits.frame_bytes_max;
         // A connection that is gone and whose end was not told yet takes frames and loses them.
