@@ -21,7 +21,15 @@ try {
   const [left, right] = await Promise.all(browsers.map((browser) => browser.newPage()));
   for (const page of [left, right]) page.setDefaultTimeout(PATIENCE_MS);
   const body = (page) => page.locator(".body-editor .cm-content");
-  const reads = (page, words) => body(page).filter({ hasText: words }).waitFor();
+  const reads = async (page, words) => {
+    try {
+      await body(page).filter({ hasText: words }).waitFor();
+    } catch (error) {
+      const status = await page.getByTestId("status").innerText();
+      console.error(`a browser should read:\n  ${words}\nand reads:\n  ${await body(page).innerText()}\nwith the status:\n  ${status}`);
+      throw error;
+    }
+  };
 
   await left.goto(address);
   await left.getByTestId("create").click();
