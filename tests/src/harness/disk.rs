@@ -104,26 +104,24 @@ impl Disk {
         batch.into_iter().zip(answers).map(|((task, work), (_, result))| Carried { task, work, result }).collect()
     }
 
-    /// Ends the process: some of the tasks under way are still carried out, the last of them perhaps in part.
-    /// Answers those that were, whose result nobody hears.
-    pub fn die(&mut self, death: Death) -> Vec<Carried> {
-        let mut carried = Vec::new();
+    /// Ends the process: some of the tasks under way are still carried out, the last of them perhaps in part, and nobody
+    /// hears what came of them.
+    pub fn die(&mut self, death: Death) {
         let whole = self.dice.index(self.tasks.len() + 1);
         if whole > 0 {
-            carried.extend(self.carry_out(whole));
+            self.carry_out(whole);
         }
         if !self.tasks.is_empty() && self.dice.percent(70) {
             let fuse = self.dice.index(600);
             self.platter.borrow_mut().fuse = Some(fuse);
             let many = 1 + self.dice.index(self.tasks.len());
-            carried.extend(self.carry_out(many));
+            self.carry_out(many);
         }
         self.journal = None;
         self.tasks.clear();
         let mut platter = self.platter.borrow_mut();
         platter.fuse = None;
         platter.die(death);
-        carried
     }
 
     /// Switches a fault on or off.

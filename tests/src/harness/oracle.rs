@@ -6,6 +6,7 @@
 //! | S2 | what was said to be saved is saved, here and there, and survives any crash after |
 //! | S3 | every change in a document is one the workload made, once |
 //! | S4 | no log holds an entry before what it depends on, nor a gap in an actor's line |
+//! | S8 | what a store refused is not there after a crash |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
 use super::disk::{Carried, Logs, hashes};
@@ -61,6 +62,8 @@ struct Witness {
     saved_edits: BTreeSet<u64>,
     /// Edits of its mirrors, by view and number.
     of_views: BTreeMap<(ViewId, u64), u64>,
+    /// What its store said it did not take, and was not asked to take again.
+    refused: BTreeSet<ChangeHash>,
     /// Whether its disk was tampered with, so that it may have lost anything.
     tampered: bool,
 }
@@ -86,6 +89,8 @@ pub struct Oracle {
     pub again: BTreeSet<u64>,
     /// Those of them that both engines kept.
     pub doubled: BTreeSet<u64>,
+    /// Whether a disk may be unable to take back what it could not write whole.
+    pub refusals_may_stay: bool,
     witnesses: Vec<Witness>,
     is_relay: Vec<bool>,
     /// Whether some disk was tampered with, so that a change may be made twice and lost for good.
@@ -204,8 +209,12 @@ impl Oracle {
     /// A storage task was carried out on a replica's disk, whether or not anyone lived to hear of it.
     pub fn on_carried(&mut self, replica: usize, carried: &Carried) {
         match (&carried.work, &carried.result) {
+            (StoreTask::Append { entries }, Err(_)) => {
+                self.witnesses[replica].refused.extend(entries.iter().map(|stored| stored.entry.hash));
+            }
             (StoreTask::Append { entries }, Ok(StoreDone::Appended)) => {
                 for stored in entries {
+                    self.witnesses[replica].refused.remove(&stored.entry.hash);
                     self.on_entry(replica, stored.position, &stored.entry);
                 }
             }
@@ -261,9 +270,14 @@ impl Oracle {
         self.changes.insert(entry.hash, Known { document: entry.document, number, payload: Arc::clone(&entry.payload) });
     }
 
-    /// A process died.
-    pub fn on_death(&mut self, replica: usize) {
+    /// A process died, while its disk was to carry out `tasks`.
+    pub fn on_death<'a>(&mut self, replica: usize, tasks: impl Iterator<Item = &'a StoreTask>) {
         let witness = &mut self.witnesses[replica];
+        for task in tasks {
+            if let StoreTask::Append { entries } = task {
+                entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+            }
+        }
         witness.heads.clear();
         witness.told.clear();
         witness.made.clear();
@@ -300,6 +314,15 @@ impl Oracle {
             let made_it = |hash: &ChangeHash| self.changes.get(hash).is_some_and(|known| known.number == *number);
             let there = log.is_some_and(|log| log.iter().any(|(_, entry)| made_it(&entry.hash)));
             assert!(there, "S2: replica {replica} said edit {number} was saved, and a crash took it");
+        }
+        let refused = std::mem::take(&mut witness.refused);
+        for (_, entry) in logs.values().flatten() {
+            let excused = self.refusals_may_stay;
+            assert!(
+                excused || !refused.contains(&entry.hash),
+                "S8: replica {replica}'s store refused {} and kept it",
+                entry.hash
+            );
         }
         witness.held.clear();
         witness.at_start = logs.iter().map(|(document, log)| (*document, hashes(log))).collect();

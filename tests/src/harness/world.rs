@@ -110,10 +110,13 @@ impl World {
         let replicas: Vec<_> = (0..options.replicas).map(|index| Replica::new(&options, index, role(index))).collect();
         let seed = options.seed;
         let mut ids = Dice::new(seed, "ids");
+        let mut oracle = Oracle::new(&replicas);
+        // A disk that does not write does not cut a file short either.
+        oracle.refusals_may_stay = options.has(Fault::WriteFails);
         Self {
             now_ms: 1_000,
             links: Links::new(seed, options.delay_ms_max),
-            oracle: Oracle::new(&replicas),
+            oracle,
             replicas,
             trace: Trace::new(recording),
             tally: Tally::default(),
@@ -172,11 +175,9 @@ impl World {
             return;
         }
         self.trace.word(self.now_ms, || format!("{index} dies: {death:?}"));
-        for carried in self.replicas[index].disk.die(death) {
-            // Nobody hears of it, and only the next process's store says whether it happened; see on_recovered.
-            drop(carried);
-        }
-        self.oracle.on_death(index);
+        self.oracle.on_death(index, self.replicas[index].disk.tasks.iter().map(|(_, task)| task));
+        // Nobody hears of what is still carried out: only the next process's store says whether it happened.
+        self.replicas[index].disk.die(death);
         let connections: Vec<_> = self.replicas[index].connections.values().copied().collect();
         // Where the power goes, nobody says goodbye: the other side finds out by the silence.
         let silent = death != Death::Killed && self.fault_dice.percent(50);
