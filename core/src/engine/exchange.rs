@@ -256,8 +256,7 @@ impl Engine {
     }
 
     /// Asks every peer that syncs its space for a document.
-    pub(super) fn ask_everyone(&mut self, document: DocumentId) {
-        let Some(space) = self.locations.get(&document).copied() else { return };
+    pub(super) fn ask_everyone(&mut self, space: SpaceId, document: DocumentId) {
         let connections: Vec<ConnectionId> =
             self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
         for connection in connections {

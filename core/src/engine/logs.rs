@@ -58,7 +58,7 @@ pub(super) struct Logs {
     suspects: BTreeSet<DocumentId>,
     lines: BTreeMap<DocumentId, Line>,
     /// Documents of which entries were refused for want of room, to be asked for again.
-    refused: BTreeSet<DocumentId>,
+    refused: BTreeMap<DocumentId, SpaceId>,
     /// Sessions that sent an entry which is held and not durable yet, beside the one it came from first.
     also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
     /// Connections that are owed acknowledgements.
@@ -105,12 +105,12 @@ impl Engine {
             if line.entries.len() < PARKED_ENTRIES_MAX {
                 line.entries.push_back((entry, source));
             } else {
-                self.logs.refused.insert(document);
+                self.logs.refused.insert(document, space);
             }
             return;
         }
         if self.logs.undurable_bytes > self.config.limits.undurable_bytes_max {
-            if self.logs.refused.insert(document) {
+            if self.logs.refused.insert(document, space).is_none() {
                 let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
                 self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
             }
@@ -278,8 +278,8 @@ impl Engine {
             self.saved.touch(document);
         }
         if self.logs.undurable_bytes <= self.config.limits.undurable_bytes_max / 2 {
-            for document in std::mem::take(&mut self.logs.refused) {
-                self.ask_everyone(document);
+            for (document, space) in std::mem::take(&mut self.logs.refused) {
+                self.ask_everyone(space, document);
             }
         }
     }
@@ -396,7 +396,7 @@ impl Engine {
                 self.append(stored.entry, None);
             }
         }
-        self.ask_everyone(document);
+        self.ask_everyone(space, document);
     }
 
     /// The store's task that reads a document's entries above a clock.

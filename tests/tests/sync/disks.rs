@@ -135,3 +135,28 @@ fn acknowledging_waits_for_the_disk_and_forwarding_does_not() {
     let saved = lab.parties[1].engine.saved(&document(1)).expect("it is open");
     assert_eq!(saved.relays, 1, "{saved:?}");
 }
+
+/// A store that is far behind refuses what it has no room to remember, also of a document of which nothing is held yet.
+#[test]
+fn a_document_refused_while_the_store_was_behind_is_asked_for_when_it_has_caught_up() {
+    let mut lab = Lab::new(10);
+    let ada = lab.add(Role::Client);
+    let bob = lab.add_with(Role::Client, |config| config.limits.undurable_bytes_max = 1_024);
+    lab.open_everywhere(space(), &[document(1), document(2)]);
+    lab.connect(ada, bob);
+    lab.run(1_000);
+    lab.parties[bob].holds_tasks = true;
+    for number in 0..20i64 {
+        lab.change(ada, document(1), |tx| tx.put(format!("k{number}"), number));
+    }
+    lab.change(ada, document(2), |tx| tx.put("title", "tides"));
+    lab.run(1_000);
+    assert!(troubles(&lab, ada, TroubleKind::Refused) > 0, "the sender is told");
+    assert_ne!(lab.value(ada, &document(2)), lab.value(bob, &document(2)));
+    lab.release(bob);
+    lab.run(10_000);
+    for number in [1, 2] {
+        assert_eq!(lab.value(ada, &document(number)), lab.value(bob, &document(number)), "document {number}");
+    }
+    assert_eq!(lab.parties[ada].engine.saved(&document(2)).map(|saved| saved.replicas), Some(1));
+}
