@@ -1,7 +1,6 @@
 //! Everything that goes wrong in a life: drawn at its beginning, so that a fault switched off leaves the others in place.
 
 use super::dice::Dice;
-use super::link::End;
 use super::options::{Fault, Options, Shape};
 use super::world::{Happening, World};
 use driftline_core::engine::input::Command;
@@ -235,30 +234,6 @@ impl World {
                 }
             }
             self.start(index);
-        }
-    }
-
-    /// Lets things arrive that waited for a path.
-    pub fn move_on(&mut self, moving: Vec<(u64, usize, usize)>) {
-        for (wire, side, many) in moving {
-            for turn in 0..many {
-                // What was sent before the path came back is not delayed again, but what is on its way arrives in its time.
-                self.plan(self.now_ms + turn as u64, Happening::Arrive(wire, side));
-            }
-        }
-    }
-
-    fn reset_one(&mut self, choice: u64) {
-        let wires: Vec<_> = self.links.wires.keys().copied().collect();
-        let Some(wire) = wires.get((choice % wires.len().max(1) as u64) as usize).copied() else { return };
-        self.tally.count("fault Reset");
-        self.links.reset(wire);
-        let ends = self.links.wires[&wire].ends;
-        for End { replica, life, connection, open } in ends {
-            if open {
-                let at = self.now_ms + self.fault_dice.below(2_000);
-                self.plan(at, Happening::Gone(replica, life, connection, "the connection was reset".to_owned()));
-            }
         }
     }
 

@@ -279,12 +279,15 @@ impl World {
         index: usize,
         document: DocumentId,
         value: &driftline_core::doc::value::Value,
+        in_view: bool,
     ) -> (u64, Edit, Intent) {
         self.last_edit += 1;
         let number = self.last_edit;
         let at = self.documents.iter().position(|known| *known == document).expect("a document of this world");
         let clients: Vec<_> = (0..self.replicas.len()).filter(|index| self.replicas[*index].role == Role::Client).collect();
-        if clients[at % clients.len()] == index && self.begun.insert(document) {
+        // A mirror may make an edit again, and a document has one beginning.
+        let may_begin = clients[at % clients.len()] == index && !(in_view && self.options.tabs_stay);
+        if may_begin && self.begun.insert(document) {
             let edit = Edit { ops: workload::beginning(), message: Some(workload::message(number)) };
             return (number, edit, Intent::default());
         }
@@ -294,7 +297,7 @@ impl World {
 
     fn edit_view(&mut self, index: usize, document: DocumentId, view: driftline_core::base::id::ViewId) {
         let value = self.replicas[index].app.mirrors[&view].value.clone();
-        let (number, edit, intent) = self.draw_edit(index, document, &value);
+        let (number, edit, intent) = self.draw_edit(index, document, &value, true);
         let mirror = self.replicas[index].app.mirrors.get_mut(&view).expect("it was just there");
         let seen = mirror.seen;
         let in_view = mirror.edit(&edit);
@@ -306,7 +309,7 @@ impl World {
     fn edit_document(&mut self, index: usize, document: DocumentId) {
         let value =
             self.replicas[index].document(&document).and_then(|held| held.value(())).expect("an open document has a root");
-        let (number, edit, intent) = self.draw_edit(index, document, &value);
+        let (number, edit, intent) = self.draw_edit(index, document, &value, false);
         self.oracle.on_edit(number, EditRecord { replica: index, document, intent }, None);
         if self.app_dice.percent(50) {
             self.tally.count("edit as data");
@@ -366,7 +369,8 @@ impl World {
         let lacked = (self.oracle.changes.len() * (self.replicas.len() - 1)) as u64;
         self.tally.add("changes sent", self.changes_sent);
         self.tally.add("changes that someone lacked", lacked);
-        if !self.options.faults.is_empty() {
+        // What a full replica refused is sent again, and that is right.
+        if !self.options.faults.is_empty() || self.options.small_limits {
             return;
         }
         // Where there are several ways to a replica, a change may come both ways at once.

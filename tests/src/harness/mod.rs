@@ -18,6 +18,7 @@ pub mod replica;
 pub mod shrink;
 pub mod tally;
 pub mod trace;
+pub mod traffic;
 pub mod verdict;
 pub mod workload;
 pub mod world;

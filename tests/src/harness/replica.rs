@@ -94,7 +94,7 @@ impl Replica {
             limits.frame_bytes_max = 4 * 1024;
             limits.entry_bytes_max = 2 * 1024;
             limits.outbound_bytes_max = 8 * 1024;
-            limits.undurable_bytes_max = 64 * 1024;
+            limits.undurable_bytes_max = 3 * 1024;
         }
         let utf16 = options.mixed_text_units && index % 2 == 1;
         Self {

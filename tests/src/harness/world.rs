@@ -5,10 +5,10 @@
 use super::dice::Dice;
 use super::disk::Death;
 use super::fault::Trick;
-use super::link::{Cargo, End, Links};
+use super::link::Links;
 use super::options::{Fault, Options, Shape};
 use super::oracle::Oracle;
-use super::replica::{Connection, Replica};
+use super::replica::Replica;
 use super::tally::Tally;
 use super::trace::Trace;
 use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
@@ -17,16 +17,12 @@ use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Effect, Event, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::StoreTask;
-use driftline_core::sync::message::Message;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Effects of one drain above which an engine is taken to be going round in circles.
 const DRAIN_EFFECTS_MAX: usize = 100_000;
 /// Wake-ups of one engine in one millisecond above which it is taken to be spinning.
 const WAKES_PER_MS_MAX: u32 = 100;
-/// How long a dial waits for a path that carries nothing, in milliseconds.
-const DIAL_MS_MAX: u64 = 5_000;
 
 /// Something that is to happen.
 #[derive(Debug)]
@@ -288,37 +284,6 @@ impl World {
         }
     }
 
-    fn send(&mut self, index: usize, connection: ConnectionId, frame: Arc<[u8]>) -> Option<usize> {
-        let tag = *frame.first().expect("S7: an empty frame");
-        let name = Message::NAMES.iter().find(|(known, _)| *known == tag).expect("S7: a frame of no message").1;
-        self.tally.count(&format!("message {name}"));
-        // Keeping a connection alive and repeating who is here goes on for ever.
-        if !matches!(name, "ping" | "pong" | "presence") {
-            self.busy_ms = self.now_ms;
-        }
-        let frame_bytes_max = self.replicas.iter().map(|replica| replica.limits.frame_bytes_max).min().unwrap_or(usize::MAX);
-        assert!(frame.len() <= frame_bytes_max, "S7: replica {index} sends a {name} of {} bytes", frame.len());
-        if let (true, Ok(Message::Entries { payloads, .. })) = (name == "entries", Message::decode(&frame)) {
-            self.changes_sent += payloads.len() as u64;
-        }
-        self.tally.add("bytes sent", frame.len() as u64);
-        let limits = &self.replicas[index].limits;
-        let bound = limits.outbound_bytes_max + 2 * limits.frame_bytes_max;
-        // A connection that is gone and whose end was not told yet takes frames and loses them.
-        let found = self.replicas[index].connections.get_mut(&connection)?;
-        found.unwritten += frame.len();
-        assert!(found.unwritten <= bound, "S7: replica {index} has {} bytes waiting on one connection", found.unwritten);
-        let (wire, side, bytes) = (found.wire, found.side, frame.len());
-        let reports = self.links.wires.get(&wire).is_none_or(|wire| {
-            let (from, to) = (wire.ends[side].replica, wire.ends[1 - side].replica);
-            !self.links.is_slow(from, to)
-        });
-        if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Frame(frame, reports)) {
-            self.plan(at, Happening::Arrive(wire, side));
-        }
-        reports.then_some(bytes)
-    }
-
     fn store(&mut self, index: usize, task: TaskId, work: StoreTask) {
         self.busy_ms = self.now_ms;
         let replica = &mut self.replicas[index];
@@ -390,20 +355,6 @@ impl World {
         death
     }
 
-    /// One side of a wire goes away without a word more than that.
-    pub fn hang_up(&mut self, wire: u64, side: usize, heard: &str) {
-        let Some(found) = self.links.wires.get_mut(&wire) else { return };
-        if !found.ends[side].open {
-            return;
-        }
-        found.ends[side].open = false;
-        self.links.drain(wire, 1 - side);
-        if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Close(heard.to_owned())) {
-            self.plan(at, Happening::Arrive(wire, side));
-        }
-        self.links.forget_ended(wire);
-    }
-
     fn happen(&mut self, happening: Happening) {
         let alive = |world: &Self, index: usize, life: u32| world.replicas[index].is_up() && world.replicas[index].life == life;
         match happening {
@@ -447,59 +398,6 @@ impl World {
             Happening::Ask(index, life, command) if alive(self, index, life) => self.command(index, command),
             Happening::Trick(fault, trick) => self.play(fault, trick),
             _ => {}
-        }
-    }
-
-    fn arrive(&mut self, wire: u64, side: usize) {
-        let Some(cargo) = self.links.arrive(wire, side, self.now_ms) else { return };
-        let Some(ends) = self.links.wires.get(&wire).map(|wire| wire.ends) else { return };
-        let (from, to) = (ends[side], ends[1 - side]);
-        match cargo {
-            Cargo::Frame(bytes, reported) => {
-                if !reported && from.open {
-                    self.plan(self.now_ms, Happening::Written(from.replica, from.life, from.connection, bytes.len()));
-                }
-                if to.open && self.replicas[to.replica].life == to.life {
-                    self.tell(to.replica, Input::Frame { connection: to.connection, bytes });
-                }
-            }
-            Cargo::Close(reason) => {
-                if to.open && self.replicas[to.replica].life == to.life {
-                    self.gone(to.replica, to.connection, reason);
-                }
-            }
-        }
-    }
-
-    /// A process hears that a connection is gone: once.
-    fn gone(&mut self, index: usize, connection: ConnectionId, reason: String) {
-        let Some(found) = self.replicas[index].connections.remove(&connection) else { return };
-        if let Some(wire) = self.links.wires.get_mut(&found.wire) {
-            wire.ends[found.side].open = false;
-        }
-        self.links.drain(found.wire, 1 - found.side);
-        self.links.forget_ended(found.wire);
-        self.tally.count("connection gone");
-        self.tell(index, Input::Disconnected { connection, reason });
-    }
-
-    fn dialled(&mut self, index: usize, life: u32, endpoint: String) {
-        let target: usize = endpoint.strip_prefix("sim:").and_then(|rest| rest.parse().ok()).expect("an endpoint of this world");
-        if !self.links.is_open(index, target) || !self.links.is_open(target, index) {
-            return self.plan(self.now_ms + DIAL_MS_MAX, Happening::DialFailed(index, life, endpoint));
-        }
-        if !self.replicas[target].is_up() || !self.replicas[index].online {
-            return self.plan(self.now_ms + 1, Happening::DialFailed(index, life, endpoint));
-        }
-        let (here, there) = (self.replicas[index].next_connection(), self.replicas[target].next_connection());
-        let end = |replica: usize, life, connection| End { replica, life, connection, open: true };
-        let wire = self.links.join(end(index, life, here), end(target, self.replicas[target].life, there));
-        self.replicas[index].connections.insert(here, Connection { wire, side: 0, unwritten: 0 });
-        self.replicas[target].connections.insert(there, Connection { wire, side: 1, unwritten: 0 });
-        self.tally.count("connection opened");
-        self.tell(target, Input::Connected { connection: there, endpoint: None });
-        if self.replicas[index].connections.contains_key(&here) {
-            self.tell(index, Input::Connected { connection: here, endpoint: Some(endpoint) });
         }
     }
 
