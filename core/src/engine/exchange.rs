@@ -294,7 +294,10 @@ impl Engine {
     }
 
     fn on_same(&mut self, connection: ConnectionId, document: DocumentId) {
-        let Some(space) = self.locations.get(&document).copied() else { return };
+        // A document of which neither side holds anything is in no place yet but the exchange.
+        let Some(session) = self.sessions.get(&connection) else { return };
+        let exchanged = session.subscriptions.iter().find(|(_, subscription)| subscription.deltas.contains_key(&document));
+        let Some(space) = exchanged.map(|(space, _)| *space) else { return };
         let mut asked = None;
         self.with_delta(connection, space, document, |delta, log| {
             asked = delta.asked.take();

@@ -1,10 +1,17 @@
 //! Bad disks: what was acknowledged is kept, what cannot be saved is said, and room that returns is used.
 
-use super::{document, space};
+use super::{document, identity, space};
+use driftline_core::base::id::{ActorId, DocumentId};
+use driftline_core::doc::document::Document;
+use driftline_core::doc::edit::{Edit, Op};
+use driftline_core::doc::value::{Prop, TextUnit, Value};
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Event, TroubleKind};
+use driftline_core::log::version::Version;
 use driftline_core::store::task::StoreErrorKind;
+use driftline_core::sync::message::Message;
 use driftline_tests::harness::lab::Lab;
+use std::sync::Arc;
 
 /// A relay and two clients, connected, with a document that all hold.
 fn room() -> Lab {
@@ -159,4 +166,39 @@ fn a_document_refused_while_the_store_was_behind_is_asked_for_when_it_has_caught
         assert_eq!(lab.value(ada, &document(number)), lab.value(bob, &document(number)), "document {number}");
     }
     assert_eq!(lab.parties[ada].engine.saved(&document(2)).map(|saved| saved.replicas), Some(1));
+}
+
+/// It asks everyone, also a peer that has forgotten the document since: the answer settles that too.
+#[test]
+fn a_peer_that_holds_nothing_of_a_refused_document_either_leaves_nothing_to_wait_for() {
+    let mut lab = Lab::new(10);
+    let bob = lab.add_with(Role::Client, |config| config.limits.undurable_bytes_max = 1_024);
+    lab.open_everywhere(space(), &[]);
+    let line = lab.dial_in_as(bob, &identity(60));
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.parties[bob].holds_tasks = true;
+    for number in [1, 2] {
+        let payloads = changes(document(number), 10);
+        lab.say(line, &Message::Entries { space: space(), document: document(number), payloads });
+    }
+    lab.release(bob);
+    lab.run(1_000);
+    let asks = Message::Have { space: space(), document: document(2), version: Version::new(), answer: false };
+    assert!(lab.lines[line].heard.contains(&asks), "{:?}", lab.lines[line].heard);
+    lab.say(line, &Message::Same { document: document(1) });
+    lab.say(line, &Message::Same { document: document(2) });
+    assert_eq!(lab.parties[bob].engine.progress_of(&space()), (1, 1, 0), "nothing is waited for");
+}
+
+/// Changes of a document of one author's.
+fn changes(id: DocumentId, many: u8) -> Vec<Arc<[u8]>> {
+    let actor = ActorId::new(&[9; 16]).expect("16 bytes are few enough");
+    let mut document = Document::new(id, actor, TextUnit::CodePoint);
+    let put = |number| Op::Put { path: vec![Prop::Key(format!("k{number}"))], value: Value::Int(number) };
+    (0..many)
+        .filter_map(|number| {
+            document.edit(None, &Edit { ops: vec![put(i64::from(number))], message: None }, 0).expect("a good edit")
+        })
+        .map(|entry| entry.payload)
+        .collect()
 }
