@@ -2,27 +2,19 @@
 
 use super::Engine;
 use super::effect::TroubleKind;
-use super::logs::Work;
 use super::saved::Receipt;
-use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId, TaskId};
-use crate::base::limits::{CATCH_UP_FRAME_BYTES, EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
+use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
+use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::version::Version;
-use crate::sync::delta::{Delta, Next, Push, STRIKES_MAX};
+use crate::sync::delta::{Delta, STRIKES_MAX};
 use crate::sync::hello::Refusal;
-use crate::sync::message::{ENTRIES_OVERHEAD_BYTES, ErrorCode, Message, encode_entries};
+use crate::sync::message::{ErrorCode, Message};
 use crate::sync::reconcile::{self, Range};
 use crate::sync::session::Subscription;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Bytes that say how long a payload is, at most.
-const LENGTH_BYTES_MAX: usize = 5;
-
-/// Frames made for one peer that others get too: by document, the position after which they begin and the one they end with.
-type SharedFrames = BTreeMap<(DocumentId, u64, u64), Arc<[u8]>>;
 
 impl Engine {
     pub(super) fn on_open_space(&mut self, space: SpaceId) {
@@ -78,19 +70,6 @@ impl Engine {
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
         self.touch_progress(space);
-    }
-
-    /// Sends a peer that has just subscribed what is on its way to the disk: it was pushed before the peer was there, and
-    /// the comparison of spaces counts only what is durable.
-    fn push_undurable(&mut self, connection: ConnectionId, space: SpaceId) {
-        for document in self.logs.undurable_documents() {
-            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { continue };
-            let durable_end = log.durable_end();
-            let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
-            let Some(subscription) = subscription else { return };
-            subscription.deltas.entry(document).or_insert_with(|| Delta::live(durable_end));
-            self.pump(connection, space, document, &mut SharedFrames::new());
-        }
     }
 
     /// Versions of open documents, as many as are cheap: telling them at once saves a round trip for what people look at.
@@ -193,7 +172,7 @@ impl Engine {
         }
         for document in step.lacking {
             self.with_delta(connection, space, document, |delta, log| delta.on_have(log, Default::default()));
-            self.pump(connection, space, document, &mut SharedFrames::new());
+            self.push_soon(connection, space, document);
         }
         let compared = step.reply.is_empty();
         self.send(connection, &Message::Ranges { space, ranges: step.reply });
@@ -290,7 +269,7 @@ impl Engine {
             (false, true) => self.send(connection, &Message::Same { document }),
             (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
         }
-        self.pump(connection, space, document, &mut SharedFrames::new());
+        self.push_soon(connection, space, document);
     }
 
     fn on_same(&mut self, connection: ConnectionId, document: DocumentId) {
@@ -307,7 +286,7 @@ impl Engine {
         });
         if let Some(clock) = asked {
             self.on_receipt(connection, document, &clock, Receipt::All);
-            self.pump(connection, space, document, &mut SharedFrames::new());
+            self.push_soon(connection, space, document);
         }
         self.touch_progress(space);
     }
@@ -363,7 +342,7 @@ impl Engine {
     }
 
     /// Changes the exchange of a document with a peer, which begins with this if there was none.
-    fn with_delta(
+    pub(super) fn with_delta(
         &mut self,
         connection: ConnectionId,
         space: SpaceId,
@@ -376,174 +355,7 @@ impl Engine {
         else {
             return;
         };
-        let start = self.logs.moved.get(&document).map_or(log.end(), |first| (first - 1).min(log.end()));
+        let start = self.pushes.moved.get(&document).map_or(log.end(), |first| (first - 1).min(log.end()));
         change(subscription.deltas.entry(document).or_insert_with(|| Delta::live(start)), log);
     }
-
-    /// Pushes what is new since the last drain to everyone who lacks it.
-    pub(super) fn push_entries(&mut self) {
-        let moved = std::mem::take(&mut self.logs.moved);
-        for (document, first) in moved {
-            let Some(space) = self.locations.get(&document).copied() else { continue };
-            let Some(held) = self.spaces.get(&space) else { continue };
-            let connections: Vec<ConnectionId> = held.sessions.iter().copied().collect();
-            let end = held.space.log(&document).map_or(0, |log| log.end());
-            let start = (first - 1).min(end);
-            let mut shared = SharedFrames::new();
-            for connection in connections {
-                if let Some(subscription) = self.sessions.get_mut(&connection).and_then(|s| s.subscriptions.get_mut(&space)) {
-                    subscription.deltas.entry(document).or_insert_with(|| Delta::live(start));
-                    self.pump(connection, space, document, &mut shared);
-                }
-            }
-            self.touch_progress(space);
-        }
-    }
-
-    /// Sends a peer what it lacks of a document, as far as it can take it now.
-    fn pump(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, shared: &mut SharedFrames) {
-        loop {
-            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
-            let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
-            let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
-            let Some(delta) = subscription.deltas.get_mut(&document) else { return };
-            if session.outbound_bytes > self.config.limits.outbound_bytes_max {
-                subscription.waiting.insert(document);
-                return;
-            }
-            match delta.next(log) {
-                Next::Nothing => return,
-                Next::Send(push) => self.send_push(connection, space, document, push, shared),
-                Next::Read { above, after } => {
-                    let durable_end = log.durable_end();
-                    let task = self.read(
-                        Work::CatchUp { connection, document, durable_end },
-                        document,
-                        above,
-                        after,
-                        CATCH_UP_FRAME_BYTES,
-                    );
-                    self.with_delta(connection, space, document, |delta, _| delta.reading = Some(task));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn send_push(
-        &mut self,
-        connection: ConnectionId,
-        space: SpaceId,
-        document: DocumentId,
-        push: Push,
-        shared: &mut SharedFrames,
-    ) {
-        let make = |entries: &[Arc<Entry>]| -> Arc<[u8]> {
-            Arc::from(encode_entries(&space, &document, entries.iter().map(|entry| &entry.payload)))
-        };
-        let limit = self
-            .sessions
-            .get(&connection)
-            .and_then(|session| session.handshake.theirs())
-            .map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX));
-        let frame = if push.whole {
-            shared.entry((document, push.after, push.through)).or_insert_with(|| make(&push.entries)).clone()
-        } else {
-            make(&push.entries)
-        };
-        if frame.len() <= limit {
-            self.send_frame(connection, frame);
-        } else {
-            // The peer takes smaller frames than most.
-            for entries in portions(&push.entries, limit) {
-                let frame = make(entries);
-                if frame.len() > limit {
-                    let message = format!(
-                        "a change of {} bytes in document {document} is larger than the peer takes ({limit} with {ENTRIES_OVERHEAD_BYTES} of framing)",
-                        entries[0].payload.len()
-                    );
-                    return self.trouble(TroubleKind::Refused, Some(document), Some(connection), message);
-                }
-                self.send_frame(connection, frame);
-            }
-        }
-        if !self.is_relay() {
-            self.expect_ack(connection);
-        }
-    }
-
-    pub(super) fn on_catch_up(
-        &mut self,
-        task: TaskId,
-        connection: ConnectionId,
-        document: DocumentId,
-        entries: Vec<(u64, Arc<Entry>)>,
-        complete: bool,
-        durable_end: u64,
-    ) {
-        let Some(space) = self.locations.get(&document).copied() else { return };
-        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
-        else {
-            return;
-        };
-        let Some(delta) = subscription.deltas.get_mut(&document) else { return };
-        let mut shared = SharedFrames::new();
-        if let Some(push) = delta.on_read(task, entries, complete, durable_end) {
-            self.send_push(connection, space, document, push, &mut shared);
-        }
-        self.pump(connection, space, document, &mut shared);
-        self.touch_progress(space);
-    }
-
-    /// Goes on with documents that a slow peer had to wait for.
-    pub(super) fn resume_waiting(&mut self, connection: ConnectionId) {
-        let Some(session) = self.sessions.get_mut(&connection) else { return };
-        let waiting: Vec<(SpaceId, BTreeSet<DocumentId>)> = session
-            .subscriptions
-            .iter_mut()
-            .filter(|(_, subscription)| !subscription.waiting.is_empty())
-            .map(|(space, subscription)| (*space, std::mem::take(&mut subscription.waiting)))
-            .collect();
-        for (space, documents) in waiting {
-            for document in documents {
-                self.pump(connection, space, document, &mut SharedFrames::new());
-            }
-        }
-    }
-
-    /// Notes that a peer is owed an acknowledgement of an entry that is durable here.
-    pub(super) fn owe_ack(&mut self, connection: ConnectionId, document: DocumentId, actor: ActorId, seq: u64) {
-        // A relay passes on what it is sent, and counts nobody's copies but its own.
-        if let Some(session) = self.sessions.get_mut(&connection)
-            && session.peer.as_ref().is_some_and(|peer| !peer.relay)
-        {
-            session.owe_ack(document, actor, seq);
-            self.logs.owing.insert(connection);
-        }
-    }
-
-    /// Acknowledges what has become durable, one frame a document.
-    pub(super) fn send_acks(&mut self) {
-        for connection in std::mem::take(&mut self.logs.owing) {
-            let Some(session) = self.sessions.get_mut(&connection) else { continue };
-            for (document, held) in std::mem::take(&mut session.acks) {
-                self.send(connection, &Message::Ack { document, held: held.into_iter().collect() });
-            }
-        }
-    }
-}
-
-/// Entries in portions of which each makes a frame within `limit`, if it is more than one entry.
-fn portions(entries: &[Arc<Entry>], limit: usize) -> impl Iterator<Item = &[Arc<Entry>]> {
-    let mut rest = entries;
-    std::iter::from_fn(move || {
-        let mut bytes = ENTRIES_OVERHEAD_BYTES;
-        let fits = rest.iter().take_while(|entry| {
-            bytes += entry.payload.len() + LENGTH_BYTES_MAX;
-            bytes <= limit
-        });
-        let (portion, left) = rest.split_at(fits.count().clamp(1.min(rest.len()), rest.len()));
-        rest = left;
-        (!portion.is_empty()).then_some(portion)
-    })
 }

@@ -61,10 +61,6 @@ pub(super) struct Logs {
     refused: BTreeMap<DocumentId, SpaceId>,
     /// Sessions that sent an entry which is held and not durable yet, beside the one it came from first.
     also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
-    /// Connections that are owed acknowledgements.
-    pub(super) owing: BTreeSet<ConnectionId>,
-    /// First new position of each document that moved on since the last drain.
-    pub(super) moved: BTreeMap<DocumentId, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +183,7 @@ impl Engine {
         let Some(log) = self.log_mut(&document) else { return };
         let (space, position) = (log.space(), log.append(entry.clone()));
         self.logs.undurable_bytes += entry.weight();
-        self.logs.moved.entry(document).or_insert(position);
+        self.pushes.moved.entry(document).or_insert(position);
         self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
         self.saved.touch(document);
         if !self.is_relay() {
@@ -360,7 +356,7 @@ impl Engine {
                 }
             }
         }
-        self.logs.moved.entry(document).or_insert(u64::MAX);
+        self.pushes.moved.entry(document).or_insert(u64::MAX);
     }
 
     /// Sets a damaged document's log aside, starts it anew with what is in memory, and asks every peer for it.

@@ -1,7 +1,7 @@
 //! Floor 3: the one state machine that drivers see. It alone knows the three rooms below.
 //!
 //! A keystroke's way through it: [`documents`] makes the edit a change and the change an entry; [`logs`] gives the entry its
-//! place in the document's log and hands it to the store; [`peers`] pushes it to every session that lacks it; [`saved`] tells
+//! place in the document's log and hands it to the store; [`push`] sends it to every session that lacks it; [`saved`] tells
 //! how safe it is, as the store and the peers answer. A frame's way: [`peers`] decodes it, [`exchange`] acts on what it says,
 //! [`logs`] admits its entries, [`documents`] applies them, and the app is told what changed.
 //!
@@ -17,6 +17,7 @@ pub mod input;
 mod logs;
 mod peers;
 mod presences;
+mod push;
 mod saved;
 mod startup;
 mod timers;
@@ -55,6 +56,7 @@ pub struct Engine {
     spaces: BTreeMap<SpaceId, HeldSpace>,
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
+    pushes: push::Pushes,
     documents: documents::Documents,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
@@ -107,6 +109,7 @@ impl Engine {
             spaces: BTreeMap::new(),
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
+            pushes: push::Pushes::default(),
             documents: documents::Documents::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),

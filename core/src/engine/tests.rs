@@ -4,11 +4,15 @@ use super::Engine;
 use super::config::{EngineConfig, Role};
 use super::effect::{Effect, Event};
 use super::input::{Command, Input};
-use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
+use crate::doc::edit::{Edit, Op};
+use crate::doc::value::{Prop, Value};
+use crate::log::version::Version;
 use crate::store::journal::Journal;
 use crate::store::medium::MemoryMedium;
 use crate::store::task::StoreTask;
+use crate::sync::message::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -223,4 +227,31 @@ fn a_peer_that_comes_while_an_edit_is_on_its_way_to_the_disk_gets_it_too() {
         assert_eq!(world.text(2).as_deref(), Some("underway"), "the disk of {slow} was slow");
         assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 1);
     }
+}
+
+#[test]
+fn a_mirror_is_answered_before_its_edit_leaves_for_anyone() {
+    let mut world = World::new(&[Role::Relay, Role::Client]);
+    world.open(1);
+    world.connect(1, 0);
+    world.run();
+    let view = ViewId(7);
+    world.input(1, Input::Command(Command::OpenView { view, space: SPACE, document: NOTE, resume: Vec::new() }));
+
+    // The edit, and a question by the relay that the edit is part of the answer to, before the driver drains.
+    let put = Op::Put { path: vec![Prop::Key("title".to_owned())], value: Value::String("Logbook".to_owned()) };
+    let edit = Edit { ops: vec![put], message: None };
+    let question = Message::Have { space: SPACE, document: NOTE, version: Version::new(), answer: false };
+    let engine = &mut world.nodes[1].engine;
+    engine.handle(Now::at(0), Input::Command(Command::EditView { view, number: 1, seen: 1, edit }));
+    engine.handle(Now::at(0), Input::Frame { connection: ConnectionId(0), bytes: Arc::from(question.encode()) });
+    let effects: Vec<Effect> = std::iter::from_fn(|| engine.poll_effect()).collect();
+
+    let place = |what: &dyn Fn(&Effect) -> bool| effects.iter().position(what).expect("it happens");
+    let answered = place(&|effect| matches!(effect, Effect::Event(Event::ViewUpdated(update)) if update.covers == 1));
+    let pushed = place(
+        &|effect| matches!(effect, Effect::Send { frame, .. } if matches!(Message::decode(frame), Ok(Message::Entries { .. }))),
+    );
+    let written = place(&|effect| matches!(effect, Effect::Store { work: StoreTask::Append { .. }, .. }));
+    assert!(answered < pushed && answered < written, "a mirror that outlives its engine would send the edit again");
 }

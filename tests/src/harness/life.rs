@@ -307,16 +307,22 @@ impl World {
     }
 
     fn edit_document(&mut self, index: usize, document: DocumentId) {
-        let value =
+        let shown =
             self.replicas[index].document(&document).and_then(|held| held.value(())).expect("an open document has a root");
-        let (number, edit, intent) = self.draw_edit(index, document, &value, false);
+        let as_data = self.app_dice.percent(50);
+        // Whoever edits by a closure sees what has just arrived, also when it has been shown to nobody yet.
+        let now = self.now(index);
+        let seen = match self.replicas[index].engine.as_mut().filter(|_| !as_data) {
+            Some(engine) => engine.change(now, document, None, |transaction| Ok(transaction.value(()))).ok().flatten(),
+            None => None,
+        };
+        let (number, edit, intent) = self.draw_edit(index, document, &seen.unwrap_or(shown), false);
         self.oracle.on_edit(number, EditRecord { replica: index, document, intent }, None);
-        if self.app_dice.percent(50) {
+        if as_data {
             self.tally.count("edit as data");
             return self.tell(index, Input::Command(Command::EditDocument { document, number, edit }));
         }
         self.tally.count("edit by a closure");
-        let now = self.now(index);
         self.trace.word(self.now_ms, || format!("{index} changes {document}: {edit:?}"));
         let Some(engine) = self.replicas[index].engine.as_mut() else { return };
         let changed = engine.change(now, document, edit.message.as_deref(), |transaction| {
