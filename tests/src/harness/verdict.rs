@@ -73,7 +73,9 @@ fn judge_intent(oracle: &Oracle, document: DocumentId, value: &Value) {
     if !oracle.tampered && oracle.doubled.is_empty() {
         assert_eq!(shown.len(), expected.len(), "S5: a token is doubled or missing in {text:?}");
     }
-    assert_eq!(shown.into_iter().collect::<BTreeSet<_>>(), expected, "S5: the text is not what was typed");
+    // A token that was typed twice, because a disk forgot, may have been deleted once.
+    let once = |tokens: BTreeSet<u64>| tokens.difference(&oracle.doubled).copied().collect::<BTreeSet<_>>();
+    assert_eq!(once(shown.into_iter().collect()), once(expected), "S5: the text is not what was typed");
     if let (Some(Value::List(list)), false) = (root.get("list"), oracle.tampered || !oracle.doubled.is_empty()) {
         let listed: BTreeSet<u64> = intents.iter().flat_map(|(_, intent)| intent.listed.iter().copied()).collect();
         let unlisted: BTreeSet<u64> = intents.iter().flat_map(|(_, intent)| intent.unlisted.iter().copied()).collect();
