@@ -4,5 +4,6 @@ pub mod clock;
 pub mod entry;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 pub mod log;
+pub mod snapshot;
 pub mod space;
 pub mod version;

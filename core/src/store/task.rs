@@ -3,7 +3,7 @@
 //! One executor per platform carries tasks out. It keeps to four rules, which the conformance suite checks:
 //!
 //! 1. **Order.** The effects of tasks appear in the order the tasks were issued; a read sees every append before it.
-//! 2. **Durability.** [`StoreDone::Appended`] and [`StoreDone::MetaPut`] are answered only once a crash cannot undo them.
+//! 2. **Durability.** [`StoreDone::Appended`], [`StoreDone::SnapshotPut`] and [`StoreDone::MetaPut`] are answered only once a crash cannot undo them.
 //!    Many appends may share one sync (group commit).
 //! 3. **All or nothing.** An append whose answer is an error has left nothing behind that a later read could return.
 //!    After a crash an unanswered append may be there or not, but of one document always a prefix of what was appended.
@@ -12,6 +12,7 @@
 use crate::base::id::{ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
+use crate::log::snapshot::{Base, Snapshot, SnapshotSummary};
 use crate::log::version::Version;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub enum StoreTask {
         /// What to append, in order; may belong to several documents.
         entries: Vec<StoredEntry>,
     },
-    /// Reads entries of one document, in the order of their positions.
+    /// Reads entries of one document, in the order of their positions: those that are held beside its snapshot.
     Read {
         /// The document; one that is not held answers with nothing.
         document: DocumentId,
@@ -43,7 +44,33 @@ pub enum StoreTask {
         /// Stop once this many bytes of payload are read; at least one entry is always answered where there is one.
         bytes_max: usize,
     },
-    /// Looks up which of these hashes the document's log holds.
+    /// Makes a snapshot the beginning of a document's log, in place of the snapshot and the entries it stands for. All of it
+    /// happens, or nothing.
+    ///
+    /// What the log holds and the snapshot does not stand for stays, in its order, from the position after the snapshot's end on.
+    /// Of the entries the snapshot stands for, those after `base` stay at their positions where it stands for exactly the
+    /// beginning of the log; the base is the snapshot's own end and clock where it stands for more than the log held, and then
+    /// none of them stay. A snapshot that lacks what only the log's present snapshot stands for is refused as corrupt.
+    PutSnapshot {
+        /// The document.
+        document: DocumentId,
+        /// The space it belongs to.
+        space: SpaceId,
+        /// The snapshot.
+        snapshot: Snapshot,
+        /// Up to where the entries are let go.
+        base: Base,
+    },
+    /// Reads a part of the snapshot that a document's log begins with.
+    ReadSnapshot {
+        /// The document; one that is not held, or has none, answers with nothing.
+        document: DocumentId,
+        /// The first byte.
+        offset: u64,
+        /// At most so many bytes.
+        bytes_max: usize,
+    },
+    /// Looks up which of these hashes the document's log holds as entries; what only its snapshot holds is not found.
     Find {
         /// The document.
         document: DocumentId,
@@ -90,6 +117,13 @@ pub enum StoreDone {
         /// Whether there is nothing more above the clock after the last of these.
         complete: bool,
     },
+    /// To [`StoreTask::PutSnapshot`]: the snapshot is durable.
+    SnapshotPut,
+    /// To [`StoreTask::ReadSnapshot`].
+    SnapshotRead {
+        /// The whole snapshot's version and the part that was asked for, with the size of the whole.
+        part: Option<SnapshotPart>,
+    },
     /// To [`StoreTask::Find`]: those of the hashes that are held.
     Found {
         /// In the order asked.
@@ -99,6 +133,19 @@ pub enum StoreDone {
     MetaPut,
     /// To [`StoreTask::Quarantine`].
     Quarantined,
+}
+
+/// A part of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPart {
+    /// What the whole stands for.
+    pub version: Version,
+    /// Bytes of the whole.
+    pub size: u64,
+    /// Where the part begins.
+    pub offset: u64,
+    /// The part.
+    pub bytes: Arc<[u8]>,
 }
 
 /// What a store holds when it is opened.
@@ -128,8 +175,10 @@ pub struct StoredDocument {
     pub version: Version,
     /// The position of its last entry.
     pub end: Position,
-    /// Bytes of payload in its log.
+    /// Bytes of payload of the entries it holds.
     pub bytes: u64,
+    /// The snapshot it begins with.
+    pub snapshot: Option<Box<SnapshotSummary>>,
 }
 
 /// Why a store could not do what it was asked.
