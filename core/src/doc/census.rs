@@ -8,7 +8,10 @@
 //! who types makes one until they stop. That is a small part of what Automerge keeps itself.
 
 use super::raw::{Action, Key, OpId, Operation, RawChange};
+use super::raw_document::{Made, RawDocument};
+use crate::base::id::ActorId;
 use crate::base::limits::DOCUMENT_DEPTH_MAX;
+use crate::log::clock::VectorClock;
 use std::collections::BTreeMap;
 
 /// Which operations a document has for others to refer to.
@@ -61,6 +64,68 @@ impl Census {
     pub(super) fn new() -> Self {
         let root = Object { is_sequence: false, is_text: false, depth: 0 };
         Self { lines: Vec::new(), actors: BTreeMap::new(), objects: vec![root], made: BTreeMap::new() }
+    }
+
+    /// The census of a whole document, or why its operations do not fit together.
+    pub(super) fn of_document(document: &RawDocument<'_>) -> Result<Self, &'static str> {
+        let mut census = Self::new();
+        for (place, (actor, (seq, max_op))) in document.actors.iter().zip(&document.lines).enumerate() {
+            census.lines.push(Line { seq: *seq, max_op: *max_op, elements: Vec::new() });
+            census.actors.insert((*actor).into(), place);
+        }
+        // Elements come in the order of their places in texts and lists; runs are of their numbers.
+        let mut elements: Vec<(Id, u32)> = Vec::new();
+        let mut named: Vec<(Id, u32)> = Vec::new();
+        let mut operations = document.operations();
+        while let Some(operation) = operations.next().map_err(|_| "its operations cannot be read")? {
+            let object = match operation.object {
+                None => 0,
+                Some(id) => *census.made.get(&id).ok_or(NOWHERE)?,
+            };
+            let Object { is_sequence, depth, .. } = census.objects[object as usize];
+            if is_sequence != (operation.at_head || operation.element.is_some()) || operation.insert && !is_sequence {
+                return Err("it names an element of a map or a key of a list");
+            }
+            named.extend(operation.element.map(|element| (element, object)));
+            if operation.insert {
+                elements.push((operation.id, object));
+            }
+            if let Some(made) = operation.makes {
+                let is_text = made == Made::Text;
+                census
+                    .add_object(operation.id, Object { is_sequence: is_text || made == Made::List, is_text, depth: depth + 1 })?;
+            }
+        }
+        elements.sort_unstable();
+        for ((line, number), object) in elements {
+            census.add_element((line, number), object);
+        }
+        let found = named.into_iter().all(|(element, object)| census.has_element(element, object));
+        if found { Ok(census) } else { Err("it names an element that is not there") }
+    }
+
+    /// How far each actor has come.
+    pub(super) fn clock(&self) -> VectorClock {
+        let line = |(actor, place): (&Box<[u8]>, &usize)| Some((ActorId::new(actor)?, self.lines[*place].seq));
+        self.actors.iter().filter_map(line).filter(|(_, seq)| *seq > 0).collect()
+    }
+
+    fn add_object(&mut self, id: Id, object: Object) -> Result<(), &'static str> {
+        if object.depth > DOCUMENT_DEPTH_MAX {
+            return Err("it nests values too deep");
+        }
+        let place = u32::try_from(self.objects.len()).map_err(|_| "the document has too many objects")?;
+        self.objects.push(object);
+        self.made.insert(id, place);
+        Ok(())
+    }
+
+    fn add_element(&mut self, (line, number): Id, object: u32) {
+        let elements = &mut self.lines[line].elements;
+        match elements.last_mut() {
+            Some(run) if run.object == object && run.last + 1 == number => run.last = number,
+            _ => elements.push(Run { first: number, last: number, object }),
+        }
     }
 
     /// Counts in the operations of `change`, or says why it does not fit. All it depends on must be counted in.
@@ -140,19 +205,10 @@ impl Census {
             _ => (false, false),
         };
         if matches!(operation.action, Action::MakeMap | Action::MakeList | Action::MakeText) {
-            if depth >= DOCUMENT_DEPTH_MAX {
-                return Err("it nests values too deep");
-            }
-            let place = u32::try_from(self.objects.len()).map_err(|_| "the document has too many objects")?;
-            self.objects.push(Object { is_sequence, is_text, depth: depth + 1 });
-            self.made.insert(id, place);
+            self.add_object(id, Object { is_sequence, is_text, depth: depth + 1 })?;
         }
         if operation.insert {
-            let elements = &mut self.lines[id.0].elements;
-            match elements.last_mut() {
-                Some(run) if run.object == object && run.last + 1 == id.1 => run.last = id.1,
-                _ => elements.push(Run { first: id.1, last: id.1, object }),
-            }
+            self.add_element(id, object);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::change::ChangeDecodeError as Error;
 use crate::base::codec::Reader;
 use crate::base::error::DecodeError;
-use crate::base::limits::ENTRY_OPS_MAX;
+use crate::base::limits::{ENTRY_OPS_MAX, IMPORT_ROWS_MAX};
 
 /// A column of runs: of one value, of different values, or of nothing.
 pub(super) struct Rle<'a, T> {
@@ -11,6 +11,7 @@ pub(super) struct Rle<'a, T> {
     read: fn(&mut Reader<'a>) -> Result<T, DecodeError>,
     left: u64,
     run: Run<T>,
+    run_max: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -22,7 +23,12 @@ enum Run<T> {
 
 impl<'a, T: Copy> Rle<'a, T> {
     pub(super) fn new(column: &'a [u8], read: fn(&mut Reader<'a>) -> Result<T, DecodeError>) -> Self {
-        Self { reader: Reader::new(column), read, left: 0, run: Run::Nothing }
+        Self { reader: Reader::new(column), read, left: 0, run: Run::Nothing, run_max: ENTRY_OPS_MAX as u64 }
+    }
+
+    /// The same, for a column of a whole document.
+    pub(super) fn wide(column: &'a [u8], read: fn(&mut Reader<'a>) -> Result<T, DecodeError>) -> Self {
+        Self { run_max: IMPORT_ROWS_MAX, ..Self::new(column, read) }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -42,7 +48,7 @@ impl<'a, T: Copy> Rle<'a, T> {
                 _ => Run::Different,
             };
             self.left = if count == 0 { self.reader.uint()? } else { count.unsigned_abs() };
-            if self.left == 0 || self.left > ENTRY_OPS_MAX as u64 {
+            if self.left == 0 || self.left > self.run_max {
                 return Err(Error::TooManyOperations);
             }
         }
@@ -61,6 +67,11 @@ pub(super) struct Delta<'a>(Rle<'a, i64>, i64);
 impl<'a> Delta<'a> {
     pub(super) fn new(column: &'a [u8]) -> Self {
         Self(Rle::new(column, signed), 0)
+    }
+
+    /// The same, for a column of a whole document.
+    pub(super) fn wide(column: &'a [u8]) -> Self {
+        Self(Rle::wide(column, signed), 0)
     }
 
     pub(super) fn is_done(&self) -> bool {

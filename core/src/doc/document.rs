@@ -12,6 +12,7 @@ use crate::base::codec::Reader;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
 use crate::base::limits::{ENTRY_OPS_MAX, ENTRY_UNPACKED_BYTES_MAX, Limits};
 use crate::log::entry::Entry;
+use crate::log::version::Version;
 use automerge::transaction::CommitOptions;
 use automerge::{Automerge, ObjType, PatchLog, ReadDoc as _};
 use std::collections::BTreeSet;
@@ -127,6 +128,11 @@ impl Document {
         Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census: Census::new() }
     }
 
+    /// A document whose parts are known to fit together.
+    pub(super) fn of_parts(id: DocumentId, unit: TextUnit, crdt: Automerge, census: Census) -> Self {
+        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census }
+    }
+
     /// The same, where no change may be larger than `bytes`.
     pub fn with_entry_bytes_max(mut self, bytes: usize) -> Self {
         self.entry_bytes_max = bytes;
@@ -192,6 +198,11 @@ impl Document {
     /// The hashes of the changes nothing depends on yet, in order.
     pub fn heads(&self) -> Vec<ChangeHash> {
         crdt::from_hashes(&self.crdt.get_heads())
+    }
+
+    /// How far it goes: its heads, and how far each actor has come.
+    pub fn version(&self) -> Version {
+        Version { heads: self.heads().into_iter().collect(), clock: self.census.clock() }
     }
 
     /// Whether all these changes are part of the document.

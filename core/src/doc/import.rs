@@ -1,16 +1,15 @@
 //! Taking in Automerge files: another program's document, with its history.
 
-use super::change::{ChangeDecodeError, entry_from_payload, entry_of_change};
-use super::columns::rows;
+use super::census::Census;
+use super::change::{entry_from_payload, entry_of_change};
 use super::document::{ChangeError, Document};
-use super::raw::{Chunk, DOCUMENT_CHUNK, hash, inflated};
+use super::raw::{Chunk, DOCUMENT_CHUNK};
+use super::raw_document::RawDocument;
 use crate::base::codec::Reader;
-use crate::base::error::DecodeError;
 use crate::base::id::ChangeHash;
-use crate::base::limits::{ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, HEADS_MAX, IMPORT_BYTES_MAX, IMPORT_ROWS_MAX};
+use crate::base::limits::IMPORT_BYTES_MAX;
 use crate::log::entry::Entry;
 use automerge::Automerge;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -60,18 +59,15 @@ impl Document {
 
     /// The changes that a whole document in Automerge's compact encoding stands for.
     fn entries_of_file(&self, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<Vec<Entry>, ChangeError> {
-        if hash(DOCUMENT_CHUNK, chunk.body).0[..4] != chunk.checksum {
-            return Err(ChangeDecodeError::Checksum.into());
-        }
-        check_columns(chunk.body)?;
+        Census::of_document(&RawDocument::of_chunk(chunk)?).map_err(|reason| not_automerge(reason.to_owned()))?;
         // Automerge panics on some documents whose checksum fits and which are forged (tests make some). Nothing of ours is touched
         // meanwhile, so such a file costs no more than its refusal; except in a browser, where a panic ends the worker, but where it
         // is the user's own doing, and nothing is lost either.
         let loaded = std::panic::catch_unwind(|| Automerge::load(bytes).map(|file| file.get_changes(&[])));
         let changes = match loaded {
             Ok(Ok(changes)) => changes,
-            Ok(Err(error)) => return Err(ChangeError::NotAutomerge { reason: error.to_string() }),
-            Err(_) => return Err(ChangeError::NotAutomerge { reason: "its parts contradict each other".to_owned() }),
+            Ok(Err(error)) => return Err(not_automerge(error.to_string())),
+            Err(_) => return Err(not_automerge("its parts contradict each other".to_owned())),
         };
         changes
             .into_iter()
@@ -81,6 +77,10 @@ impl Document {
             })
             .collect()
     }
+}
+
+fn not_automerge(reason: String) -> ChangeError {
+    ChangeError::NotAutomerge { reason }
 }
 
 fn root() -> String {
@@ -105,35 +105,6 @@ fn in_causal_order(order: &[ChangeHash], mut found: BTreeMap<ChangeHash, Entry>)
         }
     }
     entries
-}
-
-/// Checks that the columns of a document unpack to no more than [`IMPORT_BYTES_MAX`], and stand for no more than
-/// [`IMPORT_ROWS_MAX`] changes and operations: a few bytes can stand for any number of them, and Automerge reads on to the end.
-fn check_columns(body: &[u8]) -> Result<(), ChangeDecodeError> {
-    let mut reader = Reader::new(body);
-    for _ in 0..reader.count(CLOCK_ACTORS_MAX, 1)? {
-        reader.bytes(ACTOR_BYTES_MAX)?;
-    }
-    let heads = reader.count(HEADS_MAX, 32)?;
-    reader.take(heads * 32)?;
-    let mut columns = Vec::new();
-    for _ in 0..2 {
-        for _ in 0..reader.count(usize::MAX, 2)? {
-            columns.push((reader.uint()?, reader.uint()?));
-        }
-    }
-    let mut unpacked_max = IMPORT_BYTES_MAX;
-    for (name, length) in columns {
-        /// Says in a column's name that it is packed.
-        const PACKED: u64 = 8;
-        let bytes = reader.take(usize::try_from(length).map_err(|_| DecodeError::Truncated)?)?;
-        let column = if name & PACKED == 0 { Cow::Borrowed(bytes) } else { Cow::Owned(inflated(bytes, unpacked_max)?) };
-        unpacked_max = unpacked_max.saturating_sub(column.len());
-        if rows(name & 7, &column)? > IMPORT_ROWS_MAX {
-            return Err(ChangeDecodeError::TooManyOperations);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Floor 2: what entries mean. The only room that knows Automerge.
 
+pub mod assembly;
 pub mod change;
 pub mod cursor;
 pub mod document;
@@ -16,6 +17,7 @@ mod columns;
 mod crdt;
 mod import;
 mod raw;
+mod raw_document;
 mod transaction;
 
 #[cfg(test)]
