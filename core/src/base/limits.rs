@@ -28,6 +28,8 @@ pub const CLOCK_ACTORS_MAX: usize = 65_536;
 pub const FRAME_ENTRIES_MAX: usize = 65_536;
 /// Aim of a catch-up frame in bytes: larger histories travel as several of these.
 pub const CATCH_UP_FRAME_BYTES: usize = 256 * 1024;
+/// Aim of a part of a snapshot on its way to a peer, in bytes.
+pub const SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 /// Most ranges in one reconciliation frame.
 pub const RANGES_MAX: usize = 1_024;
 /// Most document digests in one reconciliation frame.
@@ -56,6 +58,8 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// Largest single change, in bytes; always less than a frame.
     pub entry_bytes_max: usize,
+    /// Largest snapshot accepted, in bytes, and all that are arriving on one connection together.
+    pub snapshot_bytes_max: usize,
     /// Most documents this replica holds in one space.
     pub documents_per_space_max: usize,
     /// Most documents this replica holds in all.
@@ -73,6 +77,7 @@ impl Default for Limits {
         Self {
             frame_bytes_max: 16 * 1024 * 1024,
             entry_bytes_max: 12 * 1024 * 1024,
+            snapshot_bytes_max: 64 * 1024 * 1024,
             documents_per_space_max: 100_000,
             documents_max: 1_000_000,
             undurable_bytes_max: 64 * 1024 * 1024,

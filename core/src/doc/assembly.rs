@@ -14,6 +14,7 @@ use super::value::TextUnit;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
 use crate::log::entry::Entry;
 use crate::log::snapshot::Snapshot;
+use crate::log::version::Version;
 use automerge::{Automerge, LoadOptions};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct Assembly {
 }
 
 /// A document that was put together.
+#[derive(Clone)]
 pub struct Assembled {
     /// It.
     pub document: Document,
@@ -55,6 +57,15 @@ pub struct AssemblyError {
     pub piece: Piece,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// How far a snapshot goes by its own account, which [`Assembly::run`] proves.
+///
+/// # Errors
+///
+/// A sentence where it is no snapshot.
+pub fn claimed_version(snapshot: &[u8]) -> Result<Version, String> {
+    RawDocument::read(snapshot).and_then(|raw| raw.version()).map_err(|error| error.to_string())
 }
 
 /// A piece of an assembly.

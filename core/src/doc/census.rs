@@ -106,8 +106,8 @@ impl Census {
 
     /// How far each actor has come.
     pub(super) fn clock(&self) -> VectorClock {
-        let line = |(actor, place): (&Box<[u8]>, &usize)| Some((ActorId::new(actor)?, self.lines[*place].seq));
-        self.actors.iter().filter_map(line).filter(|(_, seq)| *seq > 0).collect()
+        let lines = self.actors.iter().filter_map(|(actor, place)| Some((ActorId::new(actor)?, self.lines[*place].seq)));
+        lines.filter(|(_, seq)| *seq > 0).collect()
     }
 
     fn add_object(&mut self, id: Id, object: Object) -> Result<(), &'static str> {

@@ -24,6 +24,7 @@ pub use super::transaction::Transaction;
 ///
 /// It holds no more than what was applied to it and changed in it, draws nothing at random and reads no clock: the
 /// same calls give the same changes, byte for byte.
+#[derive(Clone)]
 pub struct Document {
     id: DocumentId,
     unit: TextUnit,

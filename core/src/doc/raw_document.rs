@@ -249,7 +249,7 @@ impl RawOperations<'_> {
         let Some(action) = self.action.next()? else { return Ok(None) };
         let id = (self.id_actor.next()?.flatten(), self.id_counter.next()?);
         let (Some(actor), Some(counter)) = id else { return Err(Error::Malformed("an operation is named by halves")) };
-        let id = self.id(actor, i64::try_from(counter).ok())?;
+        let id = self.id(actor, Some(counter))?;
         let object = match (self.object_actor.next()?.flatten(), self.object_counter.next()?.flatten()) {
             (None, None) => None,
             (Some(actor), Some(counter)) => Some(self.id(actor, i64::try_from(counter).ok())?),

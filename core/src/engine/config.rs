@@ -13,6 +13,33 @@ pub enum Role {
     Relay,
 }
 
+/// When a log is given a snapshot in place of its entries. Sizes are of the payload of what is held as entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// From this size on also while the document is being written, if it is several times its snapshot's.
+    pub busy_bytes_min: u64,
+    /// From this size on when the document is quiet, if it is a good part of its snapshot's.
+    pub quiet_bytes_min: u64,
+    /// How long nothing must have been written, in milliseconds.
+    pub quiet_ms: u64,
+    /// Size of the newest entries that stay beside a small snapshot; beside a large one it is a part of its size.
+    pub kept_bytes_min: u64,
+    /// How many snapshots are made at once.
+    pub at_once_max: usize,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self {
+            busy_bytes_min: 256 * 1024,
+            quiet_bytes_min: 16 * 1024,
+            quiet_ms: 20_000,
+            kept_bytes_min: 4 * 1024,
+            at_once_max: 2,
+        }
+    }
+}
+
 /// What a driver decides once.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -28,6 +55,8 @@ pub struct EngineConfig {
     pub text_unit: TextUnit,
     /// Bounds.
     pub limits: Limits,
+    /// When logs are compacted.
+    pub compaction: Compaction,
     /// Silence after which a ping is sent, in milliseconds.
     pub ping_ms: u64,
     /// Silence after a ping, or after sending something that is to be acknowledged, that ends a connection, in milliseconds.
@@ -44,6 +73,7 @@ impl EngineConfig {
             agent: concat!("driftline/", env!("CARGO_PKG_VERSION")).to_owned(),
             text_unit: TextUnit::CodePoint,
             limits: Limits::default(),
+            compaction: Compaction::default(),
             ping_ms: 15_000,
             silence_ms_max: 8_000,
         }

@@ -8,18 +8,19 @@ use super::input::{Input, Resume};
 use super::logs::Work;
 use super::timers::Timer;
 use super::{Engine, Phase};
-use crate::base::id::{DocumentId, SpaceId, ViewId};
+use crate::base::id::{ChangeHash, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
-use crate::doc::document::{ChangeError, Document, Transaction};
+use crate::doc::document::{ApplyError, ChangeError, Document, Transaction};
 use crate::doc::edit::Edit;
 use crate::doc::view::{Answer, View};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
+use crate::log::snapshot::SnapshotPart;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Bytes read from the store at once while a document is loaded.
-const LOAD_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const LOAD_BYTES: usize = 4 * 1024 * 1024;
 /// A document rests one millisecond between batches for each so many changes it has: the cost of a batch grows with them.
 const CHANGES_PER_REST_MS: u64 = 4_000;
 
@@ -47,8 +48,11 @@ struct Open {
 }
 
 enum State {
-    /// Entries are being read.
+    /// Its snapshot and its entries are being read.
     Loading {
+        /// The answer that is awaited.
+        task: Option<TaskId>,
+        snapshot: Option<Arc<[u8]>>,
         gathered: Vec<Arc<Entry>>,
         after: u64,
         /// What the app asked meanwhile.
@@ -279,7 +283,7 @@ impl Engine {
             Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let state = match self.log(&document) {
             None => State::Loaded(Box::new(fresh)),
-            Some(_) => State::Loading { gathered: Vec::new(), after: 0, deferred: Vec::new() },
+            Some(_) => State::Loading { task: None, snapshot: None, gathered: Vec::new(), after: 0, deferred: Vec::new() },
         };
         let loading = matches!(state, State::Loading { .. });
         // What is in the log and may not be in the store yet is in its tail; what comes from now on is told by `on_entry`.
@@ -303,16 +307,71 @@ impl Engine {
 
     /// Reads the next part of a document that is being loaded.
     pub(super) fn reload_document(&mut self, document: DocumentId) {
-        if let Some(Open { state: State::Loading { after, .. }, .. }) = self.documents.open.get(&document) {
-            let after = *after;
-            self.read(Work::Load { document }, document, VectorClock::new(), after, LOAD_BYTES);
+        let Some(Open { state: State::Loading { snapshot, after, .. }, .. }) = self.documents.open.get(&document) else { return };
+        let wants_snapshot = snapshot.is_none() && self.log(&document).is_some_and(|log| log.snapshot().is_some());
+        let after = *after;
+        let next = if wants_snapshot {
+            self.read_snapshot(Work::LoadSnapshot { document }, document, 0, usize::MAX)
+        } else {
+            self.read(Work::Load { document }, document, VectorClock::new(), after, LOAD_BYTES)
+        };
+        if let Some(Open { state: State::Loading { task, .. }, .. }) = self.documents.open.get_mut(&document) {
+            *task = Some(next);
         }
     }
 
-    pub(super) fn on_loaded(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>, complete: bool) {
-        let Some(Open { state: State::Loading { gathered, after, .. }, .. }) = self.documents.open.get_mut(&document) else {
+    /// Loads a document from the beginning that is being loaded: its log begins with another snapshot.
+    pub(super) fn restart_loading(&mut self, document: DocumentId) {
+        if let Some(Open { state: State::Loading { snapshot, gathered, after, .. }, .. }) = self.documents.open.get_mut(&document)
+        {
+            (*snapshot, *after) = (None, 0);
+            gathered.clear();
+            self.reload_document(document);
+        }
+    }
+
+    pub(super) fn on_snapshot_loaded(&mut self, awaited: TaskId, document: DocumentId, part: Option<SnapshotPart>) {
+        if let Some(Open { state: State::Loading { task, snapshot, .. }, .. }) = self.documents.open.get_mut(&document)
+            && *task == Some(awaited)
+        {
+            // One that is gone was set aside, and the document with it.
+            *snapshot = Some(part.map_or_else(|| Arc::from([]), |part| part.bytes));
+            self.reload_document(document);
+        }
+    }
+
+    /// Takes in a document that was put together anew with what a peer sent, and the entries that came to its log `later`.
+    pub(super) fn on_adopted(&mut self, document: DocumentId, loaded: Option<Box<Document>>, later: Vec<Arc<Entry>>) {
+        self.documents.changed.entry(document).and_modify(|local| *local = false).or_insert(false);
+        let entry_bytes_max = self.config.limits.entry_bytes_max;
+        let (Some(open), Some(loaded)) = (self.documents.open.get_mut(&document), loaded) else { return };
+        let mut loaded = loaded.with_entry_bytes_max(entry_bytes_max);
+        open.unapplied.clear();
+        let applied = loaded.apply(later);
+        let heads = loaded.heads();
+        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(loaded)));
+        self.tell_unless_applied(document, applied);
+        match before {
+            State::Loading { deferred, .. } => self.begin_deferred(document, heads, deferred),
+            State::Loaded(_) => self.answer_soon(document),
+        }
+    }
+
+    fn tell_unless_applied(&mut self, document: DocumentId, applied: Result<(), ApplyError>) {
+        if let Err(error) = applied {
+            let message = format!("part of document {document} cannot be shown: {error}");
+            self.trouble(TroubleKind::Damaged, Some(document), None, message);
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, awaited: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>, complete: bool) {
+        let Some(Open { state: State::Loading { task, gathered, after, .. }, .. }) = self.documents.open.get_mut(&document)
+        else {
             return;
         };
+        if *task != Some(awaited) {
+            return;
+        }
         if let Some((last, _)) = entries.last() {
             *after = *last;
         }
@@ -325,23 +384,25 @@ impl Engine {
     }
 
     fn finish_loading(&mut self, document: DocumentId) {
-        let Phase::Running { actor, .. } = &self.phase else { return };
-        let mut fresh =
-            Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loading { gathered, deferred, .. } = &mut open.state else { return };
-        let (gathered, deferred) = (std::mem::take(gathered), std::mem::take(deferred));
-        let applied = fresh.apply(gathered.into_iter().chain(std::mem::take(&mut open.unapplied)));
+        let State::Loading { snapshot, gathered, .. } = &mut open.state else { return };
+        let (snapshot, gathered) = (snapshot.take(), std::mem::take(gathered));
+        let unapplied = std::mem::take(&mut open.unapplied);
+        let Some(assembly) = self.assembly(document, snapshot.into_iter().collect(), Vec::new()) else { return };
+        let mut fresh = match assembly.run() {
+            Ok(assembled) => assembled.document.with_entry_bytes_max(self.config.limits.entry_bytes_max),
+            Err(error) => return self.quarantine(document, &error.to_string()),
+        };
+        let applied = fresh.apply(gathered.into_iter().chain(unapplied));
         let heads = fresh.heads();
-        open.state = State::Loaded(Box::new(fresh));
-        if let Err(error) = applied {
-            self.trouble(
-                TroubleKind::Damaged,
-                Some(document),
-                None,
-                format!("part of document {document} cannot be shown: {error}"),
-            );
-        }
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let State::Loading { deferred, .. } = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh))) else { return };
+        self.tell_unless_applied(document, applied);
+        self.begin_deferred(document, heads, deferred);
+    }
+
+    /// Tells that a document is loaded, and does what was asked of it meanwhile.
+    fn begin_deferred(&mut self, document: DocumentId, heads: Vec<ChangeHash>, deferred: Vec<Input>) {
         self.tell(Event::DocumentOpened { document, heads });
         for input in deferred {
             match input {
@@ -403,14 +464,7 @@ impl Engine {
             return;
         }
         let applied = loaded.apply(std::mem::take(&mut open.unapplied));
-        if let Err(error) = applied {
-            self.trouble(
-                TroubleKind::Damaged,
-                Some(document),
-                None,
-                format!("part of document {document} cannot be shown: {error}"),
-            );
-        }
+        self.tell_unless_applied(document, applied);
         self.answer_soon(document);
         let rest_ms = self.log(&document).map_or(0, |log| log.version().clock.entries() / CHANGES_PER_REST_MS);
         if rest_ms > 0 {

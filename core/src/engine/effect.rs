@@ -1,6 +1,7 @@
 //! Everything an engine wants done, and everything it has to tell.
 
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId, TaskId, ViewId};
+use crate::doc::assembly::Assembly;
 use crate::doc::patch::Patch;
 use crate::doc::value::Value;
 use crate::store::task::StoreTask;
@@ -35,6 +36,13 @@ pub enum Effect {
         task: TaskId,
         /// What to do.
         work: StoreTask,
+    },
+    /// Run this assembly, on any thread, and answer `Assembled`.
+    Assemble {
+        /// The number to answer with.
+        task: TaskId,
+        /// What to put together.
+        assembly: Box<Assembly>,
     },
     /// Tell the app.
     Event(Event),

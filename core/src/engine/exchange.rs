@@ -96,7 +96,10 @@ impl Engine {
     /// Acts on a message about a space or a document.
     pub(super) fn on_exchange(&mut self, connection: ConnectionId, message: Message) {
         let space = match &message {
-            Message::Ranges { space, .. } | Message::Have { space, .. } | Message::Entries { space, .. } => Some(*space),
+            Message::Ranges { space, .. }
+            | Message::Have { space, .. }
+            | Message::Entries { space, .. }
+            | Message::Snapshot { space, .. } => Some(*space),
             _ => None,
         };
         if let Some(space) = space.filter(|space| !self.is_subscribed(connection, space)) {
@@ -110,6 +113,9 @@ impl Engine {
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
             Message::Same { document } => self.on_same(connection, document),
             Message::Entries { space, document, payloads } => self.on_entries(connection, space, document, payloads),
+            Message::Snapshot { space, document, size, offset, bytes } => {
+                self.on_snapshot_part(connection, space, document, (size, offset), &bytes);
+            }
             Message::Ack { document, held } => self.on_ack(connection, document, held),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
         }
@@ -321,7 +327,7 @@ impl Engine {
     }
 
     /// Refuses what is about a document that is held in another space.
-    fn is_elsewhere(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) -> bool {
+    pub(super) fn is_elsewhere(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) -> bool {
         let elsewhere = self.locations.get(&document).is_some_and(|held| *held != space);
         if elsewhere {
             let text = format!("document {document} belongs to another space here");

@@ -1,6 +1,7 @@
 //! Everything that can happen to an engine.
 
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
+use crate::doc::assembly::{Assembled, AssemblyError};
 use crate::doc::edit::Edit;
 use crate::store::task::{StoreDone, StoreError};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub enum Input {
         task: TaskId,
         /// What came of it.
         result: Result<StoreDone, StoreError>,
+    },
+    /// An assembly was run.
+    Assembled {
+        /// Which.
+        task: TaskId,
+        /// What came of it.
+        result: Result<Box<Assembled>, AssemblyError>,
     },
     /// The app wants something.
     Command(Command),

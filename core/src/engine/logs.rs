@@ -39,7 +39,23 @@ pub(super) enum Work {
     /// A document that is loaded.
     Load { document: DocumentId },
     /// A dependency of the first entry in line.
-    Find { document: DocumentId },
+    Find { document: DocumentId, sought: Vec<ChangeHash> },
+    /// A snapshot that is stored.
+    PutSnapshot,
+    /// What a snapshot is made of: the one there is, and the entries beside it.
+    GatherSnapshot { document: DocumentId },
+    /// See there.
+    GatherEntries { document: DocumentId },
+    /// A snapshot that is made.
+    Assemble { document: DocumentId },
+    /// A part of a snapshot for a peer that lacks much.
+    SendSnapshot { connection: ConnectionId, document: DocumentId },
+    /// The beginning of a document that is loaded.
+    LoadSnapshot { document: DocumentId },
+    /// A snapshot that dependencies of the first entry in line are looked up in, and the look-up.
+    SeekSnapshot { document: DocumentId, sought: Vec<ChangeHash> },
+    /// See there.
+    Seek { document: DocumentId },
     /// A named value, written for its own sake.
     Meta,
     /// A damaged document that is set aside.
@@ -87,6 +103,21 @@ impl Logs {
         self.queue.iter().chain(&self.writing).map(|undurable| undurable.stored.entry.document).collect()
     }
 
+    /// Has entries of a document wait that come from now on.
+    pub(super) fn hold_line(&mut self, document: DocumentId) {
+        self.lines.entry(document).or_default();
+    }
+
+    /// Notes that a document is to be asked for again, because what was sent of it was not taken.
+    pub(super) fn refuse(&mut self, document: DocumentId, space: SpaceId) {
+        self.refused.insert(document, space);
+    }
+
+    /// Notes that the store takes writes.
+    pub(super) fn on_written(&mut self) {
+        self.write_failures = 0;
+    }
+
     /// Bytes that are not durable yet.
     pub(super) fn undurable_bytes(&self) -> usize {
         self.undurable_bytes
@@ -118,7 +149,7 @@ impl Engine {
     }
 
     /// Whether a document is held or may be; says so to the sender when it may not.
-    fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
+    pub(super) fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
         if self.locations.contains_key(&document) {
             return true;
         }
@@ -134,7 +165,7 @@ impl Engine {
         room
     }
 
-    fn add_document(&mut self, space: SpaceId, document: DocumentId) {
+    pub(super) fn add_document(&mut self, space: SpaceId, document: DocumentId) {
         self.locations.insert(document, space);
         self.open_space(space).space.insert(Log::new(document, space));
         self.tell(Event::DocumentAdded { space, document });
@@ -168,7 +199,7 @@ impl Engine {
                 let line = self.logs.lines.entry(document).or_default();
                 line.confirmed.extend(confirmed);
                 line.entries.push_front((entry, source));
-                self.store(Work::Find { document }, StoreTask::Find { document, hashes });
+                self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
             }
             Admission::Full => {
                 let text = format!("document {document} has as many actors or heads as it may have here");
@@ -200,9 +231,13 @@ impl Engine {
         self.append(Arc::new(entry), None);
     }
 
-    /// Starts an append, unless one is under way or was refused a moment ago.
+    /// Starts an append, or stores a snapshot, unless either is under way or was refused a moment ago.
     pub(super) fn write_entries(&mut self) {
-        if !self.logs.writing.is_empty() || self.logs.queue.is_empty() || self.logs.waiting_to_retry {
+        if !self.logs.writing.is_empty() || self.snapshots.is_storing() || self.logs.waiting_to_retry {
+            return;
+        }
+        self.write_snapshot();
+        if self.logs.queue.is_empty() || self.snapshots.is_storing() {
             return;
         }
         let queue = std::mem::take(&mut self.logs.queue);
@@ -212,9 +247,22 @@ impl Engine {
             Some(alone) => queue.into_iter().partition(|undurable| undurable.stored.entry.document == alone),
             None => (queue, Vec::new()),
         };
+        let now = self.placed(now);
         let entries = now.iter().map(|undurable| undurable.stored.clone()).collect();
         (self.logs.writing, self.logs.queue) = (now, later);
         self.store(Work::Append, StoreTask::Append { entries });
+    }
+
+    /// Entries at the places they have in their logs now: a snapshot that was taken in may have moved them.
+    fn placed(&self, mut entries: Vec<Undurable>) -> Vec<Undurable> {
+        let mut ends: BTreeMap<DocumentId, u64> = BTreeMap::new();
+        for Undurable { stored, .. } in &mut entries {
+            let document = stored.entry.document;
+            let end = ends.entry(document).or_insert_with(|| self.log(&document).map_or(0, Log::durable_end));
+            *end += 1;
+            stored.position = *end;
+        }
+        entries
     }
 
     pub(super) fn on_store_done(&mut self, task: TaskId, result: Result<StoreDone, StoreError>) {
@@ -228,11 +276,38 @@ impl Engine {
             (Work::CatchUp { connection, document, durable_end }, Ok(StoreDone::Read { entries, complete })) => {
                 self.on_catch_up(task, connection, document, entries, complete, durable_end);
             }
-            (Work::Load { document }, Ok(StoreDone::Read { entries, complete })) => self.on_loaded(document, entries, complete),
-            (Work::Find { document }, Ok(StoreDone::Found { hashes })) => self.on_found(document, hashes),
-            (Work::CatchUp { document, .. } | Work::Load { document } | Work::Find { document }, Err(error)) => {
-                self.on_read_failed(document, &error);
+            (Work::Load { document }, Ok(StoreDone::Read { entries, complete })) => {
+                self.on_loaded(task, document, entries, complete);
             }
+            (Work::LoadSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => {
+                self.on_snapshot_loaded(task, document, part);
+            }
+            (Work::GatherSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => {
+                self.on_snapshot_gathered(task, document, part);
+            }
+            (Work::GatherEntries { document }, Ok(StoreDone::Read { entries, .. })) => {
+                self.on_entries_gathered(task, document, entries);
+            }
+            (Work::SendSnapshot { connection, document }, Ok(StoreDone::SnapshotRead { part })) => {
+                self.on_snapshot_read(task, connection, document, part);
+            }
+            (Work::SeekSnapshot { document, sought }, Ok(StoreDone::SnapshotRead { part })) => {
+                self.on_snapshot_to_seek(document, sought, part);
+            }
+            (Work::PutSnapshot, Ok(_)) => self.on_snapshot_put(),
+            (Work::PutSnapshot, Err(error)) => self.on_snapshot_refused(&error),
+            (Work::Find { document, sought }, Ok(StoreDone::Found { hashes })) => self.on_searched(document, sought, hashes),
+            (
+                Work::CatchUp { document, .. }
+                | Work::Load { document }
+                | Work::Find { document, .. }
+                | Work::LoadSnapshot { document }
+                | Work::GatherSnapshot { document }
+                | Work::GatherEntries { document }
+                | Work::SendSnapshot { document, .. }
+                | Work::SeekSnapshot { document, .. },
+                Err(error),
+            ) => self.on_read_failed(document, &error),
             (Work::Meta, Err(error)) => self.trouble(TroubleKind::StoreWrite, None, None, error.message),
             (Work::Quarantine { document }, Err(error)) => {
                 self.trouble(TroubleKind::StoreWrite, Some(document), None, error.message);
@@ -272,7 +347,13 @@ impl Engine {
                 held.space.refresh(&document);
             }
             self.saved.touch(document);
+            self.on_log_grown(document);
         }
+        self.ask_for_refused();
+    }
+
+    /// Asks again for what was not taken for want of room, once there is some.
+    pub(super) fn ask_for_refused(&mut self) {
         if self.logs.undurable_bytes <= self.config.limits.undurable_bytes_max / 2 {
             for (document, space) in std::mem::take(&mut self.logs.refused) {
                 self.ask_everyone(space, document);
@@ -292,6 +373,11 @@ impl Engine {
             }
             self.logs.suspects.extend(documents);
         }
+        self.on_write_refused(error, sources);
+    }
+
+    /// Says that the store refused a write, and tries again later.
+    pub(super) fn on_write_refused(&mut self, error: &StoreError, sources: impl IntoIterator<Item = ConnectionId>) {
         if self.logs.write_failures == 0 {
             let message =
                 format!("changes cannot be saved on this device and are kept in memory; it is tried again. {}", error.message);
@@ -309,7 +395,25 @@ impl Engine {
         }
     }
 
-    fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
+    /// Takes what the store found as entries; what it did not find, a snapshot may stand for.
+    fn on_searched(&mut self, document: DocumentId, sought: Vec<ChangeHash>, found: Vec<ChangeHash>) {
+        let missing: Vec<ChangeHash> = sought.into_iter().filter(|hash| !found.contains(hash)).collect();
+        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| !missing.is_empty()) {
+            line.confirmed.extend(found.iter().copied());
+            if self.seek_in_snapshot(document, missing) {
+                return;
+            }
+        }
+        self.on_found(document, found);
+    }
+
+    pub(super) fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
+        if self.snapshots.is_adopting(&document) {
+            if let Some(line) = self.logs.lines.get_mut(&document) {
+                line.confirmed.extend(hashes);
+            }
+            return;
+        }
         let Some(mut line) = self.logs.lines.remove(&document) else { return };
         let Some(space) = self.locations.get(&document).copied() else { return };
         line.confirmed.extend(hashes);
@@ -329,7 +433,7 @@ impl Engine {
         }
     }
 
-    fn on_read_failed(&mut self, document: DocumentId, error: &StoreError) {
+    pub(super) fn on_read_failed(&mut self, document: DocumentId, error: &StoreError) {
         if error.kind == StoreErrorKind::Corrupt {
             return self.quarantine(document, &error.message);
         }
@@ -360,7 +464,7 @@ impl Engine {
     }
 
     /// Sets a damaged document's log aside, starts it anew with what is in memory, and asks every peer for it.
-    fn quarantine(&mut self, document: DocumentId, what: &str) {
+    pub(super) fn quarantine(&mut self, document: DocumentId, what: &str) {
         let Some(space) = self.locations.get(&document).copied() else { return };
         let message = format!(
             "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"
@@ -376,6 +480,7 @@ impl Engine {
         self.logs.undurable_bytes -= unwritten.iter().map(|undurable| undurable.stored.entry.weight()).sum::<usize>();
         self.logs.lines.remove(&document);
         self.logs.suspects.remove(&document);
+        self.snapshots.forget(&document);
         self.open_space(space).space.insert(Log::new(document, space));
         for session in self.sessions.values_mut() {
             if let Some(subscription) = session.subscriptions.get_mut(&space) {
@@ -392,6 +497,7 @@ impl Engine {
                 self.append(stored.entry, None);
             }
         }
+        self.restart_loading(document);
         self.ask_everyone(space, document);
     }
 

@@ -13,12 +13,14 @@ mod documents;
 pub mod effect;
 mod endpoints;
 mod exchange;
+mod handover;
 pub mod input;
 mod logs;
 mod peers;
 mod presences;
 mod push;
 mod saved;
+mod snapshots;
 mod startup;
 mod timers;
 
@@ -57,6 +59,7 @@ pub struct Engine {
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
     pushes: push::Pushes,
+    snapshots: snapshots::Snapshots,
     documents: documents::Documents,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
@@ -110,6 +113,7 @@ impl Engine {
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
             pushes: push::Pushes::default(),
+            snapshots: snapshots::Snapshots::default(),
             documents: documents::Documents::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
@@ -128,6 +132,7 @@ impl Engine {
         self.needs_flush = true;
         match (&self.phase, input) {
             (_, Input::StoreDone { task, result }) => self.on_store_done(task, result),
+            (_, Input::Assembled { task, result }) => self.on_assembled(task, result),
             (Phase::Opening, Input::Tick) | (Phase::Failed, _) => {}
             (Phase::Opening, input) => self.deferred.push(input),
             (Phase::Running { .. }, input) => self.on_input(input),
@@ -200,7 +205,7 @@ impl Engine {
             Input::Written { connection, bytes } => self.on_written(connection, bytes),
             Input::Disconnected { connection, reason } => self.on_disconnected(connection, reason),
             Input::Command(command) => self.on_command(command),
-            Input::StoreDone { .. } | Input::Tick => {}
+            Input::StoreDone { .. } | Input::Assembled { .. } | Input::Tick => {}
         }
     }
 
@@ -237,6 +242,7 @@ impl Engine {
                 Timer::Receipts => self.write_receipts(),
                 Timer::SpaceSync => self.tell_progress(),
                 Timer::Confirm => self.on_confirm(),
+                Timer::Compaction => self.on_compaction_due(),
             }
         }
     }

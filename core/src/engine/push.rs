@@ -87,6 +87,7 @@ impl Engine {
             match delta.next(log) {
                 Next::Nothing => return,
                 Next::Send(push) => self.send_push(connection, space, document, push, shared),
+                Next::Snapshot { offset } => return self.send_snapshot(connection, space, document, offset),
                 Next::Read { above, after } => {
                     let durable_end = log.durable_end();
                     let task = self.read(

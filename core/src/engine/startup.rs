@@ -50,7 +50,9 @@ impl Engine {
                 self.saved.held_at_start(stored.document, &stored.version.clock);
             }
             let log = Log::stored(stored.document, stored.space, stored.version, stored.end);
+            let log = log.with_snapshot(stored.snapshot, stored.bytes);
             self.open_space(stored.space).space.insert(log);
+            self.on_log_grown(stored.document);
         }
         self.tell(Event::Ready { peer, documents });
         for (document, what) in contents.damaged {

@@ -71,6 +71,10 @@ impl World {
                     let result = self.nodes[node].store.execute(work);
                     self.nodes[node].engine.handle(Now::at(self.now), Input::StoreDone { task, result });
                 }
+                Effect::Assemble { task, assembly } => {
+                    let result = assembly.run().map(Box::new);
+                    self.nodes[node].engine.handle(Now::at(self.now), Input::Assembled { task, result });
+                }
                 Effect::Event(event) => self.nodes[node].events.push(event),
                 Effect::Disconnect { connection, reason } => {
                     self.nodes[node].engine.handle(Now::at(self.now), Input::Disconnected { connection, reason });

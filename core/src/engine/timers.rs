@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Receipts,
     /// How far spaces have come is told.
     SpaceSync,
+    /// Logs of documents that have fallen quiet may be compacted.
+    Compaction,
     /// Peers are asked for their word on open documents again.
     Confirm,
 }

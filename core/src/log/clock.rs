@@ -68,6 +68,15 @@ impl VectorClock {
         }
     }
 
+    /// Lowers `actor` to at most `seq`.
+    pub fn lower(&mut self, actor: &ActorId, seq: u64) {
+        if seq == 0 {
+            self.actors.remove(actor);
+        } else if let Some(held) = self.actors.get_mut(actor) {
+            *held = seq.min(*held);
+        }
+    }
+
     /// Takes the higher of both for every actor: what both replicas hold together.
     pub fn merge(&mut self, other: &Self) {
         for (actor, seq) in &other.actors {

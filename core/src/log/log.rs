@@ -4,9 +4,11 @@
 //! forward, store and serve documents: sending a log in order is always right.
 //!
 //! Only the newest entries are here (the tail); all others are in the store. What is not durable yet is always in the tail.
+//! A long log begins with a snapshot instead of its first entries: up to its base, entries are not even in the store.
 
 use super::clock::VectorClock;
 use super::entry::Entry;
+use super::snapshot::{Base, SnapshotSummary};
 use super::version::Version;
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use crate::base::limits::{CLOCK_ACTORS_MAX, HEADS_MAX, TAIL_BYTES_MAX};
@@ -25,6 +27,10 @@ pub struct Log {
     tail: VecDeque<Arc<Entry>>,
     tail_bytes: usize,
     tail_hashes: BTreeSet<ChangeHash>,
+    /// What it begins with.
+    snapshot: Option<Box<SnapshotSummary>>,
+    /// Bytes of payload that are held as entries.
+    entry_bytes: u64,
 }
 
 /// What a log makes of an entry it is offered.
@@ -60,7 +66,16 @@ impl Log {
             tail: VecDeque::new(),
             tail_bytes: 0,
             tail_hashes: BTreeSet::new(),
+            snapshot: None,
+            entry_bytes: 0,
         }
+    }
+
+    /// The same, beginning with a snapshot if there is one, where the store holds `entry_bytes` of payload as entries.
+    pub fn with_snapshot(mut self, snapshot: Option<Box<SnapshotSummary>>, entry_bytes: u64) -> Self {
+        self.snapshot = snapshot;
+        self.entry_bytes = entry_bytes;
+        self
     }
 
     /// The document.
@@ -125,6 +140,7 @@ impl Log {
         self.version.advance(&entry);
         self.end += 1;
         self.tail_bytes += entry.weight();
+        self.entry_bytes += entry.payload.len() as u64;
         self.tail_hashes.insert(entry.hash);
         self.tail.push_back(entry);
         self.end
@@ -139,9 +155,91 @@ impl Log {
             self.durable.advance(&self.tail[index]);
         }
         while self.tail_bytes > TAIL_BYTES_MAX && self.tail_start() <= self.durable_end {
-            let Some(entry) = self.tail.pop_front() else { break };
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(entry) = self.tail.pop_front() {
             self.tail_bytes -= entry.weight();
             self.tail_hashes.remove(&entry.hash);
+        }
+    }
+
+    /// What it begins with, when it begins with a snapshot.
+    pub fn snapshot(&self) -> Option<&SnapshotSummary> {
+        self.snapshot.as_deref()
+    }
+
+    /// The last position that is held in the snapshot only, 0 when there is none.
+    pub fn base(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.base.position)
+    }
+
+    /// Whether who holds `clock` lacks what is held in the snapshot only.
+    pub fn is_base_above(&self, clock: &VectorClock) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.base.clock.is_within(clock))
+    }
+
+    /// Bytes of payload held as entries, in the store and on the way to it.
+    pub fn entry_bytes(&self) -> u64 {
+        self.entry_bytes
+    }
+
+    /// A base for a snapshot of all that is durable: as many of the newest entries stay beside it as are at most `bytes` together.
+    pub fn base_keeping(&self, bytes: usize) -> Base {
+        let mut base = Base { position: self.durable_end, clock: self.durable.clock.clone() };
+        let durable = (self.durable_end + 1).saturating_sub(self.tail_start()) as usize;
+        let mut kept = 0;
+        for entry in self.tail.iter().take(durable).rev() {
+            kept += entry.payload.len();
+            if kept > bytes {
+                break;
+            }
+            base.position -= 1;
+            base.clock.lower(&entry.actor, entry.seq - 1);
+        }
+        base
+    }
+
+    /// Whether all that a snapshot with `clock` does not stand for is in the tail, so that the log can begin with it.
+    pub fn can_begin_with(&self, clock: &VectorClock) -> bool {
+        self.tail.iter().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64 == self.entries_above(clock)
+            && self.snapshot.as_ref().is_none_or(|held| held.base.clock.is_within(clock))
+    }
+
+    /// Begins with a snapshot that is durable, as [`crate::store::task::StoreTask::PutSnapshot`] has it: what the snapshot does
+    /// not stand for comes after it. Only where [`Self::can_begin_with`] it.
+    pub fn begin_with(&mut self, snapshot: SnapshotSummary) {
+        debug_assert!(self.can_begin_with(&snapshot.version.clock), "nothing that is held may be forgotten");
+        if !snapshot.version.clock.is_within(&self.durable.clock) {
+            self.adopt(&snapshot);
+        }
+        while self.tail_start() <= snapshot.base.position {
+            self.forget_first();
+        }
+        self.entry_bytes = self.tail.iter().map(|entry| entry.payload.len() as u64).sum();
+        self.snapshot = Some(Box::new(snapshot));
+    }
+
+    /// Takes in what a snapshot stands for beyond the log: its entries come first, then what the log alone held.
+    fn adopt(&mut self, snapshot: &SnapshotSummary) {
+        let undurable = self.undurable() as usize;
+        let own = std::mem::take(&mut self.tail);
+        let durable_own = own.len() - undurable;
+        (self.tail_bytes, self.entry_bytes) = (0, 0);
+        self.tail_hashes.clear();
+        self.version = snapshot.version.clone();
+        self.end = snapshot.version.clock.entries();
+        (self.durable, self.durable_end) = (self.version.clone(), self.end);
+        for (index, entry) in own.into_iter().enumerate() {
+            if self.version.clock.covers(&entry.actor, entry.seq) {
+                continue;
+            }
+            self.append(entry);
+            if index < durable_own {
+                (self.durable, self.durable_end) = (self.version.clone(), self.end);
+            }
         }
     }
 
@@ -165,6 +263,12 @@ impl Log {
         }
         let in_tail = self.tail.iter().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64;
         (missing == in_tail).then(|| self.tail_start() - 1)
+    }
+
+    /// A position after which everything above `clock` comes that is held as an entry.
+    pub fn position_above(&self, clock: &VectorClock) -> u64 {
+        let after_base = if self.is_base_above(clock) { 0 } else { self.base() };
+        self.tail_position_above(clock).unwrap_or(after_base)
     }
 
     /// Entries this log holds above `clock`.
@@ -239,6 +343,43 @@ mod tests {
             log.tail_after(count - 3).unwrap().map(|(position, _)| position).collect::<Vec<_>>(),
             [count - 2, count - 1, count]
         );
+    }
+
+    #[test]
+    fn a_log_that_begins_with_a_snapshot_of_its_own_keeps_its_positions() {
+        let mut log = log();
+        for seq in 1..=10 {
+            log.append(entry(1, seq, &if seq == 1 { vec![] } else { vec![seq as u8 - 1] }, seq as u8));
+        }
+        log.on_durable(8);
+        let base = log.base_keeping(350);
+        assert_eq!((base.position, base.clock.entries()), (5, 5), "three of a hundred bytes stay");
+        let before = (log.version().clone(), log.durable().clone(), log.end(), log.durable_end());
+        log.begin_with(SnapshotSummary { version: log.durable().clone(), bytes: 30, base });
+        assert_eq!((log.version().clone(), log.durable().clone(), log.end(), log.durable_end()), before);
+        assert_eq!((log.base(), log.entry_bytes()), (5, 500));
+        assert!(log.is_base_above(&VectorClock::new()));
+        let up_to_five = [(ActorId::new(&[1]).unwrap(), 5)].into_iter().collect();
+        assert!(!log.is_base_above(&up_to_five));
+        assert!(log.tail_after(5).is_some());
+    }
+
+    #[test]
+    fn a_log_that_takes_in_more_than_it_held_keeps_what_it_alone_held_after_it() {
+        let mut log = log();
+        log.append(entry(1, 1, &[], 1));
+        log.append(entry(2, 1, &[1], 2));
+        log.on_durable(2);
+        log.append(entry(2, 2, &[2], 3));
+        // Someone else went on from the first: three of theirs.
+        let clock = [(ActorId::new(&[1]).unwrap(), 4)].into_iter().collect::<VectorClock>();
+        let version = Version { heads: [ChangeHash([9; 32])].into(), clock: clock.clone() };
+        assert!(log.can_begin_with(&clock));
+        log.begin_with(SnapshotSummary { version, bytes: 40, base: Base { position: 4, clock } });
+        assert_eq!((log.end(), log.durable_end(), log.tail_start()), (6, 5, 5));
+        assert_eq!(log.durable().heads, [ChangeHash([2; 32]), ChangeHash([9; 32])].into());
+        assert_eq!(log.version().heads, [ChangeHash([3; 32]), ChangeHash([9; 32])].into());
+        assert_eq!(log.version().clock.entries(), 6);
     }
 
     #[test]

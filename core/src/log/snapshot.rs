@@ -62,3 +62,16 @@ pub struct SnapshotSummary {
     /// Up to where the log holds nothing but it.
     pub base: Base,
 }
+
+/// A part of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPart {
+    /// What the whole stands for.
+    pub version: Version,
+    /// Bytes of the whole.
+    pub size: u64,
+    /// Where the part begins.
+    pub offset: u64,
+    /// The part.
+    pub bytes: Arc<[u8]>,
+}

@@ -16,6 +16,8 @@ use crate::log::snapshot::{Base, Snapshot, SnapshotSummary};
 use crate::log::version::Version;
 use std::sync::Arc;
 
+pub use crate::log::snapshot::SnapshotPart;
+
 /// Where an entry stands in its document's log: from 1, in the order in which this replica came to hold them. Every
 /// entry comes after all it depends on. Two replicas number the same entries differently.
 pub type Position = u64;
@@ -133,19 +135,6 @@ pub enum StoreDone {
     MetaPut,
     /// To [`StoreTask::Quarantine`].
     Quarantined,
-}
-
-/// A part of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotPart {
-    /// What the whole stands for.
-    pub version: Version,
-    /// Bytes of the whole.
-    pub size: u64,
-    /// Where the part begins.
-    pub offset: u64,
-    /// The part.
-    pub bytes: Arc<[u8]>,
 }
 
 /// What a store holds when it is opened.

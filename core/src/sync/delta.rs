@@ -9,7 +9,11 @@ use crate::base::limits::CATCH_UP_FRAME_BYTES;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
+use crate::log::snapshot::SnapshotPart;
 use std::sync::Arc;
+
+/// Bytes of a keystroke's entry, about.
+const ENTRY_BYTES: u64 = 100;
 
 /// Times a peer may send what does not fit, without anything that fits between, before the document is given up on it.
 pub const STRIKES_MAX: u8 = 8;
@@ -19,6 +23,9 @@ pub const STRIKES_MAX: u8 = 8;
 pub struct Delta {
     cursor: u64,
     peer_holds: VectorClock,
+    /// Whether it is given the snapshot first, and how much of which it was sent.
+    by_snapshot: bool,
+    sent: Option<Sent>,
     /// The read of the store for this peer that is under way.
     pub reading: Option<TaskId>,
     /// What we said we hold in a `Have` that awaits its answer.
@@ -29,6 +36,13 @@ pub struct Delta {
     pub strikes: u8,
 }
 
+/// How far a peer has been sent a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sent {
+    clock: VectorClock,
+    bytes: u64,
+}
+
 /// The next step towards a peer that holds everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -36,6 +50,12 @@ pub enum Next {
     Nothing,
     /// Send these.
     Send(Push),
+    /// Read the log's snapshot from this byte on, noting the task in [`Delta::reading`]; the answer goes to
+    /// [`Delta::on_snapshot_read`].
+    Snapshot {
+        /// The first byte that the peer was not sent.
+        offset: u64,
+    },
     /// Read the store above this clock and after this position, noting the task in [`Delta::reading`]; the answer goes to
     /// [`Delta::on_read`].
     Read {
@@ -72,11 +92,23 @@ impl Delta {
 
     /// Learns the peer's clock, and starts from there.
     pub fn on_have(&mut self, log: &Log, clock: VectorClock) {
-        self.cursor = log.tail_position_above(&clock).unwrap_or(0);
         self.target.merge(&clock);
+        self.on_moved(log, clock);
+    }
+
+    /// Starts again in a log whose positions have changed, for a peer that holds at least what `clock` says.
+    pub fn on_moved(&mut self, log: &Log, clock: VectorClock) {
+        self.cursor = log.position_above(&clock);
+        self.by_snapshot = self.cursor < log.base() || (self.cursor < log.tail_start() - 1 && is_snapshot_smaller(log, &clock));
+        self.sent = None;
         self.peer_holds = clock;
         // A read that is under way began from what the peer held before.
         self.reading = None;
+    }
+
+    /// What it surely holds.
+    pub fn peer_holds(&self) -> &VectorClock {
+        &self.peer_holds
     }
 
     /// Learns that the peer holds an entry, since it sent it; logs have no gaps, so it holds the actor's earlier ones too.
@@ -94,6 +126,9 @@ impl Delta {
     pub fn next(&mut self, log: &Log) -> Next {
         if self.reading.is_some() || self.cursor >= log.end() {
             return Next::Nothing;
+        }
+        if self.by_snapshot || self.cursor < log.base() {
+            return Next::Snapshot { offset: self.sent.as_ref().map_or(0, |sent| sent.bytes) };
         }
         let after = self.cursor;
         let Some(tail) = log.tail_after(after) else {
@@ -119,6 +154,36 @@ impl Delta {
         if entries.is_empty() { Next::Nothing } else { Next::Send(Push { after, through, whole, entries }) }
     }
 
+    /// Takes a part of the snapshot that was read for `task`; answers whether it is to be sent.
+    pub fn on_snapshot_read(&mut self, log: &Log, task: TaskId, part: Option<&SnapshotPart>) -> bool {
+        if self.reading != Some(task) {
+            return false;
+        }
+        self.reading = None;
+        let Some(part) = part else {
+            // Set aside meanwhile: the exchange begins anew.
+            self.by_snapshot = false;
+            self.cursor = self.cursor.max(log.base());
+            return false;
+        };
+        let sent = self.sent.take().filter(|sent| sent.clock == part.version.clock);
+        if part.offset != sent.map_or(0, |sent| sent.bytes) {
+            // Another snapshot has taken its place: from its first byte on.
+            return false;
+        }
+        let bytes = part.offset + part.bytes.len() as u64;
+        if bytes < part.size {
+            self.sent = Some(Sent { clock: part.version.clock.clone(), bytes });
+        } else {
+            let mut held = std::mem::take(&mut self.peer_holds);
+            held.merge(&part.version.clock);
+            self.cursor = log.position_above(&held);
+            self.by_snapshot = false;
+            self.peer_holds = held;
+        }
+        true
+    }
+
     /// Takes what the store answered to `task`; `durable_end` is where the log's durable part ended when it was asked.
     pub fn on_read(&mut self, task: TaskId, entries: Vec<(u64, Arc<Entry>)>, complete: bool, durable_end: u64) -> Option<Push> {
         if self.reading != Some(task) {
@@ -134,4 +199,12 @@ impl Delta {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
         Some(Push { after, through: self.cursor, whole: false, entries })
     }
+}
+
+/// Whether the log's snapshot is smaller than the entries of it that who holds `clock` lacks.
+fn is_snapshot_smaller(log: &Log, clock: &VectorClock) -> bool {
+    log.snapshot().is_some_and(|snapshot| {
+        let lacked: u64 = snapshot.version.clock.iter().map(|(actor, seq)| seq.saturating_sub(clock.get(actor))).sum();
+        lacked.saturating_mul(ENTRY_BYTES) > snapshot.bytes
+    })
 }

@@ -72,6 +72,20 @@ pub enum Message {
         /// The payloads; in a clear space each carries its own header.
         payloads: Vec<Arc<[u8]>>,
     },
+    /// A part of a document's snapshot, which stands for more entries than it would be wise to send. Parts follow each other; one
+    /// that begins at 0 begins a snapshot anew.
+    Snapshot {
+        /// The space of the document.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// Bytes of the whole.
+        size: u64,
+        /// Where this part begins.
+        offset: u64,
+        /// The part.
+        bytes: Arc<[u8]>,
+    },
     /// I durably hold what you sent of the document, up to these sequence numbers.
     Ack {
         /// The document.
@@ -227,11 +241,12 @@ mod tag {
     pub(super) const PONG: u8 = 12;
     pub(super) const ERROR: u8 = 13;
     pub(super) const GOODBYE: u8 = 14;
+    pub(super) const SNAPSHOT: u8 = 15;
 }
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 14] = [
+    pub const NAMES: [(u8, &'static str); 15] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -246,6 +261,7 @@ impl Message {
         (tag::PONG, "pong"),
         (tag::ERROR, "error"),
         (tag::GOODBYE, "goodbye"),
+        (tag::SNAPSHOT, "snapshot"),
     ];
 
     /// The frame.
@@ -299,6 +315,14 @@ impl Message {
                 w.put(&document.0);
             }
             Self::Entries { space, document, payloads } => return encode_entries(space, document, payloads.iter()),
+            Self::Snapshot { space, document, size, offset, bytes } => {
+                w.u8(tag::SNAPSHOT);
+                w.put(&space.0);
+                w.put(&document.0);
+                w.uint(*size);
+                w.uint(*offset);
+                w.put(bytes);
+            }
             Self::Ack { document, held } => {
                 w.u8(tag::ACK);
                 w.put(&document.0);
@@ -382,6 +406,11 @@ impl Message {
                 }
                 Self::Entries { space, document, payloads }
             }
+            tag::SNAPSHOT => {
+                let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
+                let (size, offset) = (r.uint()?, r.uint()?);
+                Self::Snapshot { space, document, size, offset, bytes: Arc::from(r.take(r.remaining())?) }
+            }
             tag::ACK => {
                 let document = DocumentId(r.array()?);
                 let count = r.count(CLOCK_ACTORS_MAX, 2)?;
@@ -432,6 +461,9 @@ pub fn encode_entries<'a>(
     }
     w.finish()
 }
+
+/// Bytes of a snapshot's frame beside the part, at most.
+pub const SNAPSHOT_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10 + 10;
 
 /// Bytes of an entries frame beside its payloads, and beside each of them, at most.
 pub const ENTRIES_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10;

@@ -49,6 +49,8 @@ pub struct Subscription {
     pub comparing: bool,
     /// Documents that were exchanged, or are being exchanged.
     pub deltas: BTreeMap<DocumentId, Delta>,
+    /// Snapshots of which parts have arrived.
+    pub arriving: BTreeMap<DocumentId, Vec<u8>>,
     /// Documents that moved on while the peer had more than enough to take.
     pub waiting: BTreeSet<DocumentId>,
 }

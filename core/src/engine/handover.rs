@@ -1,0 +1,124 @@
+//! Snapshots between peers: who lacks much of a document is given its snapshot, in parts, and then what comes after it.
+
+use super::Engine;
+use super::logs::Work;
+use super::snapshots::Received;
+use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::limits::SNAPSHOT_PART_BYTES;
+use crate::doc::assembly::claimed_version;
+use crate::log::snapshot::SnapshotPart;
+use crate::sync::hello::Refusal;
+use crate::sync::message::{ErrorCode, Message, SNAPSHOT_OVERHEAD_BYTES};
+use std::sync::Arc;
+
+impl Engine {
+    /// Reads the next part of a document's snapshot for a peer.
+    pub(super) fn send_snapshot(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, offset: u64) {
+        let limit = self
+            .sessions
+            .get(&connection)
+            .and_then(|session| session.handshake.theirs())
+            .map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX));
+        let bytes_max = SNAPSHOT_PART_BYTES.min(limit.saturating_sub(SNAPSHOT_OVERHEAD_BYTES)).max(1);
+        let task = self.read_snapshot(Work::SendSnapshot { connection, document }, document, offset, bytes_max);
+        self.with_delta(connection, space, document, |delta, _| delta.reading = Some(task));
+    }
+
+    pub(super) fn on_snapshot_read(
+        &mut self,
+        task: TaskId,
+        connection: ConnectionId,
+        document: DocumentId,
+        part: Option<SnapshotPart>,
+    ) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        if !self.is_subscribed(connection, &space) {
+            return;
+        }
+        let mut sends = false;
+        self.with_delta(connection, space, document, |delta, log| sends = delta.on_snapshot_read(log, task, part.as_ref()));
+        if let Some(part) = part.filter(|_| sends) {
+            let SnapshotPart { size, offset, bytes, .. } = part;
+            self.send(connection, &Message::Snapshot { space, document, size, offset, bytes });
+            if !self.is_relay() {
+                self.expect_ack(connection);
+            }
+        }
+        self.push_soon(connection, space, document);
+        self.touch_progress(space);
+    }
+
+    /// Takes in a part of a peer's snapshot.
+    pub(super) fn on_snapshot_part(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        document: DocumentId,
+        (size, offset): (u64, u64),
+        bytes: &[u8],
+    ) {
+        if self.is_elsewhere(connection, space, document) || !self.has_room_for(space, document, connection) {
+            return;
+        }
+        let limit = self.config.limits.snapshot_bytes_max as u64;
+        if size > limit {
+            let text = format!("a snapshot of {size} bytes of document {document} is over the limit of {limit}");
+            return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
+        }
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
+        else {
+            return;
+        };
+        if offset == 0 {
+            if self.snapshots.received_bytes() > self.config.limits.undurable_bytes_max {
+                self.logs.refuse(document, space);
+                let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
+                let error = Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text };
+                return self.send(connection, &error);
+            }
+            subscription.arriving.insert(document, Vec::new());
+        }
+        if !subscription.arriving.contains_key(&document) {
+            // The rest of one that was not taken.
+            return;
+        }
+        let others: usize = subscription.arriving.values().map(Vec::len).sum();
+        let arriving = subscription.arriving.entry(document).or_default();
+        let fits = arriving.len() as u64 == offset && offset + bytes.len() as u64 <= size && !bytes.is_empty();
+        if !fits || others + bytes.len() > self.config.limits.snapshot_bytes_max {
+            let text = format!("a part of a snapshot of document {document} does not follow the part before it");
+            return self.refuse(connection, Refusal { code: ErrorCode::Malformed, text });
+        }
+        arriving.extend_from_slice(bytes);
+        if (arriving.len() as u64) < size {
+            return self.touch_progress(space);
+        }
+        let bytes: Arc<[u8]> = subscription.arriving.remove(&document).unwrap_or_default().into();
+        self.on_snapshot_whole(connection, space, document, bytes);
+    }
+
+    fn on_snapshot_whole(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, bytes: Arc<[u8]>) {
+        let version = match claimed_version(&bytes) {
+            Ok(version) => version,
+            Err(reason) => {
+                let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
+                return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text });
+            }
+        };
+        let is_held = self.log(&document).is_some_and(|log| version.clock.is_within(&log.version().clock));
+        if !is_held {
+            return self.adopt_snapshot(document, Received { space, bytes, source: connection });
+        }
+        // Another peer was faster. What the sender says it holds of what is held here, it is not sent.
+        let durable = self.log(&document).map(|log| log.durable().clock.clone()).unwrap_or_default();
+        self.with_delta(connection, space, document, |delta, log| {
+            let mut held = delta.peer_holds().clone();
+            held.merge(&version.clock);
+            delta.on_moved(log, held);
+        });
+        for (actor, seq) in version.clock.iter().filter(|(actor, seq)| durable.covers(actor, *seq)) {
+            self.owe_ack(connection, document, *actor, seq);
+        }
+        self.push_soon(connection, space, document);
+    }
+}

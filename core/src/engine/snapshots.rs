@@ -1,0 +1,440 @@
+//! Snapshots of logs: made where a log has grown long, taken in where a peer sends one, stored between appends.
+//!
+//! A snapshot is put together elsewhere ([`Effect::Assemble`]), since that takes long for a long history. It is stored when no
+//! append is under way, and no append begins before it is: so the log in memory and the log on the disk change places together.
+//! What became part of the log in the meantime comes after the snapshot. Where that can no longer be told from what the tail
+//! holds, the snapshot is made once more.
+
+use super::effect::Effect;
+use super::logs::Work;
+use super::saved::Receipt;
+use super::timers::Timer;
+use super::{Engine, Phase};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::doc::assembly::{Assembled, Assembly, AssemblyError, Piece};
+use crate::doc::document::Document;
+use crate::log::clock::VectorClock;
+use crate::log::entry::Entry;
+use crate::log::log::Log;
+use crate::log::snapshot::{Base, Snapshot, SnapshotPart, SnapshotSummary};
+use crate::store::task::{StoreError, StoreErrorKind, StoreTask};
+use crate::sync::hello::Refusal;
+use crate::sync::message::ErrorCode;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A busy log is compacted when its entries are so many times as large as its snapshot: each time costs a load of all of it.
+const BUSY_FACTOR: u64 = 8;
+/// Of a snapshot's size, the part that the entries of a quiet log may have beside it.
+const QUIET_DIVISOR: u64 = 8;
+/// Of a snapshot's size, the part that the newest entries have which stay beside it.
+const KEPT_DIVISOR: u64 = 20;
+
+/// Snapshots between being wanted and being stored.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    making: BTreeMap<DocumentId, Making>,
+    /// Received whole, and waiting for the one under way of the same document.
+    received: BTreeMap<DocumentId, VecDeque<Received>>,
+    /// Made, and waiting for their turn at the store.
+    finished: VecDeque<Finished>,
+    storing: Option<(Finished, Base)>,
+    /// Documents with something to compact, and when they last moved on.
+    unsettled: BTreeMap<DocumentId, u64>,
+}
+
+/// A snapshot that is being put together.
+#[derive(Default)]
+struct Making {
+    /// The answer that is awaited.
+    task: Option<TaskId>,
+    received: Option<Received>,
+    snapshot: Option<Arc<[u8]>>,
+    entries: Vec<Arc<Entry>>,
+}
+
+/// A peer's snapshot.
+#[derive(Clone)]
+pub(super) struct Received {
+    pub(super) space: SpaceId,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) source: ConnectionId,
+}
+
+/// A snapshot to be stored.
+struct Finished {
+    document: DocumentId,
+    space: SpaceId,
+    snapshot: Snapshot,
+    /// What came from a peer, when it did, to be made again with.
+    received: Option<Received>,
+    /// The document that was loaded to make it.
+    loaded: Option<Box<Document>>,
+    /// Whether the document was set aside meanwhile.
+    is_void: bool,
+}
+
+impl Snapshots {
+    /// Whether a peer's snapshot of a document is being taken in: entries that follow it wait.
+    pub(super) fn is_adopting(&self, document: &DocumentId) -> bool {
+        let of = |finished: &Finished| finished.document == *document && finished.received.is_some() && !finished.is_void;
+        self.making.get(document).is_some_and(|making| making.received.is_some())
+            || self.received.contains_key(document)
+            || self.finished.iter().any(of)
+            || self.storing.as_ref().is_some_and(|(finished, _)| of(finished))
+    }
+
+    /// Bytes of peers' snapshots that are being taken in.
+    pub(super) fn received_bytes(&self) -> usize {
+        let making = self.making.values().filter_map(|making| making.received.as_ref());
+        let finished = self.finished.iter().filter_map(|finished| finished.received.as_ref());
+        let waiting = self.received.values().flatten();
+        making.chain(finished).chain(waiting).map(|received| received.bytes.len()).sum()
+    }
+
+    /// Whether one is being stored.
+    pub(super) fn is_storing(&self) -> bool {
+        self.storing.is_some()
+    }
+
+    /// Forgets what was under way for a document that was set aside.
+    pub(super) fn forget(&mut self, document: &DocumentId) {
+        self.making.remove(document);
+        self.received.remove(document);
+        self.unsettled.remove(document);
+        self.finished.retain(|finished| finished.document != *document);
+        if let Some((finished, _)) = self.storing.as_mut().filter(|(finished, _)| finished.document == *document) {
+            finished.is_void = true;
+        }
+    }
+
+    fn is_making(&self, document: &DocumentId) -> bool {
+        self.making.contains_key(document)
+            || self.finished.iter().any(|finished| finished.document == *document)
+            || self.storing.as_ref().is_some_and(|(finished, _)| finished.document == *document)
+    }
+}
+
+impl Engine {
+    /// Notes that entries of a document became durable: when it has become long its log is compacted, at once or when it is quiet.
+    pub(super) fn on_log_grown(&mut self, document: DocumentId) {
+        let Some(log) = self.log(&document) else { return };
+        let snapshot = log.snapshot().map_or(0, |snapshot| snapshot.bytes);
+        let policy = &self.config.compaction;
+        if log.entry_bytes() > policy.busy_bytes_min.max(snapshot * BUSY_FACTOR) {
+            self.make_snapshot(document);
+        } else if log.entry_bytes() > policy.quiet_bytes_min.max(snapshot / QUIET_DIVISOR) {
+            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
+            self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+        }
+    }
+
+    /// Compacts the logs of documents that have been quiet for long enough.
+    pub(super) fn on_compaction_due(&mut self) {
+        let (now_ms, quiet_ms) = (self.now.monotonic_ms, self.config.compaction.quiet_ms);
+        let quiet: Vec<DocumentId> = self
+            .snapshots
+            .unsettled
+            .iter()
+            .filter(|(_, since)| now_ms >= **since + quiet_ms)
+            .map(|(document, _)| *document)
+            .collect();
+        for document in quiet {
+            self.snapshots.unsettled.remove(&document);
+            self.make_snapshot(document);
+        }
+        if let Some(since) = self.snapshots.unsettled.values().min() {
+            self.timers.set_no_later(Timer::Compaction, since + quiet_ms);
+        }
+    }
+
+    /// Makes a snapshot of all that is durable of a document, unless one is under way; later, when too many are.
+    fn make_snapshot(&mut self, document: DocumentId) {
+        if self.snapshots.is_making(&document) {
+            return;
+        }
+        if self.snapshots.making.len() >= self.config.compaction.at_once_max {
+            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
+            return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+        }
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+        // A document in memory that is exactly what is durable need not be loaded once more.
+        if let Some(loaded) = self.documents.loaded(&document)
+            && loaded.version() == durable
+        {
+            let snapshot = Snapshot { version: durable, bytes: Arc::from(loaded.save()) };
+            let finished = Finished { document, space, snapshot, received: None, loaded: None, is_void: false };
+            return self.snapshots.finished.push_back(finished);
+        }
+        self.snapshots.making.insert(document, Making::default());
+        self.gather(document);
+    }
+
+    /// Takes in a peer's snapshot, that is complete and not believed yet.
+    pub(super) fn adopt_snapshot(&mut self, document: DocumentId, received: Received) {
+        // Whatever comes of the document until then waits.
+        self.logs.hold_line(document);
+        if self.snapshots.is_making(&document) {
+            self.snapshots.received.entry(document).or_default().push_back(received);
+        } else {
+            self.snapshots.making.insert(document, Making { received: Some(received), ..Making::default() });
+            self.gather(document);
+        }
+    }
+
+    /// Reads what is held of a document: its snapshot first, if it begins with one.
+    fn gather(&mut self, document: DocumentId) {
+        let log = self.log(&document);
+        let task = match log {
+            Some(log) if log.snapshot().is_some() => {
+                Some(self.read_snapshot(Work::GatherSnapshot { document }, document, 0, usize::MAX))
+            }
+            Some(log) if log.durable_end() > 0 => {
+                Some(self.read(Work::GatherEntries { document }, document, VectorClock::new(), 0, usize::MAX))
+            }
+            _ => None,
+        };
+        match (task, self.snapshots.making.get_mut(&document)) {
+            (Some(task), Some(making)) => making.task = Some(task),
+            (None, Some(_)) => self.assemble(document),
+            (_, None) => {}
+        }
+    }
+
+    pub(super) fn on_snapshot_gathered(&mut self, task: TaskId, document: DocumentId, part: Option<SnapshotPart>) {
+        if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
+            return;
+        }
+        let next = self.read(Work::GatherEntries { document }, document, VectorClock::new(), 0, usize::MAX);
+        let Some(making) = self.snapshots.making.get_mut(&document) else { return };
+        making.snapshot = part.map(|part| part.bytes);
+        making.task = Some(next);
+    }
+
+    pub(super) fn on_entries_gathered(&mut self, task: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
+        let Some(making) = self.snapshots.making.get_mut(&document).filter(|making| making.task == Some(task)) else { return };
+        making.entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        self.assemble(document);
+    }
+
+    fn assemble(&mut self, document: DocumentId) {
+        let Some(making) = self.snapshots.making.get_mut(&document) else { return };
+        let received = making.received.as_ref().map(|received| Arc::clone(&received.bytes));
+        let snapshots = making.snapshot.take().into_iter().chain(received).collect();
+        let entries = std::mem::take(&mut making.entries);
+        let Some(assembly) = self.assembly(document, snapshots, entries) else { return };
+        let task = self.hand_out(Work::Assemble { document }, Assembly { save: true, ..assembly });
+        if let Some(making) = self.snapshots.making.get_mut(&document) {
+            making.task = Some(task);
+        }
+    }
+
+    /// An assembly of a document as this replica goes on with it.
+    pub(super) fn assembly(&self, document: DocumentId, snapshots: Vec<Arc<[u8]>>, entries: Vec<Arc<Entry>>) -> Option<Assembly> {
+        let Phase::Running { actor, .. } = &self.phase else { return None };
+        let (actor, unit) = (*actor, self.config.text_unit);
+        Some(Assembly { document, actor, unit, snapshots, entries, save: false, sought: Vec::new() })
+    }
+
+    fn hand_out(&mut self, work: Work, assembly: Assembly) -> TaskId {
+        self.last_task += 1;
+        let task = TaskId(self.last_task);
+        self.tasks.insert(task, work);
+        self.effects.push_back(Effect::Assemble { task, assembly: Box::new(assembly) });
+        task
+    }
+
+    pub(super) fn on_assembled(&mut self, task: TaskId, result: Result<Box<Assembled>, AssemblyError>) {
+        match (self.tasks.remove(&task), result) {
+            (Some(Work::Assemble { document }), result) => self.on_snapshot_made(task, document, result),
+            (Some(Work::Seek { document }), Ok(assembled)) => self.on_found(document, assembled.found),
+            (Some(Work::Seek { document }), Err(error)) => self.quarantine(document, &error.to_string()),
+            (work, _) => debug_assert!(work.is_none(), "an assembly that nobody asked for"),
+        }
+    }
+
+    fn on_snapshot_made(&mut self, task: TaskId, document: DocumentId, result: Result<Box<Assembled>, AssemblyError>) {
+        if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
+            return;
+        }
+        let Some(Making { received, .. }) = self.snapshots.making.remove(&document) else { return };
+        let held = self.log(&document).is_some_and(|log| log.snapshot().is_some());
+        match result {
+            Ok(assembled) => {
+                let Assembled { document: loaded, snapshot: Some(snapshot), .. } = *assembled else { return };
+                let space = received.as_ref().map(|received| received.space).or(self.locations.get(&document).copied());
+                let Some(space) = space else { return };
+                let loaded = received.is_some().then(|| Box::new(loaded));
+                self.snapshots.finished.push_back(Finished { document, space, snapshot, received, loaded, is_void: false });
+            }
+            Err(AssemblyError { piece: Piece::Snapshot(place), reason }) if received.is_some() && place == usize::from(held) => {
+                if let Some(received) = received {
+                    let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
+                    self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
+                }
+                self.on_adoption_over(document);
+            }
+            Err(error) => self.quarantine(document, &error.to_string()),
+        }
+    }
+
+    /// Stores the next snapshot that is ready, when no append is under way.
+    pub(super) fn write_snapshot(&mut self) {
+        while let Some(mut finished) = self.snapshots.finished.pop_front() {
+            let Finished { document, space, .. } = finished;
+            let clock = &finished.snapshot.version.clock;
+            let fresh = Log::new(document, space);
+            let log = self.log(&document).unwrap_or(&fresh);
+            let is_known = clock.is_within(&log.durable().clock);
+            let base = match (&finished.received, is_known) {
+                (None, true) => {
+                    let kept = self.config.compaction.kept_bytes_min.max(finished.snapshot.bytes.len() as u64 / KEPT_DIVISOR);
+                    let base = log.base_keeping(usize::try_from(kept).unwrap_or(usize::MAX));
+                    let held = log.snapshot().map(|held| &held.base).filter(|held| held.position > base.position);
+                    let base = held.cloned().unwrap_or(base);
+                    if base.position < finished.snapshot.end() { base } else { whole(&finished.snapshot) }
+                }
+                (Some(_), false) => whole(&finished.snapshot),
+                // Everything that came with it has come in another way; or what it was made of is gone.
+                (_, _) => {
+                    self.on_adoption_over(document);
+                    continue;
+                }
+            };
+            if !log.can_begin_with(clock) {
+                let received = finished.received.take();
+                self.snapshots.making.insert(document, Making { received, ..Making::default() });
+                self.gather(document);
+                continue;
+            }
+            let snapshot = finished.snapshot.clone();
+            self.snapshots.storing = Some((finished, base.clone()));
+            self.store(Work::PutSnapshot, StoreTask::PutSnapshot { document, space, snapshot, base });
+            return;
+        }
+    }
+
+    pub(super) fn on_snapshot_put(&mut self) {
+        let Some((finished, base)) = self.snapshots.storing.take() else { return };
+        self.logs.on_written();
+        let Finished { document, space, snapshot, received, loaded, is_void } = finished;
+        if is_void {
+            return;
+        }
+        if !self.locations.contains_key(&document) {
+            self.add_document(space, document);
+        }
+        let Some(held) = self.spaces.get_mut(&space) else { return };
+        let Some(log) = held.space.log_mut(&document) else { return };
+        let (before, end_before) = (log.version().clone(), log.end());
+        let clock = snapshot.version.clock.clone();
+        log.begin_with(SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base });
+        held.space.refresh(&document);
+        match received {
+            None => self.restart_loading(document),
+            Some(received) => {
+                let later: Vec<Arc<Entry>> = self.log(&document).map_or_else(Vec::new, |log| {
+                    log.tail_after(log.tail_start() - 1).into_iter().flatten().map(|(_, entry)| entry.clone()).collect()
+                });
+                self.on_adopted(document, loaded, later);
+                self.move_deltas(space, document, &before.clock, end_before, &received, &clock);
+                for (actor, seq) in clock.iter() {
+                    self.owe_ack(received.source, document, *actor, seq);
+                }
+                self.on_receipt(received.source, document, &clock, Receipt::More);
+                self.on_adoption_over(document);
+            }
+        }
+        self.saved.touch(document);
+        self.touch_progress(space);
+        self.ask_for_refused();
+    }
+
+    pub(super) fn on_snapshot_refused(&mut self, error: &StoreError) {
+        let Some((finished, _)) = self.snapshots.storing.take() else { return };
+        if finished.is_void {
+            return;
+        }
+        let document = finished.document;
+        if error.kind == StoreErrorKind::Corrupt {
+            return self.quarantine(document, &error.message);
+        }
+        if finished.received.is_some() {
+            self.snapshots.finished.push_front(finished);
+        } else {
+            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
+            self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+        }
+        self.on_write_refused(error, None);
+    }
+
+    /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
+    fn on_adoption_over(&mut self, document: DocumentId) {
+        let next = self.snapshots.received.get_mut(&document).and_then(VecDeque::pop_front);
+        if self.snapshots.received.get(&document).is_some_and(VecDeque::is_empty) {
+            self.snapshots.received.remove(&document);
+        }
+        match next {
+            Some(received) => self.adopt_snapshot(document, received),
+            None if !self.snapshots.is_adopting(&document) => self.on_found(document, Vec::new()),
+            None => {}
+        }
+    }
+
+    /// Gives every peer's exchange of a document its place in a log that has taken in what comes first.
+    fn move_deltas(
+        &mut self,
+        space: SpaceId,
+        document: DocumentId,
+        before: &VectorClock,
+        end_before: u64,
+        received: &Received,
+        clock: &VectorClock,
+    ) {
+        let connections: Vec<ConnectionId> =
+            self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
+        for connection in connections {
+            let known = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
+            if known.is_some_and(|subscription| subscription.deltas.contains_key(&document)) {
+                self.with_delta(connection, space, document, |delta, log| {
+                    let mut held = delta.peer_holds().clone();
+                    if delta.cursor() >= end_before {
+                        held.merge(before);
+                    }
+                    if connection == received.source {
+                        held.merge(clock);
+                    }
+                    delta.on_moved(log, held);
+                });
+                self.push_soon(connection, space, document);
+            } else {
+                self.ask(connection, space, document);
+            }
+        }
+    }
+
+    /// Looks for changes that entries in line depend on in what a document's snapshot stands for; answers whether it has one.
+    pub(super) fn seek_in_snapshot(&mut self, document: DocumentId, sought: Vec<ChangeHash>) -> bool {
+        let has_snapshot = self.log(&document).is_some_and(|log| log.snapshot().is_some());
+        if has_snapshot {
+            self.read_snapshot(Work::SeekSnapshot { document, sought }, document, 0, usize::MAX);
+        }
+        has_snapshot
+    }
+
+    pub(super) fn on_snapshot_to_seek(&mut self, document: DocumentId, sought: Vec<ChangeHash>, part: Option<SnapshotPart>) {
+        let snapshots = part.into_iter().map(|part| part.bytes).collect();
+        let Some(assembly) = self.assembly(document, snapshots, Vec::new()) else { return };
+        self.hand_out(Work::Seek { document }, Assembly { sought, ..assembly });
+    }
+
+    /// The store's task that reads a part of a document's snapshot.
+    pub(super) fn read_snapshot(&mut self, work: Work, document: DocumentId, offset: u64, bytes_max: usize) -> TaskId {
+        self.store(work, StoreTask::ReadSnapshot { document, offset, bytes_max })
+    }
+}
+
+fn whole(snapshot: &Snapshot) -> Base {
+    Base { position: snapshot.end(), clock: snapshot.version.clock.clone() }
+}
