@@ -99,9 +99,9 @@ impl VectorClock {
         self.actors.len() <= other.actors.len() && self.actors.iter().all(|(actor, seq)| other.covers(actor, *seq))
     }
 
-    /// How many entries it stands for.
+    /// How many entries it stands for; no more than `u64` can tell, whatever a peer or a disk makes of it.
     pub fn entries(&self) -> u64 {
-        self.actors.values().sum()
+        self.actors.values().fold(0, |entries, seq| entries.saturating_add(*seq))
     }
 
     /// Whether nothing is held.

@@ -3,6 +3,9 @@
 //! The suite asks only for what [`super::task`] promises. How a store bears crashes and damage depends on what it writes
 //! on, and is each executor's own to test.
 
+pub mod plain;
+mod snapshots;
+
 use super::journal::Journal;
 use super::medium::Medium;
 use super::task::{Position, StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredDocument, StoredEntry};
@@ -55,7 +58,7 @@ pub fn check(make: &mut dyn FnMut() -> Box<dyn Executor>) {
         an_entry_may_depend_on_many,
         a_long_history_keeps_its_order,
     ];
-    for clause in clauses {
+    for clause in clauses.iter().chain(snapshots::CLAUSES) {
         clause(Store { executor: make() });
     }
 }
@@ -410,7 +413,7 @@ impl SyntheticDocument {
     /// What a store tells of it, when its payloads are this long together.
     pub fn summary(&self, bytes: u64) -> StoredDocument {
         let Self { space, document, version, end } = self.clone();
-        StoredDocument { document, space, version, end, bytes }
+        StoredDocument { document, space, version, end, bytes, snapshot: None }
     }
 }
 

@@ -1,11 +1,14 @@
-//! What a journal holds, in memory: each document's entries, found by position, by actor and sequence number, and by hash.
+//! What a journal holds, in memory: each document's entries, found by position, by actor and sequence number, and by hash,
+//! and the snapshot that its log begins with.
 //!
 //! Payloads are held too, which suits the stores of browsers and simulations; a relay keeps its own in SQLite.
 
-use super::task::{Position, StoreDone, StoredDocument, StoredEntry};
+use super::beginning::{Beginning, check_snapshot};
+use super::task::{Position, SnapshotPart, StoreDone, StoredDocument, StoredEntry};
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
+use crate::log::snapshot::{Base, Snapshot};
 use crate::log::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,13 +24,14 @@ pub(super) struct Index {
     pub(super) meta: BTreeMap<String, Vec<u8>>,
 }
 
-/// What is held of one document: positions from 1 to `end` without a gap.
+/// What is held of one document: a snapshot up to its base, and the positions from there to `end` without a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DocumentIndex {
     space: SpaceId,
-    /// Position p is at p - 1.
+    beginning: Beginning,
+    /// Position p is at p - 1 - the base's position.
     entries: Vec<Arc<Entry>>,
-    /// Positions by actor: sequence number s is at s - 1.
+    /// Positions by actor: sequence number s is at s - 1 - what the base's clock says of the actor.
     by_actor: BTreeMap<ActorId, Vec<Position>>,
     by_hash: BTreeMap<ChangeHash, Position>,
     version: Version,
@@ -51,15 +55,21 @@ impl Index {
         hashes.iter().filter(|hash| index.by_hash.contains_key(*hash)).copied().collect()
     }
 
+    /// A part of the snapshot that a document's log begins with.
+    pub(super) fn read_snapshot(&self, document: &DocumentId, offset: u64, bytes_max: usize) -> Option<SnapshotPart> {
+        self.documents.get(document)?.beginning.part(offset, bytes_max)
+    }
+
     /// Summaries of all documents held.
     pub(super) fn summaries(&self) -> Vec<StoredDocument> {
-        let held = self.documents.iter().filter(|(_, index)| !index.entries.is_empty());
+        let held = self.documents.iter().filter(|(_, index)| index.end() > 0);
         held.map(|(document, index)| StoredDocument {
             document: *document,
             space: index.space,
             version: index.version.clone(),
             end: index.end(),
             bytes: index.bytes,
+            snapshot: index.beginning.summary().map(Box::new),
         })
         .collect()
     }
@@ -70,6 +80,7 @@ impl DocumentIndex {
     pub(super) fn new(space: SpaceId) -> Self {
         Self {
             space,
+            beginning: Beginning::default(),
             entries: Vec::new(),
             by_actor: BTreeMap::new(),
             by_hash: BTreeMap::new(),
@@ -81,7 +92,7 @@ impl DocumentIndex {
 
     /// The position of its last entry, 0 for none.
     pub(super) fn end(&self) -> Position {
-        self.entries.len() as Position
+        self.beginning.base.position + self.entries.len() as Position
     }
 
     /// Adds the next entry, or says in a sentence why it cannot be the next, and then changes nothing.
@@ -98,27 +109,100 @@ impl DocumentIndex {
                 entry.seq, entry.actor
             ));
         }
-        if *space != self.space && !self.entries.is_empty() {
-            return Err(format!("document {document} belongs to space {}, not to {space}", self.space));
+        if *space != self.space && self.end() > 0 {
+            return Err(self.other_space(document, *space));
         }
         if let Some(held) = self.by_hash.get(&entry.hash) {
             return Err(format!("document {document}: position {position} repeats change {} of position {held}", entry.hash));
         }
         self.space = *space;
-        self.entries.push(entry.clone());
-        self.by_actor.entry(entry.actor).or_default().push(*position);
-        self.by_hash.insert(entry.hash, *position);
+        self.hold(entry);
         self.version.advance(entry);
-        self.bytes += entry.payload.len() as u64;
         Ok(())
     }
 
-    /// Forgets every entry above `keep`. Costs about as much as what is forgotten, because a full disk fails many writes in a row.
+    /// The same log as it stands once it begins with a snapshot and lets go of the entries up to `asked`, or a sentence that
+    /// says why it cannot. `is_replay`: it was taken once, and where damage has hit the log since so that `asked` is no base
+    /// any more, the nearest is taken.
+    pub(super) fn beginning_with(
+        &self,
+        document: DocumentId,
+        space: SpaceId,
+        snapshot: Snapshot,
+        asked: &Base,
+        is_replay: bool,
+    ) -> Result<Self, String> {
+        check_snapshot(&snapshot, &self.beginning.base).map_err(|reason| format!("document {document}: {reason}"))?;
+        if space != self.space && self.end() > 0 {
+            return Err(self.other_space(document, space));
+        }
+        let base = self.fitting_base(&snapshot, asked);
+        if base != *asked && !is_replay {
+            return Err(format!(
+                "document {document}: entries cannot be let go up to position {} with that clock; the nearest position is {}",
+                asked.position, base.position
+            ));
+        }
+        // Where it is the beginning of the log, all that it stands for comes before all else; otherwise none of that is held on.
+        let is_whole = base.position == snapshot.end();
+        let (clock, mut version) = (snapshot.version.clock.clone(), snapshot.version.clone());
+        let mut index = Self::new(space);
+        index.beginning = Beginning { base, snapshot: Some(snapshot) };
+        for (position, entry) in (self.beginning.base.position + 1..).zip(&self.entries) {
+            if !clock.covers(&entry.actor, entry.seq) {
+                version.advance(entry);
+            } else if is_whole || position <= index.beginning.base.position {
+                continue;
+            }
+            index.hold(entry);
+        }
+        index.version = version;
+        Ok(index)
+    }
+
+    /// The base nearest to `asked` at which entries can be let go for `snapshot`: where the snapshot stands for exactly the
+    /// beginning of the log, any position between the present base and the snapshot's end; otherwise the snapshot's end.
+    fn fitting_base(&self, snapshot: &Snapshot, asked: &Base) -> Base {
+        let (end, clock) = (snapshot.end(), &snapshot.version.clock);
+        let held = &self.beginning.base;
+        let whole = Base { position: end, clock: clock.clone() };
+        let Some(count) = end.checked_sub(held.position).filter(|count| *count <= self.entries.len() as u64) else {
+            return whole;
+        };
+        let within = &self.entries[..count as usize];
+        if !held.clock.is_within(clock) || !within.iter().all(|entry| clock.covers(&entry.actor, entry.seq)) {
+            return whole;
+        }
+        let mut base = held.clone();
+        for entry in &within[..asked.position.clamp(held.position, end).saturating_sub(held.position) as usize] {
+            base.position += 1;
+            base.clock.raise(entry.actor, entry.seq);
+        }
+        base
+    }
+
+    /// Takes in an entry that was found to be the next.
+    fn hold(&mut self, entry: &Arc<Entry>) {
+        self.entries.push(entry.clone());
+        let position = self.end();
+        self.by_actor.entry(entry.actor).or_default().push(position);
+        self.by_hash.insert(entry.hash, position);
+        self.bytes += entry.payload.len() as u64;
+    }
+
+    fn other_space(&self, document: DocumentId, space: SpaceId) -> String {
+        format!("document {document} belongs to space {}, not to {space}", self.space)
+    }
+
+    /// Forgets every entry above `keep`, as far as it has no snapshot there. Costs about as much as what is forgotten, because a full
+    /// disk fails many writes in a row.
     pub(super) fn truncate(&mut self, keep: Position) {
+        let keep = keep.max(self.beginning.end());
         if keep >= self.end() {
             return;
         }
-        let gone = self.entries.split_off(keep as usize);
+        let base = &self.beginning.base;
+        let gone = self.entries.split_off((keep - base.position) as usize);
         let heads = &mut self.version.heads;
         for entry in &gone {
             heads.remove(&entry.hash);
@@ -129,14 +213,23 @@ impl DocumentIndex {
             }
         }
         self.by_actor.retain(|_, positions| !positions.is_empty());
-        self.version.clock = self.by_actor.iter().map(|(actor, positions)| (*actor, positions.len() as u64)).collect();
-        // What only the forgotten depended on is a head again.
-        let bared = gone.iter().flat_map(|entry| &entry.deps).filter_map(|dep| Some((*self.by_hash.get(dep)?, *dep)));
-        let bared: BTreeMap<Position, ChangeHash> = bared.collect();
-        let Some(first) = bared.keys().next() else { return };
-        let kept = &self.entries[*first as usize..];
+        let mut clock = base.clock.clone();
+        for (actor, positions) in &self.by_actor {
+            clock.raise(*actor, base.clock.get(actor) + positions.len() as u64);
+        }
+        self.version.clock = clock;
+        // What only the forgotten depended on is a head again; of what the snapshot stands for, only its heads can be.
+        let begun = self.beginning.end();
+        let position_of = |hash: &ChangeHash| match self.beginning.has_head(hash) {
+            true => Some(begun),
+            false => self.by_hash.get(hash).copied().filter(|held| *held > begun),
+        };
+        let bared = gone.iter().flat_map(|entry| &entry.deps).filter_map(|dep| Some((position_of(dep)?, *dep)));
+        let bared: BTreeSet<(Position, ChangeHash)> = bared.collect();
+        let Some((first, _)) = bared.first() else { return };
+        let kept = &self.entries[(*first - base.position) as usize..];
         let covered: BTreeSet<&ChangeHash> = kept.iter().flat_map(|entry| &entry.deps).collect();
-        heads.extend(bared.into_values().filter(|hash| !covered.contains(hash)));
+        heads.extend(bared.iter().map(|(_, hash)| *hash).filter(|hash| !covered.contains(hash)));
     }
 
     /// Entries above a clock and after a position, merged from each actor's own line, so that the cost is that of the
@@ -144,7 +237,8 @@ impl DocumentIndex {
     fn read(&self, above: &VectorClock, after: Position, bytes_max: usize) -> StoreDone {
         let mut lines: BTreeMap<Position, &[Position]> = BTreeMap::new();
         for (actor, positions) in &self.by_actor {
-            let held = usize::try_from(above.get(actor)).unwrap_or(usize::MAX);
+            let held = above.get(actor).saturating_sub(self.beginning.base.clock.get(actor));
+            let held = usize::try_from(held).unwrap_or(usize::MAX);
             let missing = positions.get(held..).unwrap_or_default();
             let skipped = missing.partition_point(|position| *position <= after);
             if let Some((first, rest)) = missing[skipped..].split_first() {
@@ -157,7 +251,7 @@ impl DocumentIndex {
             if let Some((next, rest)) = rest.split_first() {
                 lines.insert(*next, rest);
             }
-            let entry = &self.entries[position as usize - 1];
+            let entry = &self.entries[(position - self.beginning.base.position) as usize - 1];
             bytes = bytes.saturating_add(entry.payload.len());
             entries.push((position, entry.clone()));
             if bytes >= bytes_max {

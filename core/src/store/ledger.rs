@@ -9,7 +9,8 @@ use super::index::{DocumentIndex, Index};
 use super::record::{META_KEY_BYTES_MAX, Record, RecordError};
 use super::recover::{Recovered, recover};
 use super::task::{Position, StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
-use crate::base::id::{DocumentId, StoreEpoch, TaskId};
+use crate::base::id::{DocumentId, SpaceId, StoreEpoch, TaskId};
+use crate::log::snapshot::{Base, Snapshot};
 use std::collections::BTreeMap;
 
 /// What comes of a task.
@@ -59,11 +60,25 @@ enum Answer {
 /// How to take a step back.
 #[derive(Debug)]
 enum Undo {
-    Append { document: DocumentId, keep: Position },
-    Create { document: DocumentId },
-    Mend { document: DocumentId },
-    Meta { key: String, value: Option<Vec<u8>> },
-    Remove { document: DocumentId, index: Box<DocumentIndex> },
+    Append {
+        document: DocumentId,
+        keep: Position,
+    },
+    Create {
+        document: DocumentId,
+    },
+    Mend {
+        document: DocumentId,
+    },
+    Meta {
+        key: String,
+        value: Option<Vec<u8>>,
+    },
+    /// A document as it was, before it was removed or began with another snapshot.
+    Restore {
+        document: DocumentId,
+        index: Box<DocumentIndex>,
+    },
 }
 
 impl Prepared {
@@ -204,12 +219,16 @@ impl Ledger {
             }
             StoreTask::Quarantine { document } => {
                 if let Some(index) = self.index.documents.remove(&document) {
-                    prepared.undo.push(Undo::Remove { document, index: Box::new(index) });
+                    prepared.undo.push(Undo::Restore { document, index: Box::new(index) });
                     prepared.record(&Record::Quarantine { document, keep: 0 })?;
                 }
                 Ok(Answer::Written(StoreDone::Quarantined))
             }
-            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. } => {
+            StoreTask::PutSnapshot { document, space, snapshot, base } => {
+                self.put_snapshot(document, space, snapshot, base, prepared)?;
+                Ok(Answer::Written(StoreDone::SnapshotPut))
+            }
+            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. } => {
                 unreachable!("tasks that write nothing are answered before")
             }
         }
@@ -221,15 +240,51 @@ impl Ledger {
             StoreTask::Open { .. } => Some(StoreDone::Opened(self.contents())),
             StoreTask::Read { document, above, after, bytes_max } => Some(self.index.read(document, above, *after, *bytes_max)),
             StoreTask::Find { document, hashes } => Some(StoreDone::Found { hashes: self.index.find(document, hashes) }),
-            StoreTask::Append { .. } | StoreTask::PutMeta { .. } | StoreTask::Quarantine { .. } => None,
+            StoreTask::ReadSnapshot { document, offset, bytes_max } => {
+                Some(StoreDone::SnapshotRead { part: self.index.read_snapshot(document, *offset, *bytes_max) })
+            }
+            StoreTask::Append { .. }
+            | StoreTask::PutSnapshot { .. }
+            | StoreTask::PutMeta { .. }
+            | StoreTask::Quarantine { .. } => None,
         }
     }
 
     fn append(&mut self, stored: StoredEntry, prepared: &mut Prepared) -> Result<(), StoreError> {
         let document = stored.entry.document;
+        let index = self.document_to_write(document, stored.space, prepared)?;
+        let keep = index.end();
+        index.push(&stored).map_err(corrupt)?;
+        prepared.undo.push(Undo::Append { document, keep });
+        prepared.record(&Record::Entry(stored))
+    }
+
+    fn put_snapshot(
+        &mut self,
+        document: DocumentId,
+        space: SpaceId,
+        snapshot: Snapshot,
+        base: Base,
+        prepared: &mut Prepared,
+    ) -> Result<(), StoreError> {
+        let index = self.document_to_write(document, space, prepared)?;
+        let after = index.beginning_with(document, space, snapshot.clone(), &base, false).map_err(corrupt)?;
+        let end = after.end();
+        let before = std::mem::replace(index, after);
+        prepared.undo.push(Undo::Restore { document, index: Box::new(before) });
+        prepared.record(&Record::Snapshot { document, space, end, base, snapshot })
+    }
+
+    /// A document whose log may be written on, made where none is held.
+    fn document_to_write(
+        &mut self,
+        document: DocumentId,
+        space: SpaceId,
+        prepared: &mut Prepared,
+    ) -> Result<&mut DocumentIndex, StoreError> {
         let index = self.index.documents.entry(document).or_insert_with(|| {
             prepared.undo.push(Undo::Create { document });
-            DocumentIndex::new(stored.space)
+            DocumentIndex::new(space)
         });
         if index.is_cut {
             // Tells the next recovery that the log goes on from here, and what was set aside stays aside.
@@ -237,10 +292,7 @@ impl Ledger {
             index.is_cut = false;
             prepared.undo.push(Undo::Mend { document });
         }
-        let keep = index.end();
-        index.push(&stored).map_err(corrupt)?;
-        prepared.undo.push(Undo::Append { document, keep });
-        prepared.record(&Record::Entry(stored))
+        Ok(index)
     }
 
     fn undo(&mut self, steps: Vec<Undo>) {
@@ -267,8 +319,9 @@ impl Ledger {
                 Undo::Meta { key, value: None } => {
                     self.index.meta.remove(&key);
                 }
-                Undo::Remove { document, index } => {
+                Undo::Restore { document, index } => {
                     documents.insert(document, *index);
+                    cuts.remove(&document);
                 }
             }
         }

@@ -14,6 +14,8 @@ use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::base::limits::ACTOR_BYTES_MAX;
 use crate::log::entry::Entry;
+use crate::log::snapshot::{Base, Snapshot};
+use crate::log::version::Version;
 use std::sync::Arc;
 
 /// The version of the format that this code writes, and the newest that it reads.
@@ -38,6 +40,7 @@ const KIND_STORE: u8 = 1;
 const KIND_ENTRY: u8 = 2;
 const KIND_META: u8 = 3;
 const KIND_QUARANTINE: u8 = 4;
+const KIND_SNAPSHOT: u8 = 5;
 
 /// One unit on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +65,19 @@ pub enum Record {
         document: DocumentId,
         /// The last position that stays.
         keep: u64,
+    },
+    /// A snapshot takes the place of the beginning of a document's log.
+    Snapshot {
+        /// The document.
+        document: DocumentId,
+        /// The space it belongs to.
+        space: SpaceId,
+        /// The position of the log's last entry once it begins so: a recovery that comes to another one has missed something.
+        end: u64,
+        /// Up to where entries are let go.
+        base: Base,
+        /// The snapshot.
+        snapshot: Snapshot,
     },
 }
 
@@ -132,7 +148,7 @@ impl Header {
 
     /// Whether it belongs to a document.
     pub(super) fn is_of_document(&self) -> bool {
-        self.kind == KIND_ENTRY || self.kind == KIND_QUARANTINE
+        matches!(self.kind, KIND_ENTRY | KIND_QUARANTINE | KIND_SNAPSHOT)
     }
 }
 
@@ -178,13 +194,14 @@ impl Record {
             Self::Entry(_) => KIND_ENTRY,
             Self::Meta { .. } => KIND_META,
             Self::Quarantine { .. } => KIND_QUARANTINE,
+            Self::Snapshot { .. } => KIND_SNAPSHOT,
         }
     }
 
     fn document(&self) -> DocumentId {
         match self {
             Self::Entry(stored) => stored.entry.document,
-            Self::Quarantine { document, .. } => *document,
+            Self::Quarantine { document, .. } | Self::Snapshot { document, .. } => *document,
             Self::Store { .. } | Self::Meta { .. } => DocumentId([0; 16]),
         }
     }
@@ -207,6 +224,14 @@ impl Record {
                 writer.put(&document.0);
                 writer.uint(*keep);
             }
+            Self::Snapshot { document, space, end, base, snapshot } => {
+                writer.put(&document.0);
+                writer.put(&space.0);
+                writer.uint(*end);
+                base.encode(&mut writer);
+                snapshot.version.encode(&mut writer);
+                writer.bytes(&snapshot.bytes);
+            }
         }
         writer.finish()
     }
@@ -227,6 +252,13 @@ impl Record {
             KIND_ENTRY => Self::Entry(decode_entry(&mut reader)?),
             KIND_META => Self::Meta { key: reader.text(META_KEY_BYTES_MAX)?, value: reader.bytes(BODY_BYTES_MAX)?.to_vec() },
             KIND_QUARANTINE => Self::Quarantine { document: DocumentId(reader.array()?), keep: reader.uint()? },
+            KIND_SNAPSHOT => Self::Snapshot {
+                document: DocumentId(reader.array()?),
+                space: SpaceId(reader.array()?),
+                end: reader.uint()?,
+                base: Base::decode(&mut reader)?,
+                snapshot: Snapshot { version: Version::decode(&mut reader)?, bytes: Arc::from(reader.bytes(BODY_BYTES_MAX)?) },
+            },
             kind => return Err(RecordError::Newer { what: "records of kind", found: kind.into() }),
         };
         reader.end()?;

@@ -172,6 +172,27 @@ impl Recovered {
                     self.damaged.insert(document, sentence);
                 }
             }
+            Record::Snapshot { document, space, end, base, snapshot } => {
+                let index = self.index.documents.entry(document).or_insert_with(|| DocumentIndex::new(space));
+                let reason = match index.beginning_with(document, space, snapshot, &base, true) {
+                    Ok(begun) => {
+                        *index = begun;
+                        (index.end() != end)
+                            .then(|| format!("document {document}: what comes before position {end} is not all there"))
+                    }
+                    Err(reason) => Some(reason),
+                };
+                hit.remove(&document);
+                // Whatever was missing before: the snapshot stands for it, or the count tells.
+                index.is_cut = reason.is_some();
+                match reason {
+                    Some(reason) => {
+                        let sentence = format!("{reason}; it is held up to position {}, and the rest is kept aside", index.end());
+                        self.damaged.insert(document, sentence);
+                    }
+                    None => _ = self.damaged.remove(&document),
+                }
+            }
             Record::Quarantine { document, keep } => {
                 hit.remove(&document);
                 let Some(index) = self.index.documents.get_mut(&document) else { return };

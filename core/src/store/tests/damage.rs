@@ -32,7 +32,7 @@ fn small_journal() -> (Vec<u8>, Model) {
 }
 
 /// Every record of intact bytes, with where it starts and ends.
-fn records(bytes: &[u8]) -> Vec<(usize, usize, Record)> {
+pub(super) fn records(bytes: &[u8]) -> Vec<(usize, usize, Record)> {
     let Scan { pieces, len } = scan(bytes).expect("the bytes are intact");
     assert_eq!(len, bytes.len() as u64);
     let record = |what| match what {
@@ -44,13 +44,17 @@ fn records(bytes: &[u8]) -> Vec<(usize, usize, Record)> {
 
 /// What a store that lost entries gets back from a peer: the rest of the document, from where it stands.
 fn repair(journal: &mut Journal<MemoryMedium>, found: &Model, whole: &Model) {
-    for (document, entries) in &whole.documents {
-        let held = found.documents.get(document).map_or(0, Vec::len);
-        for stored in &entries[held..] {
+    for (document, log) in &whole.documents {
+        for stored in &log.entries[served(found, document).len()..] {
             let task = StoreTask::Append { entries: vec![stored.clone()] };
             assert_eq!(journal.execute(task), Ok(StoreDone::Appended), "a damaged document takes its entries again");
         }
     }
+}
+
+/// The entries that are served of a document.
+fn served<'a>(found: &'a Model, document: &DocumentId) -> &'a [StoredEntry] {
+    found.documents.get(document).map(|log| &log.entries[..]).unwrap_or_default()
 }
 
 #[test]
@@ -66,8 +70,8 @@ fn every_single_bit_that_flips_is_noticed_and_harms_only_its_own_document() {
         let (mut journal, contents, found) = reopen(&image);
         let what = format!("bit {} of byte {} of the record at {at}", bit % 8, bit / 8 - at);
 
-        for (document, entries) in &whole.documents {
-            let served = found.documents.get(document).map(Vec::as_slice).unwrap_or_default();
+        for (document, PlainLog { entries, .. }) in &whole.documents {
+            let served = served(&found, document);
             assert!(entries.starts_with(served), "{what}: what is served is what was stored");
             let is_hit = matches!(hit, Record::Entry(stored) if stored.entry.document == *document);
             let is_told = contents.damaged.iter().any(|(told, _)| told == document);
@@ -104,8 +108,8 @@ fn a_page_of_zeros_anywhere_is_noticed_and_the_documents_outside_it_are_whole() 
         image[start..end].fill(0);
         let (mut journal, contents, found) = reopen(&image);
         assert!(contents.damaged.len() + contents.lost.len() > 0, "zeros from {start}: damage is never silent");
-        for (document, entries) in &whole.documents {
-            let served = found.documents.get(document).map(Vec::as_slice).unwrap_or_default();
+        for (document, PlainLog { entries, .. }) in &whole.documents {
+            let served = served(&found, document);
             assert!(entries.starts_with(served), "zeros from {start}: what is served is what was stored");
             let is_hit = records.iter().any(|(at, record_end, record)| {
                 matches!(record, Record::Entry(stored) if stored.entry.document == *document) && *at < end && *record_end > start
@@ -129,8 +133,8 @@ fn a_second_harm_to_a_document_that_was_repaired_is_noticed_too() {
             let at = rng.below(image.len() as u64) as usize;
             image[at] ^= 1 << rng.below(8);
             let (mut journal, contents, found) = reopen(&image);
-            for (document, entries) in &whole.documents {
-                let served = found.documents.get(document).map(Vec::as_slice).unwrap_or_default();
+            for (document, PlainLog { entries, .. }) in &whole.documents {
+                let served = served(&found, document);
                 assert!(entries.starts_with(served));
             }
             *told += contents.damaged.len();
@@ -234,7 +238,7 @@ fn a_stored_entry_reads_back_and_every_flipped_bit_of_it_is_noticed() {
 }
 
 /// Opens any bytes. When they are a journal, what recovery left is one that opens to the same, and that can be written.
-fn open_any(bytes: &[u8]) -> Option<Model> {
+pub(super) fn open_any(bytes: &[u8]) -> Option<Model> {
     let mut journal = Journal::new(MemoryMedium::from_bytes(bytes.to_vec()));
     if let Err(error) = journal.execute(StoreTask::Open { epoch: EPOCH }) {
         assert_eq!(error.kind, StoreErrorKind::Corrupt);
@@ -253,7 +257,7 @@ fn open_any(bytes: &[u8]) -> Option<Model> {
 
 /// One thing that may happen to a file.
 #[derive(Clone, Debug)]
-enum Harm {
+pub(super) enum Harm {
     Overwrite(usize, Vec<u8>),
     Insert(usize, Vec<u8>),
     Remove(usize, usize),
@@ -261,7 +265,7 @@ enum Harm {
     Truncate(usize),
 }
 
-fn harms() -> impl Strategy<Value = Harm> {
+pub(super) fn harms() -> impl Strategy<Value = Harm> {
     let noise = || proptest::collection::vec(any::<u8>(), 0..64);
     prop_oneof![
         (any::<usize>(), noise()).prop_map(|(at, bytes)| Harm::Overwrite(at, bytes)),
@@ -272,7 +276,7 @@ fn harms() -> impl Strategy<Value = Harm> {
     ]
 }
 
-fn harm(image: &mut Vec<u8>, harm: Harm) {
+pub(super) fn harm(image: &mut Vec<u8>, harm: Harm) {
     let len = image.len() + 1;
     match harm {
         Harm::Overwrite(at, bytes) => image.iter_mut().skip(at % len).zip(bytes).for_each(|(to, from)| *to = from),
@@ -313,7 +317,7 @@ proptest! {
             harm(&mut image, one);
         }
         for (document, served) in open_any(&image).unwrap_or_default().documents {
-            prop_assert!(whole.documents[&document].starts_with(&served));
+            prop_assert!(whole.documents[&document].entries.starts_with(&served.entries));
         }
     }
 }

@@ -3,12 +3,15 @@
 mod crash;
 mod damage;
 mod model;
+mod snapshots;
 
-use crate::base::id::{ChangeHash, DocumentId, StoreEpoch};
+use crate::base::id::{ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::base::rng::Rng;
 use crate::log::clock::VectorClock;
+use crate::log::snapshot::Snapshot;
 use crate::log::version::Version;
 use crate::store::conformance::SyntheticDocument;
+use crate::store::conformance::plain::PlainLog;
 use crate::store::journal::Journal;
 use crate::store::medium::{Medium, MemoryMedium};
 use crate::store::task::{StoreContents, StoreDone, StoreTask, StoredEntry};
@@ -20,7 +23,7 @@ const DOCUMENTS: u8 = 4;
 /// What a store should hold, kept in the plainest way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Model {
-    documents: BTreeMap<DocumentId, Vec<StoredEntry>>,
+    documents: BTreeMap<DocumentId, PlainLog>,
     meta: BTreeMap<String, Vec<u8>>,
 }
 
@@ -29,7 +32,8 @@ impl Model {
         match task {
             StoreTask::Append { entries } => {
                 for stored in entries {
-                    self.documents.entry(stored.entry.document).or_default().push(stored.clone());
+                    let (space, document) = (stored.space, stored.entry.document);
+                    self.log_mut(space, document).append(stored.clone());
                 }
             }
             StoreTask::PutMeta { key, value } if value.is_empty() => {
@@ -41,8 +45,16 @@ impl Model {
             StoreTask::Quarantine { document } => {
                 self.documents.remove(document);
             }
-            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. } => {}
+            StoreTask::PutSnapshot { document, space, snapshot, base } => {
+                self.log_mut(*space, *document).put_snapshot(snapshot, base);
+            }
+            StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. } => {}
         }
+    }
+
+    fn log_mut(&mut self, space: SpaceId, document: DocumentId) -> &mut PlainLog {
+        let empty = SyntheticDocument { space, document, version: Version::new(), end: 0 };
+        self.documents.entry(document).or_insert_with(|| PlainLog::new(&empty))
     }
 
     /// The states a crash may leave while `task` is written: before it, and after each of its records.
@@ -66,12 +78,13 @@ impl Model {
 
     /// A document as it stands, to grow further.
     fn document(&self, number: u8) -> SyntheticDocument {
-        let mut document = SyntheticDocument::new(number % 2, number);
-        for stored in self.documents.get(&document.document).into_iter().flatten() {
-            document.version.advance(&stored.entry);
-            document.end += 1;
-        }
-        document
+        self.log(number).synthetic()
+    }
+
+    /// The log of a document, whether anything is held of it or not.
+    fn log(&self, number: u8) -> PlainLog {
+        let document = SyntheticDocument::new(number % 2, number);
+        self.documents.get(&document.document).cloned().unwrap_or_else(|| PlainLog::new(&document))
     }
 
     /// A few entries of a few documents, one append.
@@ -98,6 +111,10 @@ impl Model {
             1..=3 => {
                 let value = vec![rng.below(256) as u8; rng.below(4) as usize * 5];
                 StoreTask::PutMeta { key: format!("key {}", rng.below(4)), value }
+            }
+            4 | 5 => {
+                let log = self.log(rng.below(DOCUMENTS.into()) as u8);
+                log.propose(rng).map_or_else(|| self.grow(rng, 5), |proposed| log.put_task(proposed))
             }
             _ => self.grow(rng, 5),
         }
@@ -128,17 +145,22 @@ fn held<M: Medium>(journal: &mut Journal<M>, contents: &StoreContents) -> Model 
         let (document, above) = (told.document, VectorClock::new());
         let read = StoreTask::Read { document, above, after: 0, bytes_max: usize::MAX };
         let Ok(StoreDone::Read { entries, complete: true }) = journal.execute(read) else { panic!("a read failed") };
-        let mut version = Version::new();
-        for (_, entry) in &entries {
-            version.advance(entry);
-        }
-        let bytes = entries.iter().map(|(_, entry)| entry.payload.len() as u64).sum();
-        assert_eq!((&told.version, told.end, told.bytes), (&version, entries.len() as u64, bytes));
         let hashes: Vec<ChangeHash> = entries.iter().map(|(_, entry)| entry.hash).collect();
         let found = journal.execute(StoreTask::Find { document, hashes: hashes.clone() });
         assert_eq!(found, Ok(StoreDone::Found { hashes }));
+        let read = StoreTask::ReadSnapshot { document, offset: 0, bytes_max: usize::MAX };
+        let Ok(StoreDone::SnapshotRead { part }) = journal.execute(read) else { panic!("a read of a snapshot failed") };
         let stored = |(position, entry)| StoredEntry { space: told.space, position, entry };
-        model.documents.insert(document, entries.into_iter().map(stored).collect());
+        let log = PlainLog {
+            document,
+            space: told.space,
+            snapshot: part.map(|part| Snapshot { version: part.version, bytes: part.bytes }),
+            base: told.snapshot.as_ref().map(|told| told.base.clone()).unwrap_or_default(),
+            entries: entries.into_iter().map(stored).collect(),
+        };
+        assert!(log.entries.iter().zip(log.base.position + 1..).all(|(stored, position)| stored.position == position));
+        assert_eq!(*told, log.summary());
+        model.documents.insert(document, log);
     }
     model
 }
