@@ -25,6 +25,8 @@ mod startup;
 mod timers;
 
 #[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};

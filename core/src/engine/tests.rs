@@ -16,11 +16,11 @@ use crate::sync::message::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-const SPACE: SpaceId = SpaceId([1; 16]);
-const NOTE: DocumentId = DocumentId([2; 16]);
+pub(super) const SPACE: SpaceId = SpaceId([1; 16]);
+pub(super) const NOTE: DocumentId = DocumentId([2; 16]);
 
-struct Node {
-    engine: Engine,
+pub(super) struct Node {
+    pub(super) engine: Engine,
     store: Journal<MemoryMedium>,
     events: Vec<Event>,
     /// Whether its disk is slow: tasks then wait here until they are let through.
@@ -29,19 +29,25 @@ struct Node {
 }
 
 /// A few replicas joined by links without delay.
-struct World {
-    nodes: Vec<Node>,
+pub(super) struct World {
+    pub(super) nodes: Vec<Node>,
     /// By connection number: the two nodes it joins, the dialler first.
     links: Vec<(usize, usize)>,
     frames: VecDeque<(usize, ConnectionId, Arc<[u8]>)>,
-    bytes: usize,
-    now: u64,
+    pub(super) bytes: usize,
+    pub(super) now: u64,
 }
 
 impl World {
-    fn new(roles: &[Role]) -> Self {
+    pub(super) fn new(roles: &[Role]) -> Self {
+        Self::with(roles, |_| {})
+    }
+
+    pub(super) fn with(roles: &[Role], configure: impl Fn(&mut EngineConfig)) -> Self {
         let nodes = roles.iter().enumerate().map(|(index, role)| {
-            let engine = Engine::new(EngineConfig::new(*role, [index as u8; 32]), Now::at(0));
+            let mut config = EngineConfig::new(*role, [index as u8; 32]);
+            configure(&mut config);
+            let engine = Engine::new(config, Now::at(0));
             Node { engine, store: Journal::new(MemoryMedium::new()), events: Vec::new(), slow: false, waiting: Vec::new() }
         });
         let mut world = Self { nodes: nodes.collect(), links: Vec::new(), frames: VecDeque::new(), bytes: 0, now: 0 };
@@ -51,7 +57,7 @@ impl World {
         world
     }
 
-    fn input(&mut self, node: usize, input: Input) {
+    pub(super) fn input(&mut self, node: usize, input: Input) {
         self.nodes[node].engine.handle(Now::at(self.now), input);
         self.drain(node);
     }
@@ -92,14 +98,14 @@ impl World {
         }
     }
 
-    fn connect(&mut self, a: usize, b: usize) {
+    pub(super) fn connect(&mut self, a: usize, b: usize) {
         let connection = ConnectionId(self.links.len() as u64);
         self.links.push((a, b));
         self.input(a, Input::Connected { connection, endpoint: Some("peer".to_owned()) });
         self.input(b, Input::Connected { connection, endpoint: None });
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         for _ in 0..10_000 {
             let Some((node, connection, frame)) = self.frames.pop_front() else { return };
             self.input(node, Input::Frame { connection, bytes: frame });
@@ -107,13 +113,30 @@ impl World {
         panic!("the replicas do not come to rest");
     }
 
-    fn open(&mut self, node: usize) {
+    pub(super) fn disconnect(&mut self, connection: u64) {
+        let (a, b) = self.links[connection as usize];
+        for node in [a, b] {
+            let connection = ConnectionId(connection);
+            self.input(node, Input::Disconnected { connection, reason: "test".to_owned() });
+        }
+    }
+
+    /// Lets time pass, with everything that happens in it.
+    pub(super) fn wait(&mut self, ms: u64) {
+        self.now += ms;
+        for node in 0..self.nodes.len() {
+            self.input(node, Input::Tick);
+        }
+        self.run();
+    }
+
+    pub(super) fn open(&mut self, node: usize) {
         self.input(node, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
         self.input(node, Input::Command(Command::OpenSpace { space: SPACE }));
         self.input(node, Input::Command(Command::OpenDocument { space: SPACE, document: NOTE }));
     }
 
-    fn write(&mut self, node: usize, text: &str) {
+    pub(super) fn write(&mut self, node: usize, text: &str) {
         let now = Now::at(self.now);
         self.nodes[node]
             .engine
@@ -128,7 +151,7 @@ impl World {
         self.drain(node);
     }
 
-    fn text(&self, node: usize) -> Option<String> {
+    pub(super) fn text(&self, node: usize) -> Option<String> {
         self.nodes[node].engine.document(&NOTE)?.text("body")
     }
 }

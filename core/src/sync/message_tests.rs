@@ -37,6 +37,7 @@ fn one_of_each() -> Vec<Message> {
         Message::Pong { token: 1 },
         Message::Error { code: ErrorCode::BadEntry, document: Some(document), text: "no".to_owned() },
         Message::Goodbye { text: "bye".to_owned() },
+        Message::Snapshot { space, document, size: 300, offset: 256, bytes: Arc::from([7u8; 44].as_slice()) },
     ]
 }
 
