@@ -107,7 +107,7 @@ impl Engine {
         };
         let is_held = self.log(&document).is_some_and(|log| version.clock.is_within(&log.version().clock));
         if !is_held {
-            return self.adopt_snapshot(document, Received { space, bytes, source: connection });
+            return self.adopt_snapshot(document, Received { space, bytes, clock: version.clock, source: connection });
         }
         // Another peer was faster. What the sender says it holds of what is held here, it is not sent.
         let durable = self.log(&document).map(|log| log.durable().clock.clone()).unwrap_or_default();

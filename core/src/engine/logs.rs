@@ -108,6 +108,25 @@ impl Logs {
         self.lines.entry(document).or_default();
     }
 
+    /// Lets go of entries on their way to the store that a snapshot which is durable stands for; answers who is owed an
+    /// acknowledgement of which.
+    pub(super) fn settle(&mut self, document: &DocumentId, clock: &VectorClock) -> Vec<(ConnectionId, ActorId, u64)> {
+        let is_settled = |undurable: &Undurable| {
+            let entry = &undurable.stored.entry;
+            entry.document == *document && clock.covers(&entry.actor, entry.seq)
+        };
+        let (settled, kept) = std::mem::take(&mut self.queue).into_iter().partition::<Vec<_>, _>(is_settled);
+        self.queue = kept;
+        let mut owed = Vec::new();
+        for Undurable { stored, source } in settled {
+            let entry = &stored.entry;
+            self.undurable_bytes -= entry.weight();
+            let also = self.also_owed.remove(&(entry.document, entry.actor, entry.seq)).unwrap_or_default();
+            owed.extend(source.into_iter().chain(also).map(|connection| (connection, entry.actor, entry.seq)));
+        }
+        owed
+    }
+
     /// Notes that a document is to be asked for again, because what was sent of it was not taken.
     pub(super) fn refuse(&mut self, document: DocumentId, space: SpaceId) {
         self.refused.insert(document, space);

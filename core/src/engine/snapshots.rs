@@ -58,6 +58,8 @@ struct Making {
 pub(super) struct Received {
     pub(super) space: SpaceId,
     pub(super) bytes: Arc<[u8]>,
+    /// What it stands for: less than the snapshot that is made with it, where something was held.
+    pub(super) clock: VectorClock,
     pub(super) source: ConnectionId,
 }
 
@@ -332,17 +334,25 @@ impl Engine {
         log.begin_with(SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base });
         held.space.refresh(&document);
         match received {
-            None => self.restart_loading(document),
+            None => {
+                self.restart_loading(document);
+                self.take_next_received(document);
+            }
             Some(received) => {
                 let later: Vec<Arc<Entry>> = self.log(&document).map_or_else(Vec::new, |log| {
                     log.tail_after(log.tail_start() - 1).into_iter().flatten().map(|(_, entry)| entry.clone()).collect()
                 });
                 self.on_adopted(document, loaded, later);
-                self.move_deltas(space, document, &before.clock, end_before, &received, &clock);
-                for (actor, seq) in clock.iter() {
+                for (connection, actor, seq) in self.logs.settle(&document, &clock) {
+                    self.owe_ack(connection, document, actor, seq);
+                }
+                // Every exchange gets its place anew: the positions of what came last are not what they were.
+                self.pushes.moved.remove(&document);
+                self.move_deltas(space, document, &before.clock, end_before, &received);
+                for (actor, seq) in received.clock.iter() {
                     self.owe_ack(received.source, document, *actor, seq);
                 }
-                self.on_receipt(received.source, document, &clock, Receipt::More);
+                self.on_receipt(received.source, document, &received.clock, Receipt::More);
                 self.on_adoption_over(document);
             }
         }
@@ -365,33 +375,32 @@ impl Engine {
         } else {
             self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
             self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+            self.take_next_received(document);
         }
         self.on_write_refused(error, None);
     }
 
     /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
     fn on_adoption_over(&mut self, document: DocumentId) {
+        self.take_next_received(document);
+        if !self.snapshots.is_adopting(&document) {
+            self.on_found(document, Vec::new());
+        }
+    }
+
+    /// Takes in the next of a document's snapshots that waited for another.
+    fn take_next_received(&mut self, document: DocumentId) {
         let next = self.snapshots.received.get_mut(&document).and_then(VecDeque::pop_front);
         if self.snapshots.received.get(&document).is_some_and(VecDeque::is_empty) {
             self.snapshots.received.remove(&document);
         }
-        match next {
-            Some(received) => self.adopt_snapshot(document, received),
-            None if !self.snapshots.is_adopting(&document) => self.on_found(document, Vec::new()),
-            None => {}
+        if let Some(received) = next {
+            self.adopt_snapshot(document, received);
         }
     }
 
     /// Gives every peer's exchange of a document its place in a log that has taken in what comes first.
-    fn move_deltas(
-        &mut self,
-        space: SpaceId,
-        document: DocumentId,
-        before: &VectorClock,
-        end_before: u64,
-        received: &Received,
-        clock: &VectorClock,
-    ) {
+    fn move_deltas(&mut self, space: SpaceId, document: DocumentId, before: &VectorClock, end_before: u64, received: &Received) {
         let connections: Vec<ConnectionId> =
             self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
         for connection in connections {
@@ -403,7 +412,7 @@ impl Engine {
                         held.merge(before);
                     }
                     if connection == received.source {
-                        held.merge(clock);
+                        held.merge(&received.clock);
                     }
                     delta.on_moved(log, held);
                 });

@@ -3,6 +3,7 @@
 use super::dice::Dice;
 use super::options::Fault;
 use driftline_core::base::id::{ChangeHash, DocumentId, TaskId};
+use driftline_core::doc::change::entry_from_payload;
 use driftline_core::log::clock::VectorClock;
 use driftline_core::log::entry::Entry;
 use driftline_core::store::journal::Journal;
@@ -199,8 +200,41 @@ impl Disk {
     }
 }
 
-/// Every entry of a document's log.
+/// Every entry of a document's log, those first that its snapshot stands for.
 pub fn read_all<M: Medium>(journal: &mut Journal<M>, document: DocumentId) -> Vec<(Position, Arc<Entry>)> {
+    let task = StoreTask::ReadSnapshot { document, offset: 0, bytes_max: usize::MAX };
+    let part = match journal.execute(task) {
+        Ok(StoreDone::SnapshotRead { part }) => part,
+        other => panic!("a log that opened reads, but this answers {other:?}"),
+    };
+    let Some(part) = part else { return read_entries(journal, document) };
+    let within = expand(document, &part.bytes);
+    assert_eq!(
+        within.len() as u64,
+        part.version.clock.entries(),
+        "S4: a snapshot of {document} stands for other entries than it says"
+    );
+    let end = within.len() as u64;
+    let after = read_entries(journal, document).into_iter().filter(|(position, entry)| {
+        let is_within = within.iter().any(|known| known.hash == entry.hash);
+        assert_eq!(*position <= end, is_within, "S4: an entry of {document} stands on the wrong side of its snapshot");
+        !is_within
+    });
+    let after: Vec<_> = after.collect();
+    (1..).zip(within).chain(after).collect()
+}
+
+/// What a snapshot stands for, as automerge alone reads it.
+pub fn expand(document: DocumentId, snapshot: &[u8]) -> Vec<Arc<Entry>> {
+    let loaded = automerge::Automerge::load(snapshot).unwrap_or_else(|error| panic!("S4: a snapshot does not load: {error}"));
+    let changes = loaded.get_changes(&[]).into_iter();
+    let entry =
+        |change: automerge::Change| entry_from_payload(document, Arc::from(change.raw_bytes())).expect("automerge made it");
+    changes.map(|change| Arc::new(entry(change))).collect()
+}
+
+/// Every entry that a log holds as such.
+fn read_entries<M: Medium>(journal: &mut Journal<M>, document: DocumentId) -> Vec<(Position, Arc<Entry>)> {
     let mut found: Vec<(Position, Arc<Entry>)> = Vec::new();
     loop {
         let after = found.last().map_or(0, |(position, _)| *position);

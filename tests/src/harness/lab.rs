@@ -380,6 +380,9 @@ impl Lab {
                         let result = self.carry_out(index, work);
                         done.push(Input::StoreDone { task, result });
                     }
+                    Effect::Assemble { task, assembly } => {
+                        done.push(Input::Assembled { task, result: assembly.run().map(Box::new) });
+                    }
                     Effect::Event(event) => self.parties[index].events.push(event),
                 }
             }
@@ -420,6 +423,8 @@ impl Lab {
             StoreTask::Append { .. } => "append",
             StoreTask::Read { .. } => "read",
             StoreTask::Find { .. } => "find",
+            StoreTask::PutSnapshot { .. } => "put a snapshot",
+            StoreTask::ReadSnapshot { .. } => "read a snapshot",
             StoreTask::PutMeta { .. } => "put",
             StoreTask::Quarantine { .. } => "quarantine",
         };

@@ -133,6 +133,8 @@ pub struct Options {
     pub view_percent: u64,
     /// Whether bounds are small enough to be reached.
     pub small_limits: bool,
+    /// Whether most replicas compact their logs, which then are short and begin with snapshots.
+    pub compacting: bool,
     /// Whether mirrors outlive their engine, as other tabs do when the one that ran it is closed.
     pub tabs_stay: bool,
     /// Whether some of the replicas count text in UTF-16, as browsers do.
@@ -167,6 +169,7 @@ impl Options {
             small_limits: dice.percent(30),
             mixed_text_units: dice.percent(50),
             tabs_stay: dice.percent(40),
+            compacting: dice.percent(60),
         }
     }
 

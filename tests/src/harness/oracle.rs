@@ -9,7 +9,7 @@
 //! | S8 | what a store refused is not there after a crash |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
-use super::disk::{Carried, Logs, hashes};
+use super::disk::{Carried, Logs, expand, hashes};
 use super::replica::Replica;
 use super::workload::{Intent, number_of};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, ViewId};
@@ -218,12 +218,34 @@ impl Oracle {
                     self.on_entry(replica, stored.position, &stored.entry);
                 }
             }
+            (StoreTask::PutSnapshot { document, snapshot, .. }, Ok(StoreDone::SnapshotPut)) => {
+                let entries = expand(*document, &snapshot.bytes);
+                self.on_snapshot(replica, *document, &entries);
+            }
             (StoreTask::Quarantine { document }, Ok(StoreDone::Quarantined)) => {
                 assert!(self.tampered, "a document was set aside though no disk was tampered with");
                 self.witnesses[replica].held.remove(document);
             }
             _ => {}
         }
+    }
+
+    /// A log begins with a snapshot: it holds what it held, and what the snapshot stands for.
+    fn on_snapshot(&mut self, replica: usize, document: DocumentId, entries: &[Arc<Entry>]) {
+        entries.iter().for_each(|entry| self.on_change(entry));
+        let witness = &mut self.witnesses[replica];
+        let held = witness.held.entry(document).or_default();
+        for entry in entries {
+            let whole = entry.deps.iter().all(|dep| entries.iter().any(|known| known.hash == *dep));
+            assert!(whole, "S4: replica {replica} keeps a snapshot of {document} that lacks what {} depends on", entry.hash);
+            let seq = held.clock.entry(entry.actor).or_default();
+            *seq = entry.seq.max(*seq);
+            held.hashes.insert(entry.hash);
+            witness.refused.remove(&entry.hash);
+            witness.ever.entry(document).or_default().insert(entry.hash);
+        }
+        held.end = held.clock.values().sum();
+        assert_eq!(held.end, held.hashes.len() as u64, "S4: replica {replica} has a gap in an actor's line of {document}");
     }
 
     fn on_entry(&mut self, replica: usize, position: u64, entry: &Arc<Entry>) {

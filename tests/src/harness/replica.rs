@@ -7,7 +7,7 @@ use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId, ViewId
 use driftline_core::base::limits::Limits;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{EngineConfig, Role};
+use driftline_core::engine::config::{Compaction, EngineConfig, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,6 +57,8 @@ pub struct Replica {
     pub unit: TextUnit,
     /// Its bounds.
     pub limits: Limits,
+    /// When it compacts.
+    pub compaction: Compaction,
     /// The process, while one runs.
     pub engine: Option<Engine>,
     /// How many processes it has had.
@@ -96,11 +98,19 @@ impl Replica {
             limits.outbound_bytes_max = 8 * 1024;
             limits.undurable_bytes_max = 3 * 1024;
         }
+        let mut compaction = Compaction::default();
+        if options.compacting && !(options.seed + index as u64).is_multiple_of(3) {
+            compaction.busy_bytes_min = 1_500;
+            compaction.quiet_bytes_min = 300;
+            compaction.quiet_ms = 500 * (1 + index as u64);
+            compaction.kept_bytes_min = 150 * (index as u64 % 3);
+        }
         let utf16 = options.mixed_text_units && index % 2 == 1;
         Self {
             role,
             unit: if utf16 { TextUnit::Utf16 } else { TextUnit::CodePoint },
             limits,
+            compaction,
             engine: None,
             life: 0,
             ready: false,
@@ -123,6 +133,7 @@ impl Replica {
         let mut config = EngineConfig::new(self.role, seed);
         config.text_unit = self.unit;
         config.limits = self.limits.clone();
+        config.compaction = self.compaction.clone();
         self.disk.start();
         self.disk_busy = false;
         self.life += 1;

@@ -114,6 +114,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.coalesce_percent = 0);
     offer(&|other| other.view_percent = 0);
     offer(&|other| other.tabs_stay = false);
+    offer(&|other| other.compacting = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.disk_ms_max = 0);
@@ -135,7 +136,10 @@ pub fn rerun_line(options: &Options) -> String {
         options.disk_ms_max,
         options.coalesce_percent,
         options.view_percent,
-        u8::from(options.small_limits) + 2 * u8::from(options.mixed_text_units) + 4 * u8::from(options.tabs_stay),
+        u8::from(options.small_limits)
+            + 2 * u8::from(options.mixed_text_units)
+            + 4 * u8::from(options.tabs_stay)
+            + 8 * u8::from(options.compacting),
     )
 }
 
@@ -166,6 +170,7 @@ pub fn from_environment() -> Option<Options> {
         options.small_limits = flags & 1 == 1;
         options.mixed_text_units = flags & 2 == 2;
         options.tabs_stay = flags & 4 == 4;
+        options.compacting = flags & 8 == 8;
     }
     Some(options)
 }

@@ -57,9 +57,16 @@ fn effect_name(effect: &Effect) -> &'static str {
             StoreTask::Append { .. } => "store Append",
             StoreTask::Read { .. } => "store Read",
             StoreTask::Find { .. } => "store Find",
+            StoreTask::PutSnapshot { snapshot, base, .. } if base.position < snapshot.end() => {
+                "store PutSnapshot keeping entries"
+            }
+            StoreTask::PutSnapshot { .. } => "store PutSnapshot",
+            StoreTask::ReadSnapshot { .. } => "store ReadSnapshot",
             StoreTask::PutMeta { .. } => "store PutMeta",
             StoreTask::Quarantine { .. } => "store Quarantine",
         },
+        Effect::Assemble { assembly, .. } if !assembly.sought.is_empty() => "effect Assemble to seek",
+        Effect::Assemble { .. } => "effect Assemble",
         Effect::Event(event) => match event {
             Event::Ready { .. } => "event Ready",
             Event::PeerConnected { .. } => "event PeerConnected",

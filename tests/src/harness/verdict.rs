@@ -1,6 +1,7 @@
 //! The verdict at the end of a life: what all logs hold together, made into a document by automerge alone, against what
 //! the engines show and what the edits were meant to do.
 
+use super::disk::hashes;
 use super::oracle::Oracle;
 use super::replica::Replica;
 use super::workload::{note_key, tokens};
@@ -15,6 +16,10 @@ pub fn judge(oracle: &Oracle, replicas: &[Replica], document: DocumentId) -> usi
     let all = oracle.held(0, &document);
     for replica in 1..replicas.len() {
         assert_eq!(oracle.held(replica, &document), all, "S1: the logs of replicas 0 and {replica} differ in {document}");
+    }
+    for (index, replica) in replicas.iter().enumerate() {
+        let stored = replica.disk.logs().remove(&document).unwrap_or_default();
+        assert_eq!(hashes(&stored), all, "S4: the disk of replica {index} does not hold what was stored of {document}");
     }
     let changes =
         all.iter().map(|hash| automerge::Change::from_bytes(oracle.changes[hash].payload.to_vec()).expect("it was read before"));

@@ -13,6 +13,7 @@ use super::tally::Tally;
 use super::trace::Trace;
 use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
 use driftline_core::base::time::Now;
+use driftline_core::doc::assembly::Assembly;
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Effect, Event, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
@@ -39,6 +40,8 @@ pub enum Happening {
     DialFailed(usize, u32, String),
     /// The disk has carried out tasks.
     DiskDone(usize, u32),
+    /// A process has put a document together.
+    Assembled(usize, u32, TaskId, Box<Assembly>),
     /// A process is woken.
     Wake(usize, u32),
     /// A process is drained that was told something before.
@@ -277,6 +280,11 @@ impl World {
                 self.plan(at, Happening::Dialled(index, life, endpoint));
             }
             Effect::Store { task, work } => self.store(index, task, work),
+            Effect::Assemble { task, assembly } => {
+                let at = self.now_ms + self.disk_dice.below(self.options.disk_ms_max + 1);
+                self.busy_ms = self.now_ms;
+                self.plan(at, Happening::Assembled(index, life, task, assembly));
+            }
             Effect::Event(event) => {
                 self.oracle.on_event(index, &event);
                 self.on_event(index, event);
@@ -370,6 +378,11 @@ impl World {
             Happening::DialFailed(index, life, endpoint) if alive(self, index, life) => {
                 self.tally.count("dial failed");
                 self.tell(index, Input::DialFailed { endpoint, reason: "nobody answers".to_owned() });
+            }
+            Happening::Assembled(index, life, task, assembly) if alive(self, index, life) => {
+                self.busy_ms = self.now_ms;
+                let result = assembly.run().map(Box::new);
+                self.tell(index, Input::Assembled { task, result });
             }
             Happening::DiskDone(index, life) if alive(self, index, life) => self.disk_done(index),
             Happening::Wake(index, life) if alive(self, index, life) && self.replicas[index].wake_ms == Some(self.now_ms) => {
