@@ -20,6 +20,7 @@ mod presences;
 mod push;
 mod saved;
 mod startup;
+pub mod stored;
 mod timers;
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 use super::Engine;
 use super::effect::{Event, Saved};
 use super::logs::Work;
+use super::stored::StoredReceipt;
 use super::timers::Timer;
-use crate::base::codec::{Reader, Writer};
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::clock::VectorClock;
 use crate::store::task::StoreTask;
@@ -21,8 +21,6 @@ const PROGRESS_MS: u64 = 50;
 /// Milliseconds after which a peer is asked for its word on an open document again: an entry that it held before it was
 /// durable there is acknowledged on the connection it came over, and that may be gone by then.
 const CONFIRM_MS: u64 = 10_000;
-/// What the names of stored receipts begin with.
-const KEY_PREFIX: &str = "receipt/";
 
 /// What peers have confirmed.
 #[derive(Debug, Default)]
@@ -74,11 +72,8 @@ impl Receipts {
 
     /// Reads a stored receipt; other names, and what does not read, are left alone.
     pub(super) fn load(&mut self, key: &str, value: &[u8]) {
-        let Some((document, peer)) = key.strip_prefix(KEY_PREFIX).and_then(|rest| rest.split_once('/')) else { return };
-        let (Ok(document), Ok(peer)) = (document.parse(), peer.parse()) else { return };
-        let mut r = Reader::new(value);
-        let (Ok(relay), Ok(clock)) = (r.u8(), VectorClock::decode(&mut r)) else { return };
-        self.receipts.entry(document).or_default().insert(peer, Confirmed { relay: relay != 0, clock });
+        let Some(StoredReceipt { document, peer, relay, clock }) = StoredReceipt::read(key, value) else { return };
+        self.receipts.entry(document).or_default().insert(peer, Confirmed { relay, clock });
     }
 }
 
@@ -186,10 +181,9 @@ impl Engine {
             if !self.saved.written.contains_key(&document) {
                 continue;
             }
-            let mut w = Writer::new();
-            w.u8(u8::from(receipt.relay));
-            receipt.clock.encode(&mut w);
-            self.store(Work::Meta, StoreTask::PutMeta { key: format!("{KEY_PREFIX}{document}/{peer}"), value: w.finish() });
+            let stored = StoredReceipt { document, peer, relay: receipt.relay, clock: receipt.clock.clone() };
+            let (key, value) = stored.write();
+            self.store(Work::Meta, StoreTask::PutMeta { key, value });
         }
     }
 

@@ -3,14 +3,12 @@
 use super::config::Role;
 use super::effect::{Event, TroubleKind};
 use super::logs::Work;
+use super::stored::IDENTITY_KEY;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, StoreEpoch};
 use crate::log::log::Log;
 use crate::store::task::{StoreContents, StoreTask};
 use crate::sync::hello::Identity;
-
-/// The name under which a store keeps the replica's secret key when the driver has none.
-const IDENTITY_KEY: &str = "identity";
 
 impl Engine {
     pub(super) fn on_store_opened(&mut self, contents: StoreContents) {
