@@ -8,7 +8,7 @@ use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
-use crate::log::version::Version;
+use crate::log::version::{Digest, Version};
 use crate::sync::delta::{Delta, STRIKES_MAX};
 use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message};
@@ -55,7 +55,7 @@ impl Engine {
         for (document, version) in &eager {
             subscription.eager.insert(*document);
             let mut delta = Delta::live(self.log(document).map_or(0, Log::end));
-            delta.asked = Some(version.clock.clone());
+            delta.asked = Some(version.clone());
             subscription.deltas.insert(*document, delta);
         }
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space))
@@ -108,7 +108,7 @@ impl Engine {
             Message::Unsubscribe { space } => self.on_unsubscribe(connection, space),
             Message::Ranges { space, ranges } => self.on_ranges(connection, space, &ranges),
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
-            Message::Same { document } => self.on_same(connection, document),
+            Message::Same { document, digest } => self.on_same(connection, document, digest),
             Message::Entries { space, document, payloads } => self.on_entries(connection, space, document, payloads),
             Message::Ack { document, held } => self.on_ack(connection, document, held),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
@@ -204,10 +204,9 @@ impl Engine {
     pub(super) fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
         let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let mut waiting = false;
-        let clock = version.clock.clone();
         self.with_delta(connection, space, document, |delta, _| {
             waiting = delta.asked.is_some();
-            delta.asked.get_or_insert(clock);
+            delta.asked.get_or_insert_with(|| version.clone());
         });
         if !waiting && self.is_subscribed(connection, &space) {
             self.send(connection, &Message::Have { space, document, version, answer: false });
@@ -266,26 +265,27 @@ impl Engine {
         });
         match (answer, same) {
             (true, _) => {}
-            (false, true) => self.send(connection, &Message::Same { document }),
+            (false, true) => self.send(connection, &Message::Same { document, digest: durable.digest(&document) }),
             (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
         }
         self.push_soon(connection, space, document);
     }
 
-    fn on_same(&mut self, connection: ConnectionId, document: DocumentId) {
+    fn on_same(&mut self, connection: ConnectionId, document: DocumentId, digest: Digest) {
         // A document of which neither side holds anything is in no place yet but the exchange.
         let Some(session) = self.sessions.get(&connection) else { return };
         let exchanged = session.subscriptions.iter().find(|(_, subscription)| subscription.deltas.contains_key(&document));
         let Some(space) = exchanged.map(|(space, _)| *space) else { return };
         let mut asked = None;
         self.with_delta(connection, space, document, |delta, log| {
-            asked = delta.asked.take();
-            if let Some(clock) = &asked {
-                delta.on_have(log, clock.clone());
+            // An answer to what was asked before the space was closed and opened again speaks of another version.
+            asked = delta.asked.take_if(|version| version.digest(&document) == digest);
+            if let Some(version) = &asked {
+                delta.on_have(log, version.clock.clone());
             }
         });
-        if let Some(clock) = asked {
-            self.on_receipt(connection, document, &clock, Receipt::All);
+        if let Some(version) = asked {
+            self.on_receipt(connection, document, &version.clock, Receipt::All);
             self.push_soon(connection, space, document);
         }
         self.touch_progress(space);

@@ -9,6 +9,7 @@ use crate::base::limits::CATCH_UP_FRAME_BYTES;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
+use crate::log::version::Version;
 use std::sync::Arc;
 
 /// Times a peer may send what does not fit, without anything that fits between, before the document is given up on it.
@@ -22,7 +23,7 @@ pub struct Delta {
     /// The read of the store for this peer that is under way.
     pub reading: Option<TaskId>,
     /// What we said we hold in a `Have` that awaits its answer.
-    pub asked: Option<VectorClock>,
+    pub asked: Option<Version>,
     /// What the peer says it durably holds: until we hold it too, it has something to send.
     pub target: VectorClock,
     /// How often in a row the peer sent what does not fit.

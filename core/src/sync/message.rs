@@ -10,7 +10,7 @@ use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
     ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX,
 };
-use crate::log::version::Version;
+use crate::log::version::{Digest, Version};
 use std::sync::Arc;
 
 /// What every hello begins with, so that a stranger's bytes are recognised as such.
@@ -62,6 +62,8 @@ pub enum Message {
     Same {
         /// The document.
         document: DocumentId,
+        /// What stands for the version: an answer that comes late must not pass for the answer to a later question.
+        digest: Digest,
     },
     /// Entries, each after all it depends on.
     Entries {
@@ -294,9 +296,10 @@ impl Message {
                 w.u8(u8::from(*answer));
                 version.encode(&mut w);
             }
-            Self::Same { document } => {
+            Self::Same { document, digest } => {
                 w.u8(tag::SAME);
                 w.put(&document.0);
+                w.put(digest);
             }
             Self::Entries { space, document, payloads } => return encode_entries(space, document, payloads.iter()),
             Self::Ack { document, held } => {
@@ -372,7 +375,7 @@ impl Message {
                 let answer = flag(&mut r, "whether a version answers")?;
                 Self::Have { space, document, version: Version::decode(&mut r)?, answer }
             }
-            tag::SAME => Self::Same { document: DocumentId(r.array()?) },
+            tag::SAME => Self::Same { document: DocumentId(r.array()?), digest: r.array()? },
             tag::ENTRIES => {
                 let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
                 let count = r.count(FRAME_ENTRIES_MAX, 2)?;

@@ -29,7 +29,7 @@ fn one_of_each() -> Vec<Message> {
         Message::Unsubscribe { space },
         Message::Ranges { space, ranges },
         Message::Have { space, document, version, answer: true },
-        Message::Same { document },
+        Message::Same { document, digest: [6; 16] },
         Message::Entries { space, document, payloads: vec![Arc::from([1u8, 2, 3].as_slice())] },
         Message::Ack { document, held: vec![(actor, 5)] },
         Message::Presence(PresenceMessage { space, peer, instance: 1, counter: 2, state: Some("{}".to_owned()) }),

@@ -51,6 +51,31 @@ fn an_acknowledgement_lost_with_its_connection_comes_over_the_next() {
     assert_eq!(saved(&lab, ada).relays, 1);
 }
 
+/// Someone closes a space, writes, and opens it again, while the answer about what was there before is still on its way.
+#[test]
+fn an_answer_to_an_earlier_question_is_no_receipt_for_what_was_written_since() {
+    let mut lab = Lab::new(100);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(1_000);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.run(50);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    lab.change(ada, document(1), |tx| tx.put("title", "neap tides"));
+    lab.parties[relay].holds_tasks = true;
+    let said = lab.parties[ada].events.len();
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.run(60_000);
+    let too_much = |event: &&Event| matches!(event, Event::Saved(saved) if saved.replicas > 0);
+    assert_eq!(lab.parties[ada].events[said..].iter().find(too_much), None, "the relay's disk has not got it yet");
+    lab.release(relay);
+    lab.run(30_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+}
+
 #[test]
 fn a_relay_that_is_connected_twice_counts_once() {
     let mut lab = Lab::new(10);

@@ -68,7 +68,7 @@ fn every_frame_cut_short_anywhere_is_malformed() {
     let frames = [
         Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], ranges: vec![] },
         Message::Have { space: space(), document: document(1), version, answer: false },
-        Message::Same { document: document(1) },
+        Message::Same { document: document(1), digest: [7; 16] },
         Message::Ping { token: 9 },
         Message::Goodbye { text: "so long".to_owned() },
     ];
