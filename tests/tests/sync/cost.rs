@@ -134,6 +134,28 @@ fn a_few_documents_of_many_are_found_and_only_these_are_sent() {
     }
 }
 
+/// Nobody is sent what it wrote itself, nor what the same neighbour has sent it before.
+#[test]
+fn every_change_goes_over_every_link_once() {
+    let mut lab = Lab::new(LATENCY_MS);
+    let relay = lab.add(Role::Relay);
+    let clients = [lab.add(Role::Client), lab.add(Role::Client), lab.add(Role::Client)];
+    lab.open_everywhere(space(), &[document(1)]);
+    for client in clients {
+        lab.connect(client, relay);
+    }
+    lab.run(5_000);
+    let from = lab.sent.len();
+    for turn in 0..10i64 {
+        let writer = clients[turn as usize % 3];
+        lab.change(writer, document(1), |tx| tx.put(format!("k{turn}"), turn));
+        lab.run(5_000);
+    }
+    let entries = |sender: usize| lab.sent[from..].iter().filter(|sent| sent.from == sender && sent.name == "entries").count();
+    assert_eq!(clients.map(entries), [4, 3, 3], "each sends what it wrote");
+    assert_eq!(entries(relay), 20, "the relay sends each change to the two who lack it");
+}
+
 #[test]
 fn a_late_third_gets_everything_through_a_relay_and_everyone_knows_how_saved_it_is() {
     let mut lab = Lab::new(LATENCY_MS);

@@ -2,6 +2,7 @@
 
 mod cost;
 mod disks;
+mod gaps;
 mod merge;
 mod receipts;
 mod strangers;
