@@ -174,8 +174,9 @@ impl Engine {
         connections.filter(|connection| compared(connection) && !self.is_confirmed(*connection, document)).collect()
     }
 
-    /// Stores receipts that changed, of documents this replica has written.
-    pub(super) fn write_receipts(&mut self) {
+    /// Stores receipts that changed, of documents this replica has written. They are gathered for a while; a driver that is
+    /// about to end calls this rather than lose them, and drains.
+    pub fn write_receipts(&mut self) {
         for (document, peer) in std::mem::take(&mut self.saved.unstored) {
             let Some(receipt) = self.saved.receipts.get(&document).and_then(|receipts| receipts.get(&peer)) else { continue };
             if !self.saved.written.contains_key(&document) {

@@ -180,6 +180,7 @@ impl Pump {
             Message::Call(call) => return Some(call(&mut self.engine, now)),
             Message::Shutdown => {
                 if self.phase == Phase::Open {
+                    self.engine.write_receipts();
                     self.phase = Phase::Flushing(Instant::now() + SHUTDOWN_STORE_TIME_MAX);
                 }
             }
