@@ -4,15 +4,19 @@
 //! commit. While it syncs the next tasks gather: the busier, the fewer syncs a task. The database is in WAL mode with
 //! full sync, so an answered append survives a power cut, and other programs may read it or copy it at any time.
 
+mod audit;
 mod database;
 mod failure;
 mod folder;
 mod ledger;
 mod read;
 mod recover;
+mod view;
 mod write;
 
+pub use audit::{Audited, Fault, Verdict};
 pub use folder::{DATABASE_FILE, LOCK_FILE, OpenError};
+pub use view::{QuarantinedDocument, StoreView, ViewError, ViewedStore};
 
 use super::stats::StoreStats;
 use super::{StoreAnswering, StoreExecutor};

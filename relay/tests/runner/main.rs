@@ -4,6 +4,8 @@ mod http;
 mod limits;
 mod meeting;
 #[cfg(unix)]
+mod operator;
+#[cfg(unix)]
 mod process;
 mod replica;
 mod store;
