@@ -66,6 +66,7 @@ impl Engine {
         held.sessions.insert(connection);
         let ranges = reconcile::opening(&held.space, &subscription.eager);
         session.subscriptions.insert(space, subscription);
+        self.begin_sync(connection, space);
         self.send(connection, &Message::Subscribe { space, eager, ranges });
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
@@ -131,6 +132,7 @@ impl Engine {
         subscription.eager = eager.iter().map(|(document, _)| *document).collect();
         subscription.comparing = true;
         self.open_space(space).sessions.insert(connection);
+        self.begin_sync(connection, space);
         for (document, version) in eager {
             self.on_have(connection, space, document, version, false);
         }

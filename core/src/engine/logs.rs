@@ -87,6 +87,11 @@ impl Logs {
         self.queue.iter().chain(&self.writing).map(|undurable| undurable.stored.entry.document).collect()
     }
 
+    /// Entries that are not durable yet.
+    pub(super) fn undurable(&self) -> usize {
+        self.queue.len() + self.writing.len()
+    }
+
     /// Bytes that are not durable yet.
     pub(super) fn undurable_bytes(&self) -> usize {
         self.undurable_bytes
@@ -182,6 +187,8 @@ impl Engine {
         let document = entry.document;
         let Some(log) = self.log_mut(&document) else { return };
         let (space, position) = (log.space(), log.append(entry.clone()));
+        // An entry whose writer knew of all heads is the only one afterwards.
+        self.stats.merged += u64::from(log.version().heads.len() > 1);
         self.logs.undurable_bytes += entry.weight();
         self.pushes.moved.entry(document).or_insert(position);
         self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
@@ -366,6 +373,7 @@ impl Engine {
             "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"
         );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
+        self.stats.quarantined += 1;
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
             let (gone, kept) =

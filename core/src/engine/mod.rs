@@ -20,6 +20,7 @@ mod presences;
 mod push;
 mod saved;
 mod startup;
+pub mod stats;
 pub mod stored;
 mod timers;
 
@@ -63,6 +64,8 @@ pub struct Engine {
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
     saved: saved::Receipts,
+    stats: stats::EngineStats,
+    syncs_moved: stats::SyncsMoved,
     /// Spaces whose progress may have changed since it was last told.
     progress: BTreeMap<SpaceId, saved::Progress>,
 }
@@ -116,6 +119,8 @@ impl Engine {
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
             saved: saved::Receipts::default(),
+            stats: stats::EngineStats::default(),
+            syncs_moved: stats::SyncsMoved::new(),
             progress: BTreeMap::new(),
             config,
         };
@@ -253,6 +258,7 @@ impl Engine {
         self.write_entries();
         self.send_acks();
         self.tell_saved();
+        self.count_syncs();
     }
 
     fn open_space(&mut self, space: SpaceId) -> &mut HeldSpace {

@@ -76,7 +76,10 @@ impl Engine {
                     self.on_presence(connection, presence);
                 }
             }
-            message => self.on_exchange(connection, message),
+            message => {
+                self.on_exchange(connection, message);
+                self.count_frame(connection, frame.len());
+            }
         }
     }
 
@@ -182,12 +185,18 @@ impl Engine {
 
     /// Sends a message, unless the connection is being closed.
     pub(super) fn send(&mut self, connection: ConnectionId, message: &Message) {
+        if let Message::Error { code, .. } = message {
+            self.count_refusal(*code);
+        }
         self.send_frame(connection, Arc::from(message.encode()));
     }
 
     pub(super) fn send_frame(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
         session.outbound_bytes += frame.len();
+        if !session.syncing.is_empty() {
+            self.stats.sync_bytes_out += frame.len() as u64;
+        }
         self.effects.push_back(Effect::Send { connection, frame });
     }
 

@@ -78,6 +78,9 @@ impl Engine {
         loop {
             let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
             let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+            if !session.syncing.is_empty() {
+                self.syncs_moved.insert(connection);
+            }
             let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
             let Some(delta) = subscription.deltas.get_mut(&document) else { return };
             if session.outbound_bytes > self.config.limits.outbound_bytes_max {

@@ -51,6 +51,7 @@ impl Engine {
             self.open_space(stored.space).space.insert(log);
         }
         self.tell(Event::Ready { peer, documents });
+        self.stats.quarantined += contents.damaged.len() as u64;
         for (document, what) in contents.damaged {
             let message = format!(
                 "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"

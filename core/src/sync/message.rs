@@ -189,28 +189,28 @@ impl ErrorCode {
         (self as u8) < 32
     }
 
+    /// Every code, with the word for it in metrics and logs.
+    pub const WORDS: [(Self, &'static str); 16] = [
+        (Self::Malformed, "malformed"),
+        (Self::UnsupportedVersion, "unsupported_version"),
+        (Self::BadProof, "bad_proof"),
+        (Self::OutOfOrder, "out_of_order"),
+        (Self::TooLarge, "too_large"),
+        (Self::SelfConnection, "self_connection"),
+        (Self::Timeout, "timeout"),
+        (Self::BadEntry, "bad_entry"),
+        (Self::Busy, "busy"),
+        (Self::NotSubscribed, "not_subscribed"),
+        (Self::LimitReached, "limit_reached"),
+        (Self::StoreUnavailable, "store_unavailable"),
+        (Self::MissingDependency, "missing_dependency"),
+        (Self::Damaged, "damaged"),
+        (Self::Forked, "forked"),
+        (Self::WrongSpace, "wrong_space"),
+    ];
+
     fn from_byte(byte: u8) -> Option<Self> {
-        use ErrorCode::*;
-        [
-            Malformed,
-            UnsupportedVersion,
-            BadProof,
-            OutOfOrder,
-            TooLarge,
-            SelfConnection,
-            Timeout,
-            BadEntry,
-            Busy,
-            NotSubscribed,
-            LimitReached,
-            StoreUnavailable,
-            MissingDependency,
-            Damaged,
-            Forked,
-            WrongSpace,
-        ]
-        .into_iter()
-        .find(|code| *code as u8 == byte)
+        Self::WORDS.into_iter().map(|(code, _)| code).find(|code| *code as u8 == byte)
     }
 }
 
@@ -229,6 +229,11 @@ mod tag {
     pub(super) const PONG: u8 = 12;
     pub(super) const ERROR: u8 = 13;
     pub(super) const GOODBYE: u8 = 14;
+}
+
+/// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
+pub fn brings_entries(frame: &[u8]) -> bool {
+    frame.first() == Some(&tag::ENTRIES)
 }
 
 impl Message {
