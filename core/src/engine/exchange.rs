@@ -12,8 +12,9 @@ use crate::log::version::{Digest, Version};
 use crate::sync::delta::{Delta, STRIKES_MAX};
 use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message};
-use crate::sync::reconcile::{self, Range};
+use crate::sync::reconcile::{Comparison, Range};
 use crate::sync::session::Subscription;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Engine {
@@ -64,7 +65,9 @@ impl Engine {
         };
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.sessions.insert(connection);
-        let ranges = reconcile::opening(&held.space, &subscription.eager);
+        let none = BTreeSet::new();
+        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
+        let ranges = comparison.opening();
         session.subscriptions.insert(space, subscription);
         self.begin_sync(connection, space);
         self.send(connection, &Message::Subscribe { space, eager, ranges });
@@ -153,7 +156,10 @@ impl Engine {
 
     fn on_ranges(&mut self, connection: ConnectionId, space: SpaceId, ranges: &[Range]) {
         self.touch_progress(space);
-        let list_equal = !self.is_relay();
+        let peer = self.peer_of(connection);
+        self.count_unconfirmed(space, peer);
+        let wanted = self.saved.unconfirmed(space, peer);
+        let bytes_max = self.frame_bytes_max(connection);
         let Some(held) = self.spaces.get(&space) else { return };
         let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
         else {
@@ -163,7 +169,8 @@ impl Engine {
             subscription.comparing = false;
             return self.confirm_open(space);
         }
-        let step = reconcile::step(&held.space, ranges, &subscription.eager, list_equal);
+        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
+        let step = comparison.step(ranges);
         subscription.comparing = !step.reply.is_empty();
         for document in step.equal {
             let clock = self.log(&document).map(|log| log.durable().clock.clone());

@@ -203,7 +203,7 @@ impl Engine {
         if !self.locations.contains_key(&entry.document) {
             self.add_document(space, entry.document);
         }
-        self.saved.wrote(entry.document, entry.actor, entry.seq);
+        self.saved.wrote(space, entry.document, entry.actor, entry.seq);
         self.append(Arc::new(entry), None);
     }
 

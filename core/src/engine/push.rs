@@ -117,11 +117,7 @@ impl Engine {
         let make = |entries: &[Arc<Entry>]| -> Arc<[u8]> {
             Arc::from(encode_entries(&space, &document, entries.iter().map(|entry| &entry.payload)))
         };
-        let limit = self
-            .sessions
-            .get(&connection)
-            .and_then(|session| session.handshake.theirs())
-            .map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX));
+        let limit = self.frame_bytes_max(connection);
         let frame = if push.whole {
             shared.entry((push.after, push.through)).or_insert_with(|| make(&push.entries)).clone()
         } else {

@@ -11,6 +11,7 @@ use super::stored::StoredReceipt;
 use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::clock::VectorClock;
+use crate::log::log::Log;
 use crate::store::task::StoreTask;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,13 @@ pub(super) struct Receipts {
     touched: BTreeSet<DocumentId>,
     told: BTreeMap<DocumentId, Saved>,
     unstored: BTreeSet<(DocumentId, PeerId)>,
+    /// Documents of which a peer has not confirmed all that was written here, for peers that were met since the start: what
+    /// a comparison that finds them equal is to tell of.
+    unconfirmed: BTreeMap<(SpaceId, PeerId), BTreeSet<DocumentId>>,
 }
+
+/// Nothing is to be told.
+const NONE: &BTreeSet<DocumentId> = &BTreeSet::new();
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Confirmed {
@@ -61,8 +68,22 @@ impl Receipts {
     }
 
     /// Notes what this replica has written.
-    pub(super) fn wrote(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
+    pub(super) fn wrote(&mut self, space: SpaceId, document: DocumentId, actor: ActorId, seq: u64) {
         self.written.entry(document).or_default().raise(actor, seq);
+        for (_, documents) in self.unconfirmed.iter_mut().filter(|((held, _), _)| *held == space) {
+            documents.insert(document);
+        }
+    }
+
+    /// Documents of a space of which a peer has not confirmed all that was written here.
+    pub(super) fn unconfirmed(&self, space: SpaceId, peer: Option<PeerId>) -> &BTreeSet<DocumentId> {
+        peer.and_then(|peer| self.unconfirmed.get(&(space, peer))).unwrap_or(NONE)
+    }
+
+    fn is_confirmed(&self, document: &DocumentId, peer: &PeerId) -> bool {
+        let Some(written) = self.written.get(document).filter(|written| !written.is_empty()) else { return true };
+        let receipt = self.receipts.get(document).and_then(|receipts| receipts.get(peer));
+        receipt.is_some_and(|receipt| written.is_within(&receipt.clock))
     }
 
     /// Notes what the store held at start.
@@ -128,6 +149,7 @@ impl Engine {
         let Some(peer) = self.sessions.get(&connection).and_then(|session| session.peer.clone()) else { return };
         // What we do not hold ourselves says nothing about our work, and a peer cannot make us keep it.
         let Some(log) = self.log(&document) else { return };
+        let space = log.space();
         let within: VectorClock = log.version().clock.iter().map(|(actor, seq)| (*actor, seq.min(clock.get(actor)))).collect();
         let confirmed = self.saved.receipts.entry(document).or_default();
         let confirmed = confirmed.entry(peer.id).or_insert(Confirmed { relay: peer.relay, clock: VectorClock::new() });
@@ -140,15 +162,33 @@ impl Engine {
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
+        let is_confirmed = self.saved.is_confirmed(&document, &peer.id);
+        if let Some(documents) = self.saved.unconfirmed.get_mut(&(space, peer.id)) {
+            if is_confirmed {
+                documents.remove(&document)
+            } else {
+                documents.insert(document)
+            };
+        }
         self.saved.touch(document);
+    }
+
+    /// Counts once what a peer that was just met has not confirmed.
+    pub(super) fn count_unconfirmed(&mut self, space: SpaceId, peer: Option<PeerId>) {
+        let Some(peer) = peer.filter(|peer| !self.is_relay() && !self.saved.unconfirmed.contains_key(&(space, *peer))) else {
+            return;
+        };
+        let documents = self.spaces.get(&space).into_iter().flat_map(|held| held.space.documents()).map(Log::document);
+        let unconfirmed = documents.filter(|document| !self.saved.is_confirmed(document, &peer)).collect();
+        self.saved.unconfirmed.insert((space, peer), unconfirmed);
     }
 
     /// Whether a peer has confirmed all that was written here of a document.
     fn is_confirmed(&self, connection: ConnectionId, document: &DocumentId) -> bool {
-        let Some(written) = self.saved.written.get(document).filter(|written| !written.is_empty()) else { return true };
-        let peer = self.sessions.get(&connection).and_then(|session| session.peer.as_ref());
-        let receipt = peer.and_then(|peer| self.saved.receipts.get(document)?.get(&peer.id));
-        receipt.is_some_and(|receipt| written.is_within(&receipt.clock))
+        self.peer_of(connection).map_or_else(
+            || self.saved.written.get(document).is_none_or(VectorClock::is_empty),
+            |peer| self.saved.is_confirmed(document, &peer),
+        )
     }
 
     /// Asks for what has not been confirmed of open documents, and for as long as it is not.

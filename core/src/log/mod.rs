@@ -5,4 +5,5 @@ pub mod entry;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 pub mod log;
 pub mod space;
+pub mod tree;
 pub mod version;
