@@ -1,6 +1,6 @@
 //! The engine's thread: takes messages, tells the engine, carries out its effects, sleeps.
 
-use super::connection::{self, ConnectionEnd, ConnectionHost};
+use super::connection::{self, ConnectionEnd, ConnectionHost, Leaving};
 use super::inbox::{Answer, Inbox, Message, Messages};
 use super::stats::HostStats;
 use crate::dial::Dialler;
@@ -14,6 +14,7 @@ use driftline_core::engine::config::EngineConfig;
 use driftline_core::engine::effect::{Effect, Event, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::{StoreDone, StoreTask};
+use driftline_core::sync::message::brings_entries;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +49,8 @@ pub(super) struct Pump {
     /// Entries in each append not yet answered.
     appending: BTreeMap<TaskId, u64>,
     start: Instant,
+    /// When the first frame arrived of those the engine was told of since it was last drained.
+    received: Option<Instant>,
     /// When the engine was last told that time passed.
     ticked_ms: Option<u64>,
     phase: Phase,
@@ -78,6 +81,7 @@ impl Pump {
             connections: BTreeMap::new(),
             appending: BTreeMap::new(),
             start,
+            received: None,
             ticked_ms: None,
             phase: Phase::Open,
         }
@@ -158,9 +162,10 @@ impl Pump {
         let now = self.now();
         match message {
             Message::Input(input) => self.engine.handle(now, input),
-            Message::Frame { connection, bytes, _room } => {
+            Message::Frame { connection, bytes, received, _room } => {
                 let open = self.connections.get(&connection).is_some_and(|end| end.ending.is_some());
                 if open && self.phase == Phase::Open {
+                    self.received.get_or_insert(received);
                     self.engine.handle(now, Input::Frame { connection, bytes });
                 }
             }
@@ -223,6 +228,7 @@ impl Pump {
                 Effect::Event(event) => self.publish(event),
             }
         }
+        self.received = None;
     }
 
     fn send(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
@@ -231,7 +237,8 @@ impl Pump {
             self.stats.frames_out.fetch_add(1, Ordering::Relaxed);
             self.stats.bytes_out.fetch_add(bytes, Ordering::Relaxed);
             self.stats.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
-            if end.queue.send(Outbound::Frame(Bytes::from_owner(frame))).is_err() {
+            let received = self.received.filter(|_| brings_entries(&frame));
+            if end.queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received }).is_err() {
                 self.stats.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
         }
@@ -242,7 +249,7 @@ impl Pump {
             && let Some(ending) = end.ending.take()
         {
             // Either fails only when the task is over already, and its farewell is on the way.
-            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason })));
+            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason }).into()));
             let _ = ending.send(());
         }
     }

@@ -3,6 +3,7 @@
 mod http;
 mod limits;
 mod meeting;
+mod metrics;
 #[cfg(unix)]
 mod operator;
 #[cfg(unix)]

@@ -154,7 +154,8 @@ impl Database {
     }
 }
 
-fn writes(task: &StoreTask) -> bool {
+/// Whether a task needs a commit.
+pub(super) fn writes(task: &StoreTask) -> bool {
     !matches!(task, StoreTask::Read { .. } | StoreTask::Find { .. })
 }
 
