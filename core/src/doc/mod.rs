@@ -1,5 +1,6 @@
 //! Floor 2: what entries mean. The only room that knows Automerge.
 
+pub mod abridged;
 pub mod change;
 pub mod cursor;
 pub mod document;
