@@ -13,10 +13,12 @@ use super::raw::{CHANGE_CHUNK, Chunk, DEFLATED_CHUNK, MAGIC, inflated};
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash};
-use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX, ENTRY_UNPACKED_BYTES_MAX};
+use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX};
 use crate::log::entry::Entry;
 use std::borrow::Cow;
 
+/// Most bytes to unpack of a change that is deflated, only to abridge the next by it.
+const UNPACKED_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of columns that are remembered of a change: enough for one of a few letters.
 const COLUMN_BYTES_MAX: usize = 128;
 /// Most other actors that an abridged change may list.
@@ -100,13 +102,13 @@ pub struct LastChange {
 }
 
 impl LastChange {
-    /// What to remember of an entry; nothing when its payload is no change that can be read.
+    /// What to remember of an entry; nothing when its payload is no change that can be read, or too large a one.
     pub fn of(entry: &Entry) -> Option<Self> {
         let mut reader = Reader::new(&entry.payload);
         let chunk = Chunk::read(&mut reader).ok()?;
         let body = match chunk.kind {
             CHANGE_CHUNK => Cow::Borrowed(chunk.body),
-            DEFLATED_CHUNK => Cow::Owned(inflated(chunk.body, ENTRY_UNPACKED_BYTES_MAX).ok()?),
+            DEFLATED_CHUNK => Cow::Owned(inflated(chunk.body, UNPACKED_BYTES_MAX).ok()?),
             _ => return None,
         };
         let parts = Parts::read(&body)?;

@@ -83,7 +83,6 @@ fn a_letter_costs_a_tenth_of_its_change() {
     let letter = |at: usize| &"the tide comes in twice a day "[at % 30..][..1];
     let entries = changes(200, |at, tx| tx.splice("text", 700 + at, 0, letter(at)));
     let sizes = sizes(&entries);
-    println!("whole {}, abridged {:?}", entries[100].payload.len(), &sizes[..5]);
     assert!(entries[100].payload.len() > 100);
     assert!(sizes[2..].iter().all(|size| *size <= 10), "{sizes:?}");
 }
@@ -96,7 +95,6 @@ fn deleting_letters_and_typing_somewhere_else_cost_little_more() {
     let moody =
         sizes(&changes(200, |at, tx| if at % 3 == 2 { tx.splice("text", 900, 1, "") } else { tx.splice("text", 900, 0, "m") }));
     for (name, sizes, most) in [("back", back, 16), ("forth", forth, 16), ("elsewhere", elsewhere, 18), ("moody", moody, 22)] {
-        println!("{name} {:?}", &sizes[1..8]);
         assert!(sizes[2..].iter().all(|size| *size <= most), "{name}: {sizes:?}");
     }
 }
@@ -120,7 +118,6 @@ fn two_who_write_at_once_name_each_others_changes_by_number() {
     }
     ada.take_from(&bob, 9);
     let sizes = sizes(&ada.entries);
-    println!("{:?}", &sizes[..20]);
     assert!(sizes[6..].iter().all(|size| *size <= 24), "{sizes:?}");
 }
 
@@ -142,7 +139,6 @@ fn what_no_forecast_fits_arrives_as_it_was_too() {
     change(None, &|tx| tx.delete("list"));
     let sizes = sizes(&entries);
     let whole: Vec<_> = entries.iter().map(|entry| entry.payload.len()).collect();
-    println!("{whole:?}\n{sizes:?}");
     assert_eq!(sizes[6], whole[6], "what is deflated travels as it is");
     assert!(sizes.iter().sum::<usize>() < whole.iter().sum::<usize>());
 }

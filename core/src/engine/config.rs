@@ -1,6 +1,7 @@
 //! What a driver decides once, when it makes an engine.
 
 use crate::base::limits::Limits;
+use crate::sync::hello::VERSION_MAX;
 
 pub use crate::doc::value::TextUnit;
 
@@ -28,6 +29,8 @@ pub struct EngineConfig {
     pub text_unit: TextUnit,
     /// Bounds.
     pub limits: Limits,
+    /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
+    pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
     pub ping_ms: u64,
     /// Silence after a ping, or after sending something that is to be acknowledged, that ends a connection, in milliseconds.
@@ -44,6 +47,7 @@ impl EngineConfig {
             agent: concat!("driftline/", env!("CARGO_PKG_VERSION")).to_owned(),
             text_unit: TextUnit::CodePoint,
             limits: Limits::default(),
+            version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,
         }

@@ -103,9 +103,8 @@ impl Engine {
             Message::Ranges { space, .. } | Message::Have { space, .. } | Message::Entries { space, .. } => Some(*space),
             _ => None,
         };
-        if let Some(space) = space.filter(|space| !self.is_subscribed(connection, space)) {
-            let text = format!("space {space} is not synced on this connection: subscribe to it first");
-            return self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        if space.is_some_and(|space| self.is_not_subscribed(connection, space)) {
+            return;
         }
         match message {
             Message::Subscribe { space, eager, ranges } => self.on_subscribe(connection, space, eager, &ranges),
@@ -114,9 +113,20 @@ impl Engine {
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
             Message::Same { document, digest } => self.on_same(connection, document, digest),
             Message::Entries { space, document, payloads } => self.on_entries(connection, space, document, payloads),
+            Message::Strands { items } => self.on_strands(connection, &items),
             Message::Ack { document, held } => self.on_ack(connection, document, held),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
         }
+    }
+
+    /// Refuses what is about a space that is not synced on a connection.
+    fn is_not_subscribed(&mut self, connection: ConnectionId, space: SpaceId) -> bool {
+        let not = !self.is_subscribed(connection, &space);
+        if not {
+            let text = format!("space {space} is not synced on this connection: subscribe to it first");
+            self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        }
+        not
     }
 
     fn on_subscribe(&mut self, connection: ConnectionId, space: SpaceId, eager: Vec<(DocumentId, Version)>, ranges: &[Range]) {
@@ -301,10 +311,7 @@ impl Engine {
     }
 
     fn on_entries(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, payloads: Vec<Arc<[u8]>>) {
-        if self.is_elsewhere(connection, space, document) {
-            return;
-        }
-        if self.delta_strikes(connection, &space, &document) >= STRIKES_MAX {
+        if !self.listens_to(connection, space, document) {
             return;
         }
         for payload in payloads {
@@ -322,6 +329,28 @@ impl Engine {
             }
         }
         self.touch_progress(space);
+    }
+
+    /// Takes in entries that were checked already.
+    pub(super) fn receive_entries(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        document: DocumentId,
+        entries: Vec<Entry>,
+    ) {
+        if self.is_not_subscribed(connection, space) || !self.listens_to(connection, space, document) {
+            return;
+        }
+        for entry in entries {
+            self.receive_entry(space, Arc::new(entry), connection);
+        }
+        self.touch_progress(space);
+    }
+
+    /// Whether entries of a document are taken from a peer.
+    fn listens_to(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) -> bool {
+        !self.is_elsewhere(connection, space, document) && self.delta_strikes(connection, &space, &document) < STRIKES_MAX
     }
 
     fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {

@@ -22,6 +22,7 @@ mod saved;
 mod startup;
 pub mod stats;
 pub mod stored;
+mod strands;
 mod timers;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub struct Engine {
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
     pushes: push::Pushes,
+    strands: strands::Strands,
     documents: documents::Documents,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
@@ -114,6 +116,7 @@ impl Engine {
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
             pushes: push::Pushes::default(),
+            strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),

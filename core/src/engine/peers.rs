@@ -177,6 +177,7 @@ impl Engine {
             }
             self.touch_progress(*space);
         }
+        self.strands.forget(connection);
         self.drop_presences(connection);
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));
         let peer = session.peer.map(|peer| peer.id);

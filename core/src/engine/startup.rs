@@ -31,13 +31,14 @@ impl Engine {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
         }
-        let identity = Identity::new(
+        let mut identity = Identity::new(
             &secret,
             contents.epoch.unwrap_or(StoreEpoch([0; 16])),
             self.config.role == Role::Relay,
             self.config.agent.clone(),
             self.config.limits.frame_bytes_max as u64,
         );
+        identity.version_max = self.config.version_max;
         let actor = ActorId::new(&self.rng.bytes::<16>()).expect("16 bytes are few enough");
         let peer = identity.peer();
         self.phase = Phase::Running { identity, actor };

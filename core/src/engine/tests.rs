@@ -250,7 +250,7 @@ fn a_mirror_is_answered_before_its_edit_leaves_for_anyone() {
     let place = |what: &dyn Fn(&Effect) -> bool| effects.iter().position(what).expect("it happens");
     let answered = place(&|effect| matches!(effect, Effect::Event(Event::ViewUpdated(update)) if update.covers == 1));
     let pushed = place(
-        &|effect| matches!(effect, Effect::Send { frame, .. } if matches!(Message::decode(frame), Ok(Message::Entries { .. }))),
+        &|effect| matches!(effect, Effect::Send { frame, .. } if matches!(Message::decode(frame), Ok(Message::Strands { .. }))),
     );
     let written = place(&|effect| matches!(effect, Effect::Store { work: StoreTask::Append { .. }, .. }));
     assert!(answered < pushed && answered < written, "a mirror that outlives its engine would send the edit again");

@@ -4,6 +4,7 @@
 //! Decoding checks every bound before it allocates, refuses trailing bytes, and gives each message one encoding.
 
 use super::reconcile::{Range, decode_ranges, encode_ranges};
+use super::strands::Item;
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
@@ -73,6 +74,11 @@ pub enum Message {
         document: DocumentId,
         /// The payloads; in a clear space each carries its own header.
         payloads: Vec<Arc<[u8]>>,
+    },
+    /// Entries of one document, by strands: since version 2.
+    Strands {
+        /// The entries, each after all it depends on.
+        items: Vec<Item>,
     },
     /// I durably hold what you sent of the document, up to these sequence numbers.
     Ack {
@@ -229,6 +235,7 @@ mod tag {
     pub(super) const PONG: u8 = 12;
     pub(super) const ERROR: u8 = 13;
     pub(super) const GOODBYE: u8 = 14;
+    pub(super) const STRANDS: u8 = 15;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
@@ -238,7 +245,7 @@ pub fn brings_entries(frame: &[u8]) -> bool {
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 14] = [
+    pub const NAMES: [(u8, &'static str); 15] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -253,6 +260,7 @@ impl Message {
         (tag::PONG, "pong"),
         (tag::ERROR, "error"),
         (tag::GOODBYE, "goodbye"),
+        (tag::STRANDS, "strands"),
     ];
 
     /// The frame.
@@ -307,6 +315,13 @@ impl Message {
                 w.put(digest);
             }
             Self::Entries { space, document, payloads } => return encode_entries(space, document, payloads.iter()),
+            Self::Strands { items } => {
+                w.u8(tag::STRANDS);
+                w.uint(items.len() as u64);
+                for item in items {
+                    Item::encode(item.strand, &item.form, &item.bytes, &mut w);
+                }
+            }
             Self::Ack { document, held } => {
                 w.u8(tag::ACK);
                 w.put(&document.0);
@@ -390,6 +405,7 @@ impl Message {
                 }
                 Self::Entries { space, document, payloads }
             }
+            tag::STRANDS => Self::Strands { items: Item::decode_all(&mut r)? },
             tag::ACK => {
                 let document = DocumentId(r.array()?);
                 let count = r.count(CLOCK_ACTORS_MAX, 2)?;
@@ -439,6 +455,14 @@ pub fn encode_entries<'a>(
         w.bytes(payload);
     }
     w.finish()
+}
+
+/// The beginning of the frame of [`Message::Strands`]; its items follow, so many.
+pub fn begin_strands(items: usize) -> Writer {
+    let mut w = Writer::new();
+    w.u8(tag::STRANDS);
+    w.uint(items as u64);
+    w
 }
 
 /// Bytes of an entries frame beside its payloads, and beside each of them, at most.

@@ -2,6 +2,7 @@ use super::*;
 use crate::base::id::ChangeHash;
 use crate::log::version::Heads;
 use crate::sync::reconcile::RangeBody;
+use crate::sync::strands::Form;
 use proptest::prelude::*;
 
 /// One of each message.
@@ -37,6 +38,13 @@ fn one_of_each() -> Vec<Message> {
         Message::Pong { token: 1 },
         Message::Error { code: ErrorCode::BadEntry, document: Some(document), text: "no".to_owned() },
         Message::Goodbye { text: "bye".to_owned() },
+        Message::Strands {
+            items: vec![
+                Item { strand: 0, form: Form::Begin { space, document }, bytes: Arc::from([1, 2]) },
+                Item { strand: 300, form: Form::Whole, bytes: Arc::from([3]) },
+                Item { strand: 0, form: Form::Abridged, bytes: Arc::from([]) },
+            ],
+        },
     ]
 }
 

@@ -133,6 +133,8 @@ pub struct Options {
     pub view_percent: u64,
     /// Whether bounds are small enough to be reached.
     pub small_limits: bool,
+    /// Whether some of the replicas speak the version of the protocol before this one.
+    pub mixed_versions: bool,
     /// Whether mirrors outlive their engine, as other tabs do when the one that ran it is closed.
     pub tabs_stay: bool,
     /// Whether some of the replicas count text in UTF-16, as browsers do.
@@ -167,6 +169,7 @@ impl Options {
             small_limits: dice.percent(30),
             mixed_text_units: dice.percent(50),
             tabs_stay: dice.percent(40),
+            mixed_versions: dice.percent(20),
         }
     }
 

@@ -116,6 +116,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.tabs_stay = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
+    offer(&|other| other.mixed_versions = false);
     offer(&|other| other.disk_ms_max = 0);
     offer(&|other| other.delay_ms_max = 1);
     found
@@ -135,7 +136,10 @@ pub fn rerun_line(options: &Options) -> String {
         options.disk_ms_max,
         options.coalesce_percent,
         options.view_percent,
-        u8::from(options.small_limits) + 2 * u8::from(options.mixed_text_units) + 4 * u8::from(options.tabs_stay),
+        u8::from(options.small_limits)
+            + 2 * u8::from(options.mixed_text_units)
+            + 4 * u8::from(options.tabs_stay)
+            + 8 * u8::from(options.mixed_versions),
     )
 }
 
@@ -165,6 +169,7 @@ pub fn from_environment() -> Option<Options> {
         options.view_percent = view;
         options.small_limits = flags & 1 == 1;
         options.mixed_text_units = flags & 2 == 2;
+        options.mixed_versions = flags & 8 == 8;
         options.tabs_stay = flags & 4 == 4;
     }
     Some(options)
