@@ -4,6 +4,7 @@ mod http;
 mod limits;
 mod meeting;
 mod metrics;
+mod observability;
 #[cfg(unix)]
 mod operator;
 #[cfg(unix)]
