@@ -11,7 +11,7 @@ use driftline_core::base::id::{ConnectionId, TaskId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::EngineConfig;
-use driftline_core::engine::effect::{Effect, Event, TroubleKind};
+use driftline_core::engine::effect::{Effect, Event, Trouble, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::{StoreDone, StoreTask};
 use driftline_core::sync::message::brings_entries;
@@ -280,13 +280,13 @@ impl Pump {
                 tracing::info!(connection = connection.0, %peer, agent, "peer connected");
             }
             Event::PeerDisconnected { connection, reason, .. } => {
-                tracing::info!(connection = ?connection.map(|id| id.0), reason, "peer disconnected");
+                tracing::info!(connection = connection.map(|id| id.0), reason, "peer disconnected");
             }
             Event::Trouble(trouble) => {
                 if trouble.kind == TroubleKind::StoreOpen {
                     self.outside.tell_ready.send_replace(Some(Err(trouble.message.clone())));
                 }
-                tracing::warn!(kind = ?trouble.kind, document = ?trouble.document, connection = ?trouble.connection.map(|id| id.0), "{}", trouble.message);
+                log_trouble(trouble);
             }
             _ => {}
         }
@@ -321,6 +321,19 @@ impl Pump {
 
     fn now(&self) -> Now {
         now(self.start)
+    }
+}
+
+/// One line for the operator, with what it is about as fields.
+fn log_trouble(trouble: &Trouble) {
+    let Trouble { kind, document, connection, message } = trouble;
+    let (document, connection) = (document.as_ref().map(tracing::field::display), connection.map(|id| id.0));
+    match kind {
+        // Ours to put right.
+        TroubleKind::Damaged | TroubleKind::StoreOpen | TroubleKind::StoreWrite | TroubleKind::StoreRead => {
+            tracing::error!(?kind, document, connection, "{message}");
+        }
+        _ => tracing::warn!(?kind, document, connection, "{message}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an operator learns of a store from the outside: `driftline inspect` and `driftline verify`, the real program.
 
 use crate::process::{Process, driftline, run};
-use crate::replica::{Replica, endpoint, relay};
+use crate::replica::{PATIENCE, Replica, endpoint, get_at, relay};
 use driftline_core::base::codec::{Reader, Writer};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId};
 use driftline_core::doc::value::Value;
@@ -12,8 +12,11 @@ use driftline_relay::store::sqlite::DATABASE_FILE;
 use rusqlite::{Connection, params};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const NOTE: DocumentId = DocumentId([9; 16]);
@@ -116,7 +119,7 @@ async fn a_store_is_looked_into_and_verified_while_a_relay_writes_and_after_it_w
         assert!(held["total"]["changes"].as_i64().unwrap() >= written, "what is acknowledged is seen: {held}");
     }
     process.signal("KILL");
-    process.ended(crate::replica::PATIENCE);
+    process.ended(PATIENCE);
     ann.host.shutdown().await;
     assert!(data.path().join("driftline.sqlite-wal").exists());
     let database = std::fs::read(data.path().join(DATABASE_FILE)).unwrap();
@@ -217,6 +220,48 @@ async fn a_flipped_byte_is_found_and_named_and_so_is_whatever_else_can_be_wrong(
         let (code, said) = verify(harmed.path());
         assert!(code == 8 && said.contains(word), "{story}: {code}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_document_is_set_aside_counted_and_named_and_harms_no_other() {
+    let data = store().await;
+    let file = data.path().join(DATABASE_FILE);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = (0..bytes.len() - WORDS.len()).find(|at| bytes[*at..].starts_with(WORDS.as_bytes())).unwrap();
+    bytes[at + 3] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+
+    let mut command = driftline();
+    command.args(["relay", "--listen", "127.0.0.1:0", "--log-format", "json", "--data"]).arg(data.path());
+    let mut process = Process::spawn(command.stderr(Stdio::piped()));
+    let mut reader = Replica::dialling(3, process.told("sync")).await;
+    reader.open(LIST).await;
+    reader.open(NOTE).await;
+    reader.sees(NOTE, "bob", &Value::Int(1)).await;
+    let address = process.told("sync").trim_start_matches("ws://").trim_end_matches("/sync").to_owned();
+    let counted = async {
+        while !get_at(&address, "/metrics").await.1.contains("driftline_documents_quarantined_total 1") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("it is noticed when it is read");
+    // It begins anew with whoever still writes it.
+    reader.put(LIST, "item 1", Value::from("again"));
+    reader.saved(LIST, |saved| saved.relays == 1).await;
+    reader.host.shutdown().await;
+    process.signal("TERM");
+    process.ended(PATIENCE);
+    let mut logs = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+    let line = logs.lines().map(|line| serde_json::from_str::<Json>(line).unwrap()).find(|line| line["level"] == "ERROR");
+    let line = line.unwrap_or_else(|| panic!("no error in {logs}"));
+    assert_eq!((&line["fields"]["kind"], &line["fields"]["document"]), (&"Damaged".into(), &LIST.to_string().into()), "{line}");
+    assert!(line["fields"]["message"].as_str().unwrap().contains("fetched again"), "{line}");
+
+    let aside = &inspect(data.path(), &[])["quarantined"];
+    assert_eq!(aside[0]["document"], LIST.to_string(), "{aside}");
+    let (code, said) = verify(data.path());
+    assert!(code == 0 && said.contains("1 document set aside earlier"), "{code}: {said}");
 }
 
 #[test]
