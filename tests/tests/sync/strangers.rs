@@ -183,6 +183,22 @@ fn a_silent_stranger_is_sent_away_when_the_time_for_a_hello_is_over() {
     assert_unharmed(&mut lab);
 }
 
+/// The machine at the other end has lost its power, and nobody says so.
+#[test]
+fn a_peer_of_which_nothing_is_heard_any_more_is_asked_and_then_let_go() {
+    let mut lab = room();
+    let line = lab.dial_in_as(0, &identity(49));
+    lab.run(22_000);
+    assert!(lab.lines[line].heard.iter().any(|message| matches!(message, Message::Ping { .. })));
+    assert_eq!(lab.lines[line].closed, None, "it is given time to answer");
+    lab.say(line, &Message::Ping { token: 1 });
+    lab.run(22_000);
+    assert_eq!(lab.lines[line].closed, None, "any word from it is an answer");
+    lab.run(10_000);
+    assert!(lab.lines[line].closed.is_some());
+    assert_unharmed(&mut lab);
+}
+
 #[test]
 fn the_side_that_is_refused_tells_its_people_why() {
     let mut lab = Lab::new(10);
