@@ -9,6 +9,7 @@
 
 use super::change::ChangeDecodeError as Error;
 use super::columns::{put_signed, rows, signed};
+use super::forecast::{ACTION, COLUMNS, FORECASTS, Operations};
 use super::raw::{CHANGE_CHUNK, Chunk, DEFLATED_CHUNK, MAGIC, inflated};
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
@@ -19,25 +20,10 @@ use std::borrow::Cow;
 
 /// Most bytes to unpack of a change that is deflated, only to abridge the next by it.
 const UNPACKED_BYTES_MAX: usize = 64 * 1024;
-/// Most bytes of columns that are remembered of a change: enough for one of a few letters.
-const COLUMN_BYTES_MAX: usize = 128;
 /// Most other actors that an abridged change may list.
 const OTHERS_LISTED_MAX: usize = 1_024;
 /// Most other actors of a change that are remembered.
 const OTHERS_MAX: usize = 8;
-
-/// The columns of operations in the order of the bits that say which of them are given: those that differ most come first.
-const COLUMNS: [u64; 14] = [0x57, 0x13, 0x73, 0x56, 0x02, 0x11, 0x71, 0x34, 0x42, 0x70, 0x01, 0x15, 0x94, 0xa5];
-const KEY_COUNTER: usize = 1;
-const PRED_COUNTER: usize = 2;
-const VALUE_META: usize = 3;
-const OBJECT_COUNTER: usize = 4;
-const KEY_ACTOR: usize = 5;
-const PRED_ACTOR: usize = 6;
-const INSERT: usize = 7;
-const ACTION: usize = 8;
-const PRED_COUNT: usize = 9;
-const OBJECT_ACTOR: usize = 10;
 
 /// What the first byte says.
 mod flag {
@@ -52,26 +38,6 @@ mod flag {
     /// Above these bits, which forecast of the columns is meant.
     pub(super) const FORECAST_SHIFT: u32 = 4;
 }
-
-/// What the operations are expected to be.
-#[derive(Clone, Copy)]
-enum Forecast {
-    /// One letter after what the actor wrote last.
-    Type = 0,
-    /// One letter is deleted: the one that the actor wrote last.
-    Erase = 1,
-    /// The same again.
-    Repeat = 2,
-    /// The same again, one element before.
-    Back = 3,
-    /// The same again, one element after.
-    Forth = 4,
-    /// Nothing is expected.
-    None = 5,
-}
-
-const FORECASTS: [Forecast; 6] =
-    [Forecast::Type, Forecast::Erase, Forecast::Repeat, Forecast::Back, Forecast::Forth, Forecast::None];
 
 /// Short names for hashes and actors, as far as the receiver knows them.
 pub trait Names {
@@ -98,7 +64,7 @@ pub struct LastChange {
     end_op: u64,
     time: i64,
     others: Vec<ActorId>,
-    columns: [Box<[u8]>; COLUMNS.len()],
+    operations: Operations,
 }
 
 impl LastChange {
@@ -113,7 +79,6 @@ impl LastChange {
         };
         let parts = Parts::read(&body)?;
         let ops = rows(COLUMNS[ACTION] & 7, parts.columns[ACTION]).ok()?;
-        let remembered = parts.columns.iter().map(|column| column.len()).sum::<usize>() <= COLUMN_BYTES_MAX;
         let others = if parts.others.len() <= OTHERS_MAX { parts.others } else { Vec::new() };
         Some(Self {
             actor: entry.actor,
@@ -122,7 +87,7 @@ impl LastChange {
             end_op: parts.start_op.checked_add(ops)?,
             time: parts.time,
             others: others.into_iter().map(ActorId::new).collect::<Option<_>>()?,
-            columns: parts.columns.map(|column| Box::from(if remembered { column } else { &[] })),
+            operations: Operations::of(&parts.columns),
         })
     }
 
@@ -140,70 +105,6 @@ impl LastChange {
     pub fn hash(&self) -> ChangeHash {
         self.hash
     }
-
-    /// The columns as `forecast` expects them.
-    fn foretold(&self, forecast: Forecast) -> [Cow<'_, [u8]>; COLUMNS.len()] {
-        let mut columns: [Cow<'_, [u8]>; COLUMNS.len()] = [const { Cow::Borrowed(&[] as &[u8]) }; COLUMNS.len()];
-        let mut set = |at: usize, column: &'static [u8]| columns[at] = Cow::Borrowed(column);
-        match forecast {
-            Forecast::Type => {
-                set(KEY_ACTOR, &[0x7f, 0]);
-                set(INSERT, &[0, 1]);
-                set(ACTION, &[0x7f, 1]);
-                set(VALUE_META, &[0x7f, 0x16]);
-                set(PRED_COUNT, &[0x7f, 0]);
-                columns[KEY_COUNTER] = Cow::Owned(single(self.end_op as i64 - 1));
-            }
-            Forecast::Erase => {
-                set(KEY_ACTOR, &[0x7f, 0]);
-                set(INSERT, &[1]);
-                set(ACTION, &[0x7f, 3]);
-                set(VALUE_META, &[0x7f, 0]);
-                set(PRED_COUNT, &[0x7f, 1]);
-                set(PRED_ACTOR, &[0x7f, 0]);
-                columns[KEY_COUNTER] = Cow::Owned(single(self.end_op as i64 - 1));
-                columns[PRED_COUNTER] = columns[KEY_COUNTER].clone();
-            }
-            Forecast::Repeat | Forecast::Back | Forecast::Forth => {
-                for (column, last) in columns.iter_mut().zip(&self.columns) {
-                    *column = Cow::Borrowed(last);
-                }
-                let step = match forecast {
-                    Forecast::Back => -1,
-                    Forecast::Forth => 1,
-                    _ => 0,
-                };
-                if step != 0 {
-                    for at in [KEY_COUNTER, PRED_COUNTER] {
-                        if let Some(counter) = singled(&self.columns[at]).and_then(|counter| counter.checked_add(step)) {
-                            columns[at] = Cow::Owned(single(counter));
-                        }
-                    }
-                }
-            }
-            Forecast::None => {}
-        }
-        if matches!(forecast, Forecast::Type | Forecast::Erase) {
-            columns[OBJECT_ACTOR] = Cow::Borrowed(&self.columns[OBJECT_ACTOR]);
-            columns[OBJECT_COUNTER] = Cow::Borrowed(&self.columns[OBJECT_COUNTER]);
-        }
-        columns
-    }
-}
-
-/// A column of one number.
-fn single(number: i64) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.u8(0x7f);
-    put_signed(&mut writer, number);
-    writer.finish()
-}
-
-/// The number of a column that has one.
-fn singled(column: &[u8]) -> Option<i64> {
-    let mut reader = Reader::new(column.strip_prefix(&[0x7f])?);
-    let number = signed(&mut reader).ok()?;
-    reader.end().ok().map(|()| number)
 }
 
 /// A change, taken apart.
@@ -247,7 +148,9 @@ impl<'a> Parts<'a> {
 
     /// The chunk that these are the parts of.
     fn write(&self, checksum: [u8; 4]) -> Vec<u8> {
-        let mut body = Writer::new();
+        let room =
+            64 + 32 * self.deps.len() + self.message.len() + self.columns.iter().map(|column| column.len() + 4).sum::<usize>();
+        let mut body = Writer::with_capacity(room + 32 * self.others.len());
         body.uint(self.deps.len() as u64);
         for dep in &self.deps {
             body.put(&dep.0);
@@ -278,7 +181,7 @@ impl<'a> Parts<'a> {
         }
         body.put(self.rest);
         let body = body.finish();
-        let mut chunk = Writer::new();
+        let mut chunk = Writer::with_capacity(body.len() + 20);
         chunk.put(&MAGIC);
         chunk.put(&checksum);
         chunk.u8(CHANGE_CHUNK);
@@ -315,7 +218,7 @@ pub fn abridge(last: &LastChange, payload: &[u8], names: &mut impl Names) -> Opt
     let mut noted = Noted { names, hashes: Vec::new(), actors: Vec::new() };
     let (alone, follows) = (parts.deps == [last.hash], parts.start_op == last.end_op);
     let same_others = parts.others.iter().copied().eq(last.others.iter().map(ActorId::as_bytes));
-    let (forecast, columns) = shortest(last, &parts.columns);
+    let (forecast, columns) = last.operations.shortest(last.end_op, &parts.columns);
     let mut flags = (forecast as u8) << flag::FORECAST_SHIFT;
     for (is, flag) in [
         (alone, flag::ALONE),
@@ -325,7 +228,7 @@ pub fn abridge(last: &LastChange, payload: &[u8], names: &mut impl Names) -> Opt
     ] {
         flags |= if is { flag } else { 0 };
     }
-    let mut w = Writer::new();
+    let mut w = Writer::with_capacity(32 + columns.len());
     w.u8(flags);
     w.put(&chunk.checksum);
     put_signed(&mut w, parts.time.wrapping_sub(last.time));
@@ -345,24 +248,6 @@ pub fn abridge(last: &LastChange, payload: &[u8], names: &mut impl Names) -> Opt
     let abridged = w.finish();
     let restored = restore(last, &abridged, &noted);
     (abridged.len() < payload.len() && restored.is_ok_and(|restored| restored == payload)).then_some(abridged)
-}
-
-/// The forecast by which the columns are shortest, and what is written of them.
-fn shortest(last: &LastChange, columns: &[&[u8]; COLUMNS.len()]) -> (Forecast, Vec<u8>) {
-    let mut best: Option<(Forecast, Vec<u8>)> = None;
-    for forecast in FORECASTS {
-        let foretold = last.foretold(forecast);
-        let given = |at: &usize| *foretold[*at] != *columns[*at];
-        let mut w = Writer::new();
-        w.uint((0..COLUMNS.len()).filter(given).fold(0, |mask, at| mask | 1 << at));
-        for at in (0..COLUMNS.len()).filter(given) {
-            w.bytes(columns[at]);
-        }
-        if best.as_ref().is_none_or(|(_, shortest)| w.len() < shortest.len()) {
-            best = Some((forecast, w.finish()));
-        }
-    }
-    best.unwrap_or((Forecast::None, vec![0]))
 }
 
 /// How a dependency or an actor is named: it is written out, it is that of the change before, or it stands in a strand.
@@ -424,8 +309,8 @@ pub fn restore(last: &LastChange, abridged: &[u8], meanings: &impl Meanings) -> 
     let start_op = last.end_op.checked_add(skipped).ok_or(Error::Malformed("its operations are numbered too high"))?;
     let others = if flags & flag::SAME_OTHERS != 0 { last.others.clone() } else { read_others(&mut r, last, meanings)? };
     let message = if flags & flag::MESSAGE != 0 { r.bytes(usize::MAX)? } else { &[] };
-    let foretold = last.foretold(*forecast);
-    let mut columns: [&[u8]; COLUMNS.len()] = std::array::from_fn(|at| &*foretold[at]);
+    let foretold = last.operations.foretold(*forecast, last.end_op);
+    let mut columns: [&[u8]; COLUMNS.len()] = std::array::from_fn(|at| foretold[at].bytes());
     let mask = r.uint()?;
     if mask >> COLUMNS.len() != 0 {
         return Err(Error::Malformed("it has a column that this version does not know"));

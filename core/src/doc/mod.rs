@@ -15,6 +15,7 @@ pub mod view;
 mod census;
 mod columns;
 mod crdt;
+mod forecast;
 mod import;
 mod raw;
 mod transaction;

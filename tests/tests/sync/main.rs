@@ -7,6 +7,7 @@ mod gaps;
 mod merge;
 mod presence;
 mod receipts;
+mod strands;
 mod strangers;
 
 use driftline_core::base::id::{DocumentId, SpaceId, StoreEpoch};
