@@ -5,11 +5,13 @@
 //! * [`commands`] is what the binary `driftline` does.
 //! * [`host`] runs one engine: it owns its clock, its connections and its store.
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
+//! * [`histogram`] is how times are counted.
 //! * [`store`] keeps what the engine wants kept.
 //! * [`server`] is the relay: a host behind an HTTP server.
 
 pub mod commands;
 pub mod dial;
+pub mod histogram;
 pub mod host;
 pub mod repo;
 pub mod server;

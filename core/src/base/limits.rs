@@ -26,6 +26,12 @@ pub const HEADS_MAX: usize = 4_096;
 pub const CLOCK_ACTORS_MAX: usize = 65_536;
 /// Most entries in one frame.
 pub const FRAME_ENTRIES_MAX: usize = 65_536;
+/// Most strands that both ends of a connection remember, each way.
+pub const STRANDS_MAX: usize = 128;
+/// Most strands in one frame.
+pub const FRAME_STRANDS_MAX: usize = 64;
+/// Most strands that have numbers at once; above it all get new ones.
+pub const STRAND_NUMBERS_MAX: usize = 16_384;
 /// Aim of a catch-up frame in bytes: larger histories travel as several of these.
 pub const CATCH_UP_FRAME_BYTES: usize = 256 * 1024;
 /// Aim of a part of a snapshot on its way to a peer, in bytes.

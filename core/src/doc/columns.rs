@@ -1,7 +1,7 @@
 //! The columns that operations are kept in, read without trust: runs are bounded, numbers are in their shortest form.
 
 use super::change::ChangeDecodeError as Error;
-use crate::base::codec::Reader;
+use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::limits::{ENTRY_OPS_MAX, IMPORT_ROWS_MAX};
 
@@ -146,6 +146,18 @@ pub(super) fn signed(reader: &mut Reader<'_>) -> Result<i64, DecodeError> {
     Err(DecodeError::IntegerTooLarge)
 }
 
+/// Writes what [`signed`] reads.
+pub(super) fn put_signed(writer: &mut Writer, mut value: i64) {
+    loop {
+        let byte = (value & 0x7f) as u8;
+        value >>= 7;
+        if (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0) {
+            return writer.u8(byte);
+        }
+        writer.u8(byte | 0x80);
+    }
+}
+
 /// How many rows a column of this type stands for, at most `u64::MAX`, without going through them.
 pub(super) fn rows(kind: u64, column: &[u8]) -> Result<u64, Error> {
     /// Types of columns; all others are runs of unsigned numbers.
@@ -182,17 +194,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn written(mut value: i64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        loop {
-            let byte = (value & 0x7f) as u8;
-            value >>= 7;
-            if (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0) {
-                bytes.push(byte);
-                return bytes;
-            }
-            bytes.push(byte | 0x80);
-        }
+    fn written(value: i64) -> Vec<u8> {
+        let mut writer = Writer::new();
+        put_signed(&mut writer, value);
+        writer.finish()
     }
 
     proptest! {

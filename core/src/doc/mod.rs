@@ -1,5 +1,6 @@
 //! Floor 2: what entries mean. The only room that knows Automerge.
 
+pub mod abridged;
 pub mod assembly;
 pub mod change;
 pub mod cursor;
@@ -15,6 +16,7 @@ pub mod view;
 mod census;
 mod columns;
 mod crdt;
+mod forecast;
 mod import;
 mod raw;
 mod raw_document;

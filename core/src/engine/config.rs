@@ -1,6 +1,7 @@
 //! What a driver decides once, when it makes an engine.
 
 use crate::base::limits::Limits;
+use crate::sync::hello::VERSION_MAX;
 
 pub use crate::doc::value::TextUnit;
 
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// When logs are compacted.
     pub compaction: Compaction,
+    /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
+    pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
     pub ping_ms: u64,
     /// Silence after a ping, or after sending something that is to be acknowledged, that ends a connection, in milliseconds.
@@ -74,6 +77,7 @@ impl EngineConfig {
             text_unit: TextUnit::CodePoint,
             limits: Limits::default(),
             compaction: Compaction::default(),
+            version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,
         }

@@ -8,12 +8,13 @@ use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
-use crate::log::version::Version;
+use crate::log::version::{Digest, Version};
 use crate::sync::delta::{Delta, STRIKES_MAX};
 use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message};
-use crate::sync::reconcile::{self, Range};
+use crate::sync::reconcile::{Comparison, Range};
 use crate::sync::session::Subscription;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Engine {
@@ -55,7 +56,7 @@ impl Engine {
         for (document, version) in &eager {
             subscription.eager.insert(*document);
             let mut delta = Delta::live(self.log(document).map_or(0, Log::end));
-            delta.asked = Some(version.clock.clone());
+            delta.asked = Some(version.clone());
             subscription.deltas.insert(*document, delta);
         }
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.subscriptions.contains_key(&space))
@@ -64,8 +65,11 @@ impl Engine {
         };
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.sessions.insert(connection);
-        let ranges = reconcile::opening(&held.space, &subscription.eager);
+        let none = BTreeSet::new();
+        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
+        let ranges = comparison.opening();
         session.subscriptions.insert(space, subscription);
+        self.begin_sync(connection, space);
         self.send(connection, &Message::Subscribe { space, eager, ranges });
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
@@ -102,23 +106,33 @@ impl Engine {
             | Message::Snapshot { space, .. } => Some(*space),
             _ => None,
         };
-        if let Some(space) = space.filter(|space| !self.is_subscribed(connection, space)) {
-            let text = format!("space {space} is not synced on this connection: subscribe to it first");
-            return self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        if space.is_some_and(|space| self.is_not_subscribed(connection, space)) {
+            return;
         }
         match message {
             Message::Subscribe { space, eager, ranges } => self.on_subscribe(connection, space, eager, &ranges),
             Message::Unsubscribe { space } => self.on_unsubscribe(connection, space),
             Message::Ranges { space, ranges } => self.on_ranges(connection, space, &ranges),
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
-            Message::Same { document } => self.on_same(connection, document),
+            Message::Same { document, digest } => self.on_same(connection, document, digest),
             Message::Entries { space, document, payloads } => self.on_entries(connection, space, document, payloads),
             Message::Snapshot { space, document, size, offset, bytes } => {
                 self.on_snapshot_part(connection, space, document, (size, offset), &bytes);
             }
+            Message::Strands { items } => self.on_strands(connection, &items),
             Message::Ack { document, held } => self.on_ack(connection, document, held),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
         }
+    }
+
+    /// Refuses what is about a space that is not synced on a connection.
+    fn is_not_subscribed(&mut self, connection: ConnectionId, space: SpaceId) -> bool {
+        let not = !self.is_subscribed(connection, &space);
+        if not {
+            let text = format!("space {space} is not synced on this connection: subscribe to it first");
+            self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
+        }
+        not
     }
 
     fn on_subscribe(&mut self, connection: ConnectionId, space: SpaceId, eager: Vec<(DocumentId, Version)>, ranges: &[Range]) {
@@ -137,6 +151,7 @@ impl Engine {
         subscription.eager = eager.iter().map(|(document, _)| *document).collect();
         subscription.comparing = true;
         self.open_space(space).sessions.insert(connection);
+        self.begin_sync(connection, space);
         for (document, version) in eager {
             self.on_have(connection, space, document, version, false);
         }
@@ -157,7 +172,10 @@ impl Engine {
 
     fn on_ranges(&mut self, connection: ConnectionId, space: SpaceId, ranges: &[Range]) {
         self.touch_progress(space);
-        let list_equal = !self.is_relay();
+        let peer = self.peer_of(connection);
+        self.count_unconfirmed(space, peer);
+        let wanted = self.saved.unconfirmed(space, peer);
+        let bytes_max = self.frame_bytes_max(connection);
         let Some(held) = self.spaces.get(&space) else { return };
         let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
         else {
@@ -167,7 +185,8 @@ impl Engine {
             subscription.comparing = false;
             return self.confirm_open(space);
         }
-        let step = reconcile::step(&held.space, ranges, &subscription.eager, list_equal);
+        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
+        let step = comparison.step(ranges);
         subscription.comparing = !step.reply.is_empty();
         for document in step.equal {
             let clock = self.log(&document).map(|log| log.durable().clock.clone());
@@ -210,10 +229,9 @@ impl Engine {
     pub(super) fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
         let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let mut waiting = false;
-        let clock = version.clock.clone();
         self.with_delta(connection, space, document, |delta, _| {
             waiting = delta.asked.is_some();
-            delta.asked.get_or_insert(clock);
+            delta.asked.get_or_insert_with(|| version.clone());
         });
         if !waiting && self.is_subscribed(connection, &space) {
             self.send(connection, &Message::Have { space, document, version, answer: false });
@@ -272,36 +290,34 @@ impl Engine {
         });
         match (answer, same) {
             (true, _) => {}
-            (false, true) => self.send(connection, &Message::Same { document }),
+            (false, true) => self.send(connection, &Message::Same { document, digest: durable.digest(&document) }),
             (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
         }
         self.push_soon(connection, space, document);
     }
 
-    fn on_same(&mut self, connection: ConnectionId, document: DocumentId) {
+    fn on_same(&mut self, connection: ConnectionId, document: DocumentId, digest: Digest) {
         // A document of which neither side holds anything is in no place yet but the exchange.
         let Some(session) = self.sessions.get(&connection) else { return };
         let exchanged = session.subscriptions.iter().find(|(_, subscription)| subscription.deltas.contains_key(&document));
         let Some(space) = exchanged.map(|(space, _)| *space) else { return };
         let mut asked = None;
         self.with_delta(connection, space, document, |delta, log| {
-            asked = delta.asked.take();
-            if let Some(clock) = &asked {
-                delta.on_have(log, clock.clone());
+            // An answer to what was asked before the space was closed and opened again speaks of another version.
+            asked = delta.asked.take_if(|version| version.digest(&document) == digest);
+            if let Some(version) = &asked {
+                delta.on_have(log, version.clock.clone());
             }
         });
-        if let Some(clock) = asked {
-            self.on_receipt(connection, document, &clock, Receipt::All);
+        if let Some(version) = asked {
+            self.on_receipt(connection, document, &version.clock, Receipt::All);
             self.push_soon(connection, space, document);
         }
         self.touch_progress(space);
     }
 
     fn on_entries(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, payloads: Vec<Arc<[u8]>>) {
-        if self.is_elsewhere(connection, space, document) {
-            return;
-        }
-        if self.delta_strikes(connection, &space, &document) >= STRIKES_MAX {
+        if !self.listens_to(connection, space, document) {
             return;
         }
         for payload in payloads {
@@ -319,6 +335,28 @@ impl Engine {
             }
         }
         self.touch_progress(space);
+    }
+
+    /// Takes in entries that were checked already.
+    pub(super) fn receive_entries(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        document: DocumentId,
+        entries: Vec<Entry>,
+    ) {
+        if self.is_not_subscribed(connection, space) || !self.listens_to(connection, space, document) {
+            return;
+        }
+        for entry in entries {
+            self.receive_entry(space, Arc::new(entry), connection);
+        }
+        self.touch_progress(space);
+    }
+
+    /// Whether entries of a document are taken from a peer.
+    fn listens_to(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) -> bool {
+        !self.is_elsewhere(connection, space, document) && self.delta_strikes(connection, &space, &document) < STRIKES_MAX
     }
 
     fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {

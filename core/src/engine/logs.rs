@@ -137,6 +137,11 @@ impl Logs {
         self.write_failures = 0;
     }
 
+    /// Entries that are not durable yet.
+    pub(super) fn undurable(&self) -> usize {
+        self.queue.len() + self.writing.len()
+    }
+
     /// Bytes that are not durable yet.
     pub(super) fn undurable_bytes(&self) -> usize {
         self.undurable_bytes
@@ -232,6 +237,8 @@ impl Engine {
         let document = entry.document;
         let Some(log) = self.log_mut(&document) else { return };
         let (space, position) = (log.space(), log.append(entry.clone()));
+        // An entry whose writer knew of all heads is the only one afterwards.
+        self.stats.merged += u64::from(log.version().heads.len() > 1);
         self.logs.undurable_bytes += entry.weight();
         self.pushes.moved.entry(document).or_insert(position);
         self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
@@ -246,7 +253,7 @@ impl Engine {
         if !self.locations.contains_key(&entry.document) {
             self.add_document(space, entry.document);
         }
-        self.saved.wrote(entry.document, entry.actor, entry.seq);
+        self.saved.wrote(space, entry.document, entry.actor, entry.seq);
         self.append(Arc::new(entry), None);
     }
 
@@ -489,6 +496,7 @@ impl Engine {
             "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"
         );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
+        self.stats.quarantined += 1;
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
             let (gone, kept) =

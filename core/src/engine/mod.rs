@@ -22,6 +22,9 @@ mod push;
 mod saved;
 mod snapshots;
 mod startup;
+pub mod stats;
+pub mod stored;
+mod strands;
 mod timers;
 
 #[cfg(test)]
@@ -62,11 +65,14 @@ pub struct Engine {
     logs: logs::Logs,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
+    strands: strands::Strands,
     documents: documents::Documents,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
     saved: saved::Receipts,
+    stats: stats::EngineStats,
+    syncs_moved: stats::SyncsMoved,
     /// Spaces whose progress may have changed since it was last told.
     progress: BTreeMap<SpaceId, saved::Progress>,
 }
@@ -116,11 +122,14 @@ impl Engine {
             logs: logs::Logs::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
+            strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
             saved: saved::Receipts::default(),
+            stats: stats::EngineStats::default(),
+            syncs_moved: stats::SyncsMoved::new(),
             progress: BTreeMap::new(),
             config,
         };
@@ -260,6 +269,7 @@ impl Engine {
         self.write_entries();
         self.send_acks();
         self.tell_saved();
+        self.count_syncs();
     }
 
     fn open_space(&mut self, space: SpaceId) -> &mut HeldSpace {

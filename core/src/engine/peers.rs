@@ -3,7 +3,7 @@
 use super::effect::{Effect, Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
-use crate::base::id::{ConnectionId, SpaceId};
+use crate::base::id::{ConnectionId, PeerId, SpaceId};
 use crate::base::limits::HELLO_MS_MAX;
 use crate::sync::hello::{Handshake, Refusal};
 use crate::sync::message::{ErrorCode, Hello, Message};
@@ -76,7 +76,10 @@ impl Engine {
                     self.on_presence(connection, presence);
                 }
             }
-            message => self.on_exchange(connection, message),
+            message => {
+                self.on_exchange(connection, message);
+                self.count_frame(connection, frame.len());
+            }
         }
     }
 
@@ -174,20 +177,38 @@ impl Engine {
             }
             self.touch_progress(*space);
         }
+        self.strands.forget(connection);
         self.drop_presences(connection);
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));
         let peer = session.peer.map(|peer| peer.id);
         self.tell(Event::PeerDisconnected { connection: Some(connection), peer, endpoint: session.endpoint, reason, retry_ms });
     }
 
+    /// Who has proved to be at the other end.
+    pub(super) fn peer_of(&self, connection: ConnectionId) -> Option<PeerId> {
+        Some(self.sessions.get(&connection)?.peer.as_ref()?.id)
+    }
+
+    /// The largest frame that the peer takes.
+    pub(super) fn frame_bytes_max(&self, connection: ConnectionId) -> usize {
+        let hello = self.sessions.get(&connection).and_then(|session| session.handshake.theirs());
+        hello.map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX))
+    }
+
     /// Sends a message, unless the connection is being closed.
     pub(super) fn send(&mut self, connection: ConnectionId, message: &Message) {
+        if let Message::Error { code, .. } = message {
+            self.count_refusal(*code);
+        }
         self.send_frame(connection, Arc::from(message.encode()));
     }
 
     pub(super) fn send_frame(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
         session.outbound_bytes += frame.len();
+        if !session.syncing.is_empty() {
+            self.stats.sync_bytes_out += frame.len() as u64;
+        }
         self.effects.push_back(Effect::Send { connection, frame });
     }
 

@@ -6,6 +6,7 @@
 use super::Engine;
 use super::effect::TroubleKind;
 use super::logs::Work;
+use super::strands::Made;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::CATCH_UP_FRAME_BYTES;
 use crate::log::entry::Entry;
@@ -19,7 +20,13 @@ use std::sync::Arc;
 const LENGTH_BYTES_MAX: usize = 5;
 
 /// Frames of one document made for one peer that others get too: by the position after which they begin and the one they end with.
-type SharedFrames = BTreeMap<(u64, u64), Arc<[u8]>>;
+#[derive(Default)]
+pub(super) struct SharedFrames {
+    /// Whole entries.
+    whole: BTreeMap<(u64, u64), Arc<[u8]>>,
+    /// Entries by strands, for peers that stand differently in them.
+    pub(super) strands: BTreeMap<(u64, u64), Vec<Made>>,
+}
 
 /// What is to leave at the next drain.
 #[derive(Debug, Default)]
@@ -66,7 +73,7 @@ impl Engine {
             self.touch_progress(space);
         }
         for ((space, document), connections) in std::mem::take(&mut self.pushes.due) {
-            let mut shared = SharedFrames::new();
+            let mut shared = SharedFrames::default();
             for connection in connections {
                 self.pump(connection, space, document, &mut shared);
             }
@@ -78,6 +85,9 @@ impl Engine {
         loop {
             let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
             let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+            if !session.syncing.is_empty() {
+                self.syncs_moved.insert(connection);
+            }
             let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
             let Some(delta) = subscription.deltas.get_mut(&document) else { return };
             if session.outbound_bytes > self.config.limits.outbound_bytes_max {
@@ -115,13 +125,13 @@ impl Engine {
         let make = |entries: &[Arc<Entry>]| -> Arc<[u8]> {
             Arc::from(encode_entries(&space, &document, entries.iter().map(|entry| &entry.payload)))
         };
-        let limit = self
-            .sessions
-            .get(&connection)
-            .and_then(|session| session.handshake.theirs())
-            .map_or(usize::MAX, |hello| usize::try_from(hello.frame_bytes_max).unwrap_or(usize::MAX));
+        let limit = self.frame_bytes_max(connection);
+        if let Some(frame) = self.strands_frame(connection, &space, &document, &push, limit, shared) {
+            self.send_frame(connection, frame);
+            return self.expect_ack_of_push(connection);
+        }
         let frame = if push.whole {
-            shared.entry((push.after, push.through)).or_insert_with(|| make(&push.entries)).clone()
+            shared.whole.entry((push.after, push.through)).or_insert_with(|| make(&push.entries)).clone()
         } else {
             make(&push.entries)
         };
@@ -141,6 +151,11 @@ impl Engine {
                 self.send_frame(connection, frame);
             }
         }
+        self.expect_ack_of_push(connection);
+    }
+
+    /// A relay waits for no acknowledgements.
+    fn expect_ack_of_push(&mut self, connection: ConnectionId) {
         if !self.is_relay() {
             self.expect_ack(connection);
         }
@@ -162,7 +177,7 @@ impl Engine {
         };
         let Some(delta) = subscription.deltas.get_mut(&document) else { return };
         if let Some(push) = delta.on_read(task, entries, complete, durable_end) {
-            self.send_push(connection, space, document, push, &mut SharedFrames::new());
+            self.send_push(connection, space, document, push, &mut SharedFrames::default());
         }
         self.push_soon(connection, space, document);
         self.touch_progress(space);

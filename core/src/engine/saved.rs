@@ -7,10 +7,11 @@
 use super::Engine;
 use super::effect::{Event, Saved};
 use super::logs::Work;
+use super::stored::StoredReceipt;
 use super::timers::Timer;
-use crate::base::codec::{Reader, Writer};
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::clock::VectorClock;
+use crate::log::log::Log;
 use crate::store::task::StoreTask;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +22,6 @@ const PROGRESS_MS: u64 = 50;
 /// Milliseconds after which a peer is asked for its word on an open document again: an entry that it held before it was
 /// durable there is acknowledged on the connection it came over, and that may be gone by then.
 const CONFIRM_MS: u64 = 10_000;
-/// What the names of stored receipts begin with.
-const KEY_PREFIX: &str = "receipt/";
 
 /// What peers have confirmed.
 #[derive(Debug, Default)]
@@ -32,7 +31,13 @@ pub(super) struct Receipts {
     touched: BTreeSet<DocumentId>,
     told: BTreeMap<DocumentId, Saved>,
     unstored: BTreeSet<(DocumentId, PeerId)>,
+    /// Documents of which a peer has not confirmed all that was written here, for peers that were met since the start: what
+    /// a comparison that finds them equal is to tell of.
+    unconfirmed: BTreeMap<(SpaceId, PeerId), BTreeSet<DocumentId>>,
 }
+
+/// Nothing is to be told.
+const NONE: &BTreeSet<DocumentId> = &BTreeSet::new();
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Confirmed {
@@ -63,8 +68,22 @@ impl Receipts {
     }
 
     /// Notes what this replica has written.
-    pub(super) fn wrote(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
+    pub(super) fn wrote(&mut self, space: SpaceId, document: DocumentId, actor: ActorId, seq: u64) {
         self.written.entry(document).or_default().raise(actor, seq);
+        for (_, documents) in self.unconfirmed.iter_mut().filter(|((held, _), _)| *held == space) {
+            documents.insert(document);
+        }
+    }
+
+    /// Documents of a space of which a peer has not confirmed all that was written here.
+    pub(super) fn unconfirmed(&self, space: SpaceId, peer: Option<PeerId>) -> &BTreeSet<DocumentId> {
+        peer.and_then(|peer| self.unconfirmed.get(&(space, peer))).unwrap_or(NONE)
+    }
+
+    fn is_confirmed(&self, document: &DocumentId, peer: &PeerId) -> bool {
+        let Some(written) = self.written.get(document).filter(|written| !written.is_empty()) else { return true };
+        let receipt = self.receipts.get(document).and_then(|receipts| receipts.get(peer));
+        receipt.is_some_and(|receipt| written.is_within(&receipt.clock))
     }
 
     /// Notes what the store held at start.
@@ -74,11 +93,8 @@ impl Receipts {
 
     /// Reads a stored receipt; other names, and what does not read, are left alone.
     pub(super) fn load(&mut self, key: &str, value: &[u8]) {
-        let Some((document, peer)) = key.strip_prefix(KEY_PREFIX).and_then(|rest| rest.split_once('/')) else { return };
-        let (Ok(document), Ok(peer)) = (document.parse(), peer.parse()) else { return };
-        let mut r = Reader::new(value);
-        let (Ok(relay), Ok(clock)) = (r.u8(), VectorClock::decode(&mut r)) else { return };
-        self.receipts.entry(document).or_default().insert(peer, Confirmed { relay: relay != 0, clock });
+        let Some(StoredReceipt { document, peer, relay, clock }) = StoredReceipt::read(key, value) else { return };
+        self.receipts.entry(document).or_default().insert(peer, Confirmed { relay, clock });
     }
 }
 
@@ -133,6 +149,7 @@ impl Engine {
         let Some(peer) = self.sessions.get(&connection).and_then(|session| session.peer.clone()) else { return };
         // What we do not hold ourselves says nothing about our work, and a peer cannot make us keep it.
         let Some(log) = self.log(&document) else { return };
+        let space = log.space();
         let within: VectorClock = log.version().clock.iter().map(|(actor, seq)| (*actor, seq.min(clock.get(actor)))).collect();
         let confirmed = self.saved.receipts.entry(document).or_default();
         let confirmed = confirmed.entry(peer.id).or_insert(Confirmed { relay: peer.relay, clock: VectorClock::new() });
@@ -145,15 +162,33 @@ impl Engine {
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
+        let is_confirmed = self.saved.is_confirmed(&document, &peer.id);
+        if let Some(documents) = self.saved.unconfirmed.get_mut(&(space, peer.id)) {
+            if is_confirmed {
+                documents.remove(&document)
+            } else {
+                documents.insert(document)
+            };
+        }
         self.saved.touch(document);
+    }
+
+    /// Counts once what a peer that was just met has not confirmed.
+    pub(super) fn count_unconfirmed(&mut self, space: SpaceId, peer: Option<PeerId>) {
+        let Some(peer) = peer.filter(|peer| !self.is_relay() && !self.saved.unconfirmed.contains_key(&(space, *peer))) else {
+            return;
+        };
+        let documents = self.spaces.get(&space).into_iter().flat_map(|held| held.space.documents()).map(Log::document);
+        let unconfirmed = documents.filter(|document| !self.saved.is_confirmed(document, &peer)).collect();
+        self.saved.unconfirmed.insert((space, peer), unconfirmed);
     }
 
     /// Whether a peer has confirmed all that was written here of a document.
     fn is_confirmed(&self, connection: ConnectionId, document: &DocumentId) -> bool {
-        let Some(written) = self.saved.written.get(document).filter(|written| !written.is_empty()) else { return true };
-        let peer = self.sessions.get(&connection).and_then(|session| session.peer.as_ref());
-        let receipt = peer.and_then(|peer| self.saved.receipts.get(document)?.get(&peer.id));
-        receipt.is_some_and(|receipt| written.is_within(&receipt.clock))
+        self.peer_of(connection).map_or_else(
+            || self.saved.written.get(document).is_none_or(VectorClock::is_empty),
+            |peer| self.saved.is_confirmed(document, &peer),
+        )
     }
 
     /// Asks for what has not been confirmed of open documents, and for as long as it is not.
@@ -179,17 +214,17 @@ impl Engine {
         connections.filter(|connection| compared(connection) && !self.is_confirmed(*connection, document)).collect()
     }
 
-    /// Stores receipts that changed, of documents this replica has written.
-    pub(super) fn write_receipts(&mut self) {
+    /// Stores receipts that changed, of documents this replica has written. They are gathered for a while; a driver that is
+    /// about to end calls this rather than lose them, and drains.
+    pub fn write_receipts(&mut self) {
         for (document, peer) in std::mem::take(&mut self.saved.unstored) {
             let Some(receipt) = self.saved.receipts.get(&document).and_then(|receipts| receipts.get(&peer)) else { continue };
             if !self.saved.written.contains_key(&document) {
                 continue;
             }
-            let mut w = Writer::new();
-            w.u8(u8::from(receipt.relay));
-            receipt.clock.encode(&mut w);
-            self.store(Work::Meta, StoreTask::PutMeta { key: format!("{KEY_PREFIX}{document}/{peer}"), value: w.finish() });
+            let stored = StoredReceipt { document, peer, relay: receipt.relay, clock: receipt.clock.clone() };
+            let (key, value) = stored.write();
+            self.store(Work::Meta, StoreTask::PutMeta { key, value });
         }
     }
 

@@ -3,14 +3,12 @@
 use super::config::Role;
 use super::effect::{Event, TroubleKind};
 use super::logs::Work;
+use super::stored::IDENTITY_KEY;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, StoreEpoch};
 use crate::log::log::Log;
 use crate::store::task::{StoreContents, StoreTask};
 use crate::sync::hello::Identity;
-
-/// The name under which a store keeps the replica's secret key when the driver has none.
-const IDENTITY_KEY: &str = "identity";
 
 impl Engine {
     pub(super) fn on_store_opened(&mut self, contents: StoreContents) {
@@ -33,13 +31,14 @@ impl Engine {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
         }
-        let identity = Identity::new(
+        let mut identity = Identity::new(
             &secret,
             contents.epoch.unwrap_or(StoreEpoch([0; 16])),
             self.config.role == Role::Relay,
             self.config.agent.clone(),
             self.config.limits.frame_bytes_max as u64,
         );
+        identity.version_max = self.config.version_max;
         let actor = ActorId::new(&self.rng.bytes::<16>()).expect("16 bytes are few enough");
         let peer = identity.peer();
         self.phase = Phase::Running { identity, actor };
@@ -55,6 +54,7 @@ impl Engine {
             self.on_log_grown(stored.document);
         }
         self.tell(Event::Ready { peer, documents });
+        self.stats.quarantined += contents.damaged.len() as u64;
         for (document, what) in contents.damaged {
             let message = format!(
                 "document {document} is damaged in the store and was set aside; it is fetched again from peers that hold it. {what}"

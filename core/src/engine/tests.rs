@@ -12,7 +12,7 @@ use crate::log::version::Version;
 use crate::store::journal::Journal;
 use crate::store::medium::MemoryMedium;
 use crate::store::task::StoreTask;
-use crate::sync::message::Message;
+use crate::sync::message::{ErrorCode, Message};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -277,8 +277,45 @@ fn a_mirror_is_answered_before_its_edit_leaves_for_anyone() {
     let place = |what: &dyn Fn(&Effect) -> bool| effects.iter().position(what).expect("it happens");
     let answered = place(&|effect| matches!(effect, Effect::Event(Event::ViewUpdated(update)) if update.covers == 1));
     let pushed = place(
-        &|effect| matches!(effect, Effect::Send { frame, .. } if matches!(Message::decode(frame), Ok(Message::Entries { .. }))),
+        &|effect| matches!(effect, Effect::Send { frame, .. } if matches!(Message::decode(frame), Ok(Message::Strands { .. }))),
     );
     let written = place(&|effect| matches!(effect, Effect::Store { work: StoreTask::Append { .. }, .. }));
     assert!(answered < pushed && answered < written, "a mirror that outlives its engine would send the edit again");
+}
+
+#[test]
+fn what_syncing_costs_is_counted_until_both_are_in_sync_and_no_longer() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    world.open(1);
+    world.open(2);
+    world.write(1, "one ");
+    world.write(2, "two ");
+    world.connect(1, 0);
+    while world.nodes[1].engine.sizes().syncing == 0 {
+        let (node, connection, frame) = world.frames.pop_front().expect("it subscribes");
+        world.input(node, Input::Frame { connection, bytes: frame });
+    }
+    world.now = 30;
+    world.run();
+    world.connect(2, 0);
+    world.run();
+    let relay = |world: &World| (world.nodes[0].engine.stats().clone(), world.nodes[0].engine.sizes());
+    let (before, sizes) = relay(&world);
+    assert_eq!((before.syncs.iter().sum::<u64>(), sizes.syncing), (2, 0), "{before:?}");
+    assert_eq!(world.nodes[1].engine.stats().sync_ms, 30);
+    assert!(before.sync_bytes_in > 0 && before.sync_bytes_out > 0, "{before:?}");
+    assert_eq!(before.merged, 1, "the second did not know of the first");
+    assert_eq!((sizes.spaces, sizes.documents, sizes.unacknowledged), (1, 1, 0));
+
+    world.nodes[0].slow = true;
+    world.write(1, "and three");
+    world.run();
+    let (after, sizes) = relay(&world);
+    assert_eq!((after.sync_bytes_in, after.sync_bytes_out, after.merged), (before.sync_bytes_in, before.sync_bytes_out, 1));
+    assert_eq!(sizes.unacknowledged, 1, "its disk is slow");
+    world.let_through(0);
+    assert_eq!(relay(&world).1.unacknowledged, 0);
+
+    world.input(0, Input::Frame { connection: ConnectionId(0), bytes: Arc::from([255u8].as_slice()) });
+    assert_eq!(relay(&world).0.refused[&ErrorCode::Malformed], 1);
 }

@@ -255,6 +255,12 @@ impl Log {
         Some(self.tail.iter().enumerate().skip(skip).map(move |(index, entry)| (start + index as u64, entry)))
     }
 
+    /// Entries in the tail at `position` and before, the newest first.
+    pub fn tail_until(&self, position: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        let held = (position + 1).saturating_sub(self.tail_start()) as usize;
+        self.tail.range(..held.min(self.tail.len())).rev()
+    }
+
     /// A position after which everything above `clock` comes, when the tail holds all of it: the store need not be read.
     pub fn tail_position_above(&self, clock: &VectorClock) -> Option<u64> {
         let missing: u64 = self.version.clock.iter().map(|(actor, seq)| seq.saturating_sub(clock.get(actor))).sum();

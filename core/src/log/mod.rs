@@ -6,4 +6,5 @@ pub mod entry;
 pub mod log;
 pub mod snapshot;
 pub mod space;
+pub mod tree;
 pub mod version;

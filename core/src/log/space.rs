@@ -4,45 +4,23 @@
 //! many there are. Only what is durable counts, so that two replicas with equal fingerprints have saved each other's work.
 
 use super::log::Log;
+use super::tree::{DigestTree, Fingerprint};
 use super::version::Digest;
 use crate::base::id::{DocumentId, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
-
-/// What stands for a set of documents: see the room's essay. Source of the sum: Meyer, Range-Based Set Reconciliation, 2023.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Sum of the digests modulo 2^128.
-    pub sum: u128,
-    /// How many.
-    pub count: u64,
-}
-
-impl Fingerprint {
-    fn add(&mut self, digest: &Digest) {
-        self.sum = self.sum.wrapping_add(u128::from_le_bytes(*digest));
-        self.count += 1;
-    }
-
-    fn remove(&mut self, digest: &Digest) {
-        self.sum = self.sum.wrapping_sub(u128::from_le_bytes(*digest));
-        self.count -= 1;
-    }
-}
 
 /// One space.
 #[derive(Clone, Debug)]
 pub struct Space {
     id: SpaceId,
     logs: BTreeMap<DocumentId, Log>,
-    digests: BTreeMap<DocumentId, Digest>,
-    whole: Fingerprint,
+    digests: DigestTree,
 }
 
 impl Space {
     /// A space of which nothing is held.
     pub fn new(id: SpaceId) -> Self {
-        Self { id, logs: BTreeMap::new(), digests: BTreeMap::new(), whole: Fingerprint::default() }
+        Self { id, logs: BTreeMap::new(), digests: DigestTree::default() }
     }
 
     /// The space.
@@ -69,14 +47,10 @@ impl Space {
 
     /// Brings the fingerprints up to date with a document's durable version.
     pub fn refresh(&mut self, document: &DocumentId) {
-        if let Some(old) = self.digests.remove(document) {
-            self.whole.remove(&old);
-        }
-        if let Some(log) = self.logs.get(document).filter(|log| !log.durable().is_empty()) {
-            let digest = log.durable().digest(document);
-            self.whole.add(&digest);
-            self.digests.insert(*document, digest);
-        }
+        match self.logs.get(document).filter(|log| !log.durable().is_empty()) {
+            Some(log) => self.digests.insert(*document, log.durable().digest(document)),
+            None => self.digests.remove(document),
+        };
     }
 
     /// Documents held, in the order of their ids.
@@ -101,32 +75,43 @@ impl Space {
         high: Option<DocumentId>,
         except: &'a BTreeSet<DocumentId>,
     ) -> impl Iterator<Item = (DocumentId, Digest)> + 'a {
-        let high = high.map_or(Bound::Unbounded, Bound::Excluded);
-        let empty = matches!(high, Bound::Excluded(high) if high <= low);
-        let bounds = if empty { (Bound::Included(low), Bound::Excluded(low)) } else { (Bound::Included(low), high) };
-        let range = if empty { None } else { Some(self.digests.range(bounds)) };
-        range
-            .into_iter()
-            .flatten()
-            .filter(|(document, _)| !except.contains(document))
-            .map(|(document, digest)| (*document, *digest))
+        self.digests.range(low, high).filter(|(document, _)| !except.contains(document))
     }
 
     /// The fingerprint of what [`Self::digests`] lists.
     pub fn fingerprint(&self, low: DocumentId, high: Option<DocumentId>, except: &BTreeSet<DocumentId>) -> Fingerprint {
-        if low == DocumentId([0; 16]) && high.is_none() {
-            let mut whole = self.whole;
-            for document in except {
-                if let Some(digest) = self.digests.get(document) {
-                    whole.remove(digest);
-                }
-            }
-            return whole;
-        }
-        let mut fingerprint = Fingerprint::default();
-        for (_, digest) in self.digests(low, high, except) {
-            fingerprint.add(&digest);
-        }
-        fingerprint
+        let left_out = except.range(low..).take_while(|document| high.is_none_or(|high| **document < high));
+        let digests = left_out.filter_map(|document| self.digests.get(document));
+        digests.fold(self.digests.fingerprint(low, high), |total, digest| total.minus(Fingerprint::of(&digest)))
     }
+
+    /// Whether something of a document is durable.
+    pub fn holds(&self, document: &DocumentId) -> bool {
+        self.digests.get(document).is_some()
+    }
+
+    /// Where to cut the documents from `low` to below `high` into at most `parts` of about equal size: ids between them, in
+    /// order, as short as they can be.
+    pub fn cuts(&self, low: DocumentId, high: Option<DocumentId>, parts: u64) -> Vec<DocumentId> {
+        let first = self.digests.below(&low).count;
+        let count = self.digests.fingerprint(low, high).count;
+        let size = count.div_ceil(parts).max(1);
+        let ranks = (1..parts).map(|part| part * size).take_while(|rank| *rank < count).map(|rank| first + rank);
+        let cut = |rank: u64| Some(between(&self.digests.select(rank - 1)?, &self.digests.select(rank)?));
+        ranks.filter_map(cut).collect()
+    }
+
+    /// Nodes of the tree of digests that were looked at since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn take_visits(&self) -> u64 {
+        self.digests.take_visits()
+    }
+}
+
+/// The id above `before` and not above `after` that ends in most zeros: it is sent without them.
+fn between(before: &DocumentId, after: &DocumentId) -> DocumentId {
+    let common = before.0.iter().zip(&after.0).take_while(|(before, after)| before == after).count();
+    let mut cut = DocumentId([0; 16]);
+    cut.0[..=common.min(15)].copy_from_slice(&after.0[..=common.min(15)]);
+    cut
 }

@@ -10,6 +10,7 @@ use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::snapshot::SnapshotPart;
+use crate::log::version::Version;
 use std::sync::Arc;
 
 /// Bytes of a keystroke's entry, about.
@@ -29,7 +30,7 @@ pub struct Delta {
     /// The read of the store for this peer that is under way.
     pub reading: Option<TaskId>,
     /// What we said we hold in a `Have` that awaits its answer.
-    pub asked: Option<VectorClock>,
+    pub asked: Option<Version>,
     /// What the peer says it durably holds: until we hold it too, it has something to send.
     pub target: VectorClock,
     /// How often in a row the peer sent what does not fit.

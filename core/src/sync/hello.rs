@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 /// The newest version of the protocol this replica speaks.
-pub const VERSION_MAX: u64 = 1;
+pub const VERSION_MAX: u64 = 2;
 /// The oldest version of the protocol this replica speaks.
 pub const VERSION_MIN: u64 = 1;
 
@@ -26,12 +26,15 @@ pub struct Identity {
     pub agent: String,
     /// The largest frame it takes.
     pub frame_bytes_max: u64,
+    /// The newest version of the protocol it speaks: [`VERSION_MAX`], but where an upgrade is rehearsed.
+    pub version_max: u64,
 }
 
 impl Identity {
     /// The identity of a secret Ed25519 key.
     pub fn new(secret: &[u8; 32], epoch: StoreEpoch, relay: bool, agent: String, frame_bytes_max: u64) -> Self {
-        Self { key: SigningKey::from_bytes(secret), epoch, relay, agent, frame_bytes_max }
+        let key = SigningKey::from_bytes(secret);
+        Self { key, epoch, relay, agent, frame_bytes_max, version_max: VERSION_MAX }
     }
 
     /// The public key.
@@ -62,7 +65,7 @@ impl Handshake {
     pub fn begin(identity: &Identity, dialled: bool, challenge: [u8; 32]) -> (Self, Message) {
         let mine = Hello {
             version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
+            version_max: identity.version_max,
             peer: identity.peer(),
             challenge,
             epoch: identity.epoch,
@@ -78,14 +81,20 @@ impl Handshake {
         self.theirs.as_ref()
     }
 
+    /// The version that both speak, once the peer's hello is here.
+    pub fn version(&self) -> Option<u64> {
+        self.theirs.as_ref().map(|theirs| theirs.version_max.min(self.mine.version_max))
+    }
+
     /// Takes the peer's hello, and answers with the proof.
     pub fn handle_hello(&mut self, identity: &Identity, hello: Hello) -> Result<Message, Refusal> {
         if self.theirs.is_some() {
             return Err(Refusal { code: ErrorCode::OutOfOrder, text: "a second hello on one connection".to_owned() });
         }
-        if hello.version_min > VERSION_MAX || hello.version_max < VERSION_MIN {
+        let newest = self.mine.version_max;
+        if hello.version_min > newest || hello.version_max < VERSION_MIN {
             let text = format!(
-                "no version of the protocol in common: this replica speaks {VERSION_MIN} to {VERSION_MAX}, the peer {} to {}; update the older one",
+                "no version of the protocol in common: this replica speaks {VERSION_MIN} to {newest}, the peer {} to {}; update the older one",
                 hello.version_min, hello.version_max
             );
             return Err(Refusal { code: ErrorCode::UnsupportedVersion, text });
@@ -171,6 +180,21 @@ mod tests {
         // Bob's proof sent back to Bob.
         assert_eq!(at_bob.handle_proof(&good).unwrap_err().code, ErrorCode::BadProof);
         assert!(at_ada.handle_proof(&good).is_ok());
+    }
+
+    #[test]
+    fn the_newest_version_that_both_know_is_spoken() {
+        for (ours, theirs, spoken) in [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 9, 2)] {
+            let (mut ada, bob) = (identity(1), identity(2));
+            ada.version_max = ours;
+            let (mut at_ada, from_ada) = Handshake::begin(&ada, true, [3; 32]);
+            assert_eq!((hello_of(&from_ada).version_max, at_ada.version()), (ours, None));
+            let (_, from_bob) = Handshake::begin(&bob, false, [4; 32]);
+            let mut hello = hello_of(&from_bob);
+            hello.version_max = theirs;
+            at_ada.handle_hello(&ada, hello).unwrap();
+            assert_eq!(at_ada.version(), Some(spoken));
+        }
     }
 
     #[test]

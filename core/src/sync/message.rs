@@ -4,13 +4,14 @@
 //! Decoding checks every bound before it allocates, refuses trailing bytes, and gives each message one encoding.
 
 use super::reconcile::{Range, decode_ranges, encode_ranges};
+use super::strands::Item;
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
     ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX,
 };
-use crate::log::version::Version;
+use crate::log::version::{Digest, Version};
 use std::sync::Arc;
 
 /// What every hello begins with, so that a stranger's bytes are recognised as such.
@@ -62,6 +63,8 @@ pub enum Message {
     Same {
         /// The document.
         document: DocumentId,
+        /// What stands for the version: an answer that comes late must not pass for the answer to a later question.
+        digest: Digest,
     },
     /// Entries, each after all it depends on.
     Entries {
@@ -85,6 +88,11 @@ pub enum Message {
         offset: u64,
         /// The part.
         bytes: Arc<[u8]>,
+    },
+    /// Entries of one document, by strands: since version 2.
+    Strands {
+        /// The entries, each after all it depends on.
+        items: Vec<Item>,
     },
     /// I durably hold what you sent of the document, up to these sequence numbers.
     Ack {
@@ -201,28 +209,28 @@ impl ErrorCode {
         (self as u8) < 32
     }
 
+    /// Every code, with the word for it in metrics and logs.
+    pub const WORDS: [(Self, &'static str); 16] = [
+        (Self::Malformed, "malformed"),
+        (Self::UnsupportedVersion, "unsupported_version"),
+        (Self::BadProof, "bad_proof"),
+        (Self::OutOfOrder, "out_of_order"),
+        (Self::TooLarge, "too_large"),
+        (Self::SelfConnection, "self_connection"),
+        (Self::Timeout, "timeout"),
+        (Self::BadEntry, "bad_entry"),
+        (Self::Busy, "busy"),
+        (Self::NotSubscribed, "not_subscribed"),
+        (Self::LimitReached, "limit_reached"),
+        (Self::StoreUnavailable, "store_unavailable"),
+        (Self::MissingDependency, "missing_dependency"),
+        (Self::Damaged, "damaged"),
+        (Self::Forked, "forked"),
+        (Self::WrongSpace, "wrong_space"),
+    ];
+
     fn from_byte(byte: u8) -> Option<Self> {
-        use ErrorCode::*;
-        [
-            Malformed,
-            UnsupportedVersion,
-            BadProof,
-            OutOfOrder,
-            TooLarge,
-            SelfConnection,
-            Timeout,
-            BadEntry,
-            Busy,
-            NotSubscribed,
-            LimitReached,
-            StoreUnavailable,
-            MissingDependency,
-            Damaged,
-            Forked,
-            WrongSpace,
-        ]
-        .into_iter()
-        .find(|code| *code as u8 == byte)
+        Self::WORDS.into_iter().map(|(code, _)| code).find(|code| *code as u8 == byte)
     }
 }
 
@@ -241,12 +249,18 @@ mod tag {
     pub(super) const PONG: u8 = 12;
     pub(super) const ERROR: u8 = 13;
     pub(super) const GOODBYE: u8 = 14;
-    pub(super) const SNAPSHOT: u8 = 15;
+    pub(super) const STRANDS: u8 = 15;
+    pub(super) const SNAPSHOT: u8 = 16;
+}
+
+/// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
+pub fn brings_entries(frame: &[u8]) -> bool {
+    matches!(frame.first(), Some(&tag::ENTRIES | &tag::STRANDS))
 }
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 15] = [
+    pub const NAMES: [(u8, &'static str); 16] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -261,6 +275,7 @@ impl Message {
         (tag::PONG, "pong"),
         (tag::ERROR, "error"),
         (tag::GOODBYE, "goodbye"),
+        (tag::STRANDS, "strands"),
         (tag::SNAPSHOT, "snapshot"),
     ];
 
@@ -310,9 +325,10 @@ impl Message {
                 w.u8(u8::from(*answer));
                 version.encode(&mut w);
             }
-            Self::Same { document } => {
+            Self::Same { document, digest } => {
                 w.u8(tag::SAME);
                 w.put(&document.0);
+                w.put(digest);
             }
             Self::Entries { space, document, payloads } => return encode_entries(space, document, payloads.iter()),
             Self::Snapshot { space, document, size, offset, bytes } => {
@@ -321,7 +337,14 @@ impl Message {
                 w.put(&document.0);
                 w.uint(*size);
                 w.uint(*offset);
-                w.put(bytes);
+                w.bytes(bytes);
+            }
+            Self::Strands { items } => {
+                w.u8(tag::STRANDS);
+                w.uint(items.len() as u64);
+                for item in items {
+                    Item::encode(item.strand, &item.form, &item.bytes, &mut w);
+                }
             }
             Self::Ack { document, held } => {
                 w.u8(tag::ACK);
@@ -396,7 +419,7 @@ impl Message {
                 let answer = flag(&mut r, "whether a version answers")?;
                 Self::Have { space, document, version: Version::decode(&mut r)?, answer }
             }
-            tag::SAME => Self::Same { document: DocumentId(r.array()?) },
+            tag::SAME => Self::Same { document: DocumentId(r.array()?), digest: r.array()? },
             tag::ENTRIES => {
                 let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
                 let count = r.count(FRAME_ENTRIES_MAX, 2)?;
@@ -409,8 +432,9 @@ impl Message {
             tag::SNAPSHOT => {
                 let (space, document) = (SpaceId(r.array()?), DocumentId(r.array()?));
                 let (size, offset) = (r.uint()?, r.uint()?);
-                Self::Snapshot { space, document, size, offset, bytes: Arc::from(r.take(r.remaining())?) }
+                Self::Snapshot { space, document, size, offset, bytes: Arc::from(r.bytes(usize::MAX)?) }
             }
+            tag::STRANDS => Self::Strands { items: Item::decode_all(&mut r)? },
             tag::ACK => {
                 let document = DocumentId(r.array()?);
                 let count = r.count(CLOCK_ACTORS_MAX, 2)?;
@@ -463,7 +487,15 @@ pub fn encode_entries<'a>(
 }
 
 /// Bytes of a snapshot's frame beside the part, at most.
-pub const SNAPSHOT_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10 + 10;
+pub const SNAPSHOT_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10 + 10 + 10;
+
+/// The beginning of the frame of [`Message::Strands`]; its items follow, so many.
+pub fn begin_strands(items: usize) -> Writer {
+    let mut w = Writer::new();
+    w.u8(tag::STRANDS);
+    w.uint(items as u64);
+    w
+}
 
 /// Bytes of an entries frame beside its payloads, and beside each of them, at most.
 pub const ENTRIES_OVERHEAD_BYTES: usize = 1 + 16 + 16 + 10;

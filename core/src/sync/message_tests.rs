@@ -2,6 +2,7 @@ use super::*;
 use crate::base::id::ChangeHash;
 use crate::log::version::Heads;
 use crate::sync::reconcile::RangeBody;
+use crate::sync::strands::Form;
 use proptest::prelude::*;
 
 /// One of each message.
@@ -29,7 +30,7 @@ fn one_of_each() -> Vec<Message> {
         Message::Unsubscribe { space },
         Message::Ranges { space, ranges },
         Message::Have { space, document, version, answer: true },
-        Message::Same { document },
+        Message::Same { document, digest: [6; 16] },
         Message::Entries { space, document, payloads: vec![Arc::from([1u8, 2, 3].as_slice())] },
         Message::Ack { document, held: vec![(actor, 5)] },
         Message::Presence(PresenceMessage { space, peer, instance: 1, counter: 2, state: Some("{}".to_owned()) }),
@@ -37,6 +38,13 @@ fn one_of_each() -> Vec<Message> {
         Message::Pong { token: 1 },
         Message::Error { code: ErrorCode::BadEntry, document: Some(document), text: "no".to_owned() },
         Message::Goodbye { text: "bye".to_owned() },
+        Message::Strands {
+            items: vec![
+                Item { strand: 0, form: Form::Begin { space, document }, bytes: Arc::from([1, 2]) },
+                Item { strand: 300, form: Form::Whole, bytes: Arc::from([3]) },
+                Item { strand: 0, form: Form::Abridged, bytes: Arc::from([]) },
+            ],
+        },
         Message::Snapshot { space, document, size: 300, offset: 256, bytes: Arc::from([7u8; 44].as_slice()) },
     ]
 }

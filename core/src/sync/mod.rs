@@ -11,3 +11,4 @@ pub mod message;
 pub mod presence;
 pub mod reconcile;
 pub mod session;
+pub mod strands;

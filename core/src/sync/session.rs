@@ -17,6 +17,8 @@ pub struct Session {
     pub peer: Option<Peer>,
     /// What is synced.
     pub subscriptions: BTreeMap<SpaceId, Subscription>,
+    /// What is synced and was not in sync yet.
+    pub syncing: BTreeMap<SpaceId, Syncing>,
     /// Bytes handed to the driver and not yet written.
     pub outbound_bytes: usize,
     /// When a frame last arrived, in monotonic milliseconds.
@@ -38,6 +40,15 @@ pub struct Peer {
     pub id: PeerId,
     /// Whether it is a relay.
     pub relay: bool,
+}
+
+/// A space on its way to being in sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syncing {
+    /// When the subscription began, in monotonic milliseconds.
+    pub since_ms: u64,
+    /// The first document that was not settled when it was last looked at.
+    pub from: Option<DocumentId>,
 }
 
 /// One space on one connection.
@@ -64,6 +75,7 @@ impl Session {
             handshake,
             peer: None,
             subscriptions: BTreeMap::new(),
+            syncing: BTreeMap::new(),
             outbound_bytes: 0,
             heard_ms: now_ms,
             gone_ms: None,

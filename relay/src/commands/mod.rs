@@ -1,7 +1,11 @@
 //! What the binary `driftline` does: one file or folder for each command.
 
 pub mod doc;
+mod failure;
+mod inspect;
+mod output;
 pub mod relay;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,7 +21,9 @@ Examples:
   driftline relay                      a relay on this machine, for this machine
   driftline relay --listen 0.0.0.0:80  a relay for others
   driftline relay --help               everything that can be set, and examples
-  driftline doc --help                 documents from the command line";
+  driftline doc --help                 documents from the command line
+  driftline inspect DIR                what a data folder holds
+  driftline verify DIR                 whether all of it checks out";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -33,6 +39,8 @@ enum Command {
     // What each says of itself stands with its arguments.
     Relay(Box<relay::RelayArguments>),
     Doc(Box<doc::DocArgs>),
+    Inspect(inspect::InspectArguments),
+    Verify(verify::VerifyArguments),
 }
 
 /// Runs what the process was asked for, to its end.
@@ -49,6 +57,8 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Relay(arguments) => relay::run(*arguments).await,
             Command::Doc(arguments) => doc::run(*arguments).await,
+            Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Verify(arguments) => verify::run(&arguments),
         }
     })
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
@@ -35,9 +35,22 @@ pub(super) struct InboxRoom(#[expect(dead_code, reason = "held until dropped")] 
 /// The engine's end of a connection.
 pub(super) struct ConnectionEnd {
     /// Frames on their way out; the engine bounds what is in here by what was reported as written.
-    pub(super) queue: UnboundedSender<Outbound>,
+    pub(super) queue: UnboundedSender<Leaving>,
     /// Tells the task to write what is queued and end; gone once it was told.
     pub(super) ending: Option<oneshot::Sender<()>>,
+}
+
+/// Something on its way out.
+pub(super) struct Leaving {
+    pub(super) outbound: Outbound,
+    /// When what it brings arrived, where that is known.
+    pub(super) received: Option<Instant>,
+}
+
+impl From<Outbound> for Leaving {
+    fn from(outbound: Outbound) -> Self {
+        Self { outbound, received: None }
+    }
 }
 
 /// What a connection's task needs of its host.
@@ -76,7 +89,7 @@ pub(super) fn spawn(
 
 struct Task {
     connection: ConnectionId,
-    last_word: WeakUnboundedSender<Outbound>,
+    last_word: WeakUnboundedSender<Leaving>,
     farewell: Farewell,
     _open: Open,
     host: ConnectionHost,
@@ -103,7 +116,7 @@ enum End {
 }
 
 impl Task {
-    async fn run(mut self, transport: Transport, queued: UnboundedReceiver<Outbound>, mut ended: oneshot::Receiver<()>) {
+    async fn run(mut self, transport: Transport, queued: UnboundedReceiver<Leaving>, mut ended: oneshot::Receiver<()>) {
         let Transport { mut incoming, outgoing } = transport;
         let mut writer = Writer {
             connection: self.connection,
@@ -113,6 +126,7 @@ impl Task {
             taken: Vec::with_capacity(FRAMES_PER_FLUSH_MAX),
             batch: VecDeque::with_capacity(FRAMES_PER_FLUSH_MAX),
             unreported: 0,
+            received: Vec::new(),
             goodbye: false,
         };
         let end = tokio::select! {
@@ -123,9 +137,12 @@ impl Task {
         let reason = match end {
             End::HungUp => "the other side hung up".to_owned(),
             End::Broke(error) => {
+                if matches!(error, TransportError::TooLarge(_)) {
+                    self.host.stats.frames_too_large.fetch_add(1, Ordering::Relaxed);
+                }
                 if let (TransportError::TooLarge(reason), Some(queue)) = (&error, self.last_word.upgrade()) {
                     let goodbye = Goodbye { cause: GoodbyeCause::TooLarge, reason: reason.clone() };
-                    drop(queue.send(Outbound::Goodbye(goodbye)));
+                    drop(queue.send(Outbound::Goodbye(goodbye).into()));
                     drop(timeout(GOODBYE_TIME_MAX, writer.run()).await);
                 }
                 error.to_string()
@@ -160,7 +177,8 @@ async fn read(connection: ConnectionId, host: &ConnectionHost, incoming: &mut In
         };
         host.stats.frames_in.fetch_add(1, Ordering::Relaxed);
         host.stats.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        host.inbox.send(Message::Frame { connection, bytes: Arc::from(&bytes[..]), _room: InboxRoom([own, all]) });
+        let received = Instant::now();
+        host.inbox.send(Message::Frame { connection, bytes: Arc::from(&bytes[..]), received, _room: InboxRoom([own, all]) });
     }
     End::HungUp
 }
@@ -181,10 +199,12 @@ struct Writer {
     connection: ConnectionId,
     host: ConnectionHost,
     outgoing: Outgoing,
-    queued: UnboundedReceiver<Outbound>,
-    taken: Vec<Outbound>,
-    batch: VecDeque<Outbound>,
+    queued: UnboundedReceiver<Leaving>,
+    taken: Vec<Leaving>,
+    batch: VecDeque<Leaving>,
     unreported: usize,
+    /// When that arrived what was written and not flushed.
+    received: Vec<Instant>,
     goodbye: bool,
 }
 
@@ -211,7 +231,8 @@ impl Writer {
     async fn write_batch(&mut self) -> Result<(), TransportError> {
         while !self.batch.is_empty() {
             poll_fn(|context| self.outgoing.poll_ready_unpin(context)).await?;
-            let Some(outbound) = self.batch.pop_front() else { break };
+            let Some(Leaving { outbound, received }) = self.batch.pop_front() else { break };
+            self.received.extend(received);
             match &outbound {
                 Outbound::Frame(bytes) => self.unreported += bytes.len(),
                 Outbound::Goodbye(_) => {
@@ -225,6 +246,10 @@ impl Writer {
         self.outgoing.flush().await?;
         let bytes = std::mem::take(&mut self.unreported);
         if bytes > 0 {
+            let now = Instant::now();
+            for received in self.received.drain(..) {
+                self.host.stats.delivery_seconds.took(now.duration_since(received));
+            }
             self.host.stats.outbound_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
             self.host.inbox.send(Message::Input(Input::Written { connection: self.connection, bytes }));
         }
@@ -237,14 +262,14 @@ impl Drop for Writer {
         // What was never written no longer waits.
         self.queued.close();
         let mut bytes = self.unreported;
-        let mut count = |outbound: &Outbound| {
-            if let Outbound::Frame(frame) = outbound {
+        let mut count = |leaving: &Leaving| {
+            if let Outbound::Frame(frame) = &leaving.outbound {
                 bytes += frame.len();
             }
         };
         self.batch.iter().chain(&self.taken).for_each(&mut count);
-        while let Ok(outbound) = self.queued.try_recv() {
-            count(&outbound);
+        while let Ok(leaving) = self.queued.try_recv() {
+            count(&leaving);
         }
         self.host.stats.outbound_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }

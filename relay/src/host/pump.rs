@@ -1,6 +1,6 @@
 //! The engine's thread: takes messages, tells the engine, carries out its effects, sleeps.
 
-use super::connection::{self, ConnectionEnd, ConnectionHost};
+use super::connection::{self, ConnectionEnd, ConnectionHost, Leaving};
 use super::inbox::{Answer, Inbox, Message, Messages};
 use super::stats::HostStats;
 use crate::dial::Dialler;
@@ -11,9 +11,10 @@ use driftline_core::base::id::{ConnectionId, TaskId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::EngineConfig;
-use driftline_core::engine::effect::{Effect, Event, TroubleKind};
+use driftline_core::engine::effect::{Effect, Event, Trouble, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::{StoreDone, StoreTask};
+use driftline_core::sync::message::brings_entries;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +49,8 @@ pub(super) struct Pump {
     /// Entries in each append not yet answered.
     appending: BTreeMap<TaskId, u64>,
     start: Instant,
+    /// When the first frame arrived of those the engine was told of since it was last drained.
+    received: Option<Instant>,
     /// When the engine was last told that time passed.
     ticked_ms: Option<u64>,
     phase: Phase,
@@ -78,6 +81,7 @@ impl Pump {
             connections: BTreeMap::new(),
             appending: BTreeMap::new(),
             start,
+            received: None,
             ticked_ms: None,
             phase: Phase::Open,
         }
@@ -158,9 +162,10 @@ impl Pump {
         let now = self.now();
         match message {
             Message::Input(input) => self.engine.handle(now, input),
-            Message::Frame { connection, bytes, _room } => {
+            Message::Frame { connection, bytes, received, _room } => {
                 let open = self.connections.get(&connection).is_some_and(|end| end.ending.is_some());
                 if open && self.phase == Phase::Open {
+                    self.received.get_or_insert(received);
                     self.engine.handle(now, Input::Frame { connection, bytes });
                 }
             }
@@ -180,6 +185,7 @@ impl Pump {
             Message::Call(call) => return Some(call(&mut self.engine, now)),
             Message::Shutdown => {
                 if self.phase == Phase::Open {
+                    self.engine.write_receipts();
                     self.phase = Phase::Flushing(Instant::now() + SHUTDOWN_STORE_TIME_MAX);
                 }
             }
@@ -222,6 +228,7 @@ impl Pump {
                 Effect::Event(event) => self.publish(event),
             }
         }
+        self.received = None;
     }
 
     fn send(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
@@ -230,7 +237,8 @@ impl Pump {
             self.stats.frames_out.fetch_add(1, Ordering::Relaxed);
             self.stats.bytes_out.fetch_add(bytes, Ordering::Relaxed);
             self.stats.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
-            if end.queue.send(Outbound::Frame(Bytes::from_owner(frame))).is_err() {
+            let received = self.received.filter(|_| brings_entries(&frame));
+            if end.queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received }).is_err() {
                 self.stats.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
         }
@@ -241,7 +249,7 @@ impl Pump {
             && let Some(ending) = end.ending.take()
         {
             // Either fails only when the task is over already, and its farewell is on the way.
-            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason })));
+            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason }).into()));
             let _ = ending.send(());
         }
     }
@@ -272,13 +280,13 @@ impl Pump {
                 tracing::info!(connection = connection.0, %peer, agent, "peer connected");
             }
             Event::PeerDisconnected { connection, reason, .. } => {
-                tracing::info!(connection = ?connection.map(|id| id.0), reason, "peer disconnected");
+                tracing::info!(connection = connection.map(|id| id.0), reason, "peer disconnected");
             }
             Event::Trouble(trouble) => {
                 if trouble.kind == TroubleKind::StoreOpen {
                     self.outside.tell_ready.send_replace(Some(Err(trouble.message.clone())));
                 }
-                tracing::warn!(kind = ?trouble.kind, document = ?trouble.document, connection = ?trouble.connection.map(|id| id.0), "{}", trouble.message);
+                log_trouble(trouble);
             }
             _ => {}
         }
@@ -313,6 +321,19 @@ impl Pump {
 
     fn now(&self) -> Now {
         now(self.start)
+    }
+}
+
+/// One line for the operator, with what it is about as fields.
+fn log_trouble(trouble: &Trouble) {
+    let Trouble { kind, document, connection, message } = trouble;
+    let (document, connection) = (document.as_ref().map(tracing::field::display), connection.map(|id| id.0));
+    match kind {
+        // Ours to put right.
+        TroubleKind::Damaged | TroubleKind::StoreOpen | TroubleKind::StoreWrite | TroubleKind::StoreRead => {
+            tracing::error!(?kind, document, connection, "{message}");
+        }
+        _ => tracing::warn!(?kind, document, connection, "{message}"),
     }
 }
 

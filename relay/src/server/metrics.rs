@@ -1,30 +1,43 @@
-//! `/metrics`: what the relay counts, as OpenMetrics text, which Prometheus reads.
+//! `/metrics`: what the relay counts, as OpenMetrics text, which Prometheus reads. docs/operations.md says what each means.
+//!
+//! Connections and the store count with atomics of their own. The engine counts with plain integers on its thread and is
+//! asked for them at each scrape, as one message among the others: how long that takes is a measure of how busy it is.
 
 use super::Shared;
+use super::page::Page;
 use super::process::process_use;
-use crate::store::stats::Histogram;
 use axum::extract::State;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
+use driftline_core::engine::stats::{EngineSizes, EngineStats, SYNC_MS_BOUNDS};
+use driftline_core::sync::message::ErrorCode;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::UNIX_EPOCH;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How long a scrape waits for a busy engine, before it shows what the engine counted the last time.
+const ENGINE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What an engine counted, and how long it took to say so.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EngineCounts {
+    stats: EngineStats,
+    sizes: EngineSizes,
+    wait: Duration,
+}
 
 /// Everything counted, now.
 pub(super) async fn scrape(State(shared): State<Arc<Shared>>) -> Response {
+    let engine = engine_counts(&shared).await;
     let mut registry = Registry::default();
     registry.register("driftline_build", "Which program this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-    registry.register_collector(Box::new(Counted(shared)));
+    registry.register_collector(Box::new(Counted { shared, engine }));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
@@ -32,7 +45,22 @@ pub(super) async fn scrape(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-struct Counted(Arc<Shared>);
+async fn engine_counts(shared: &Shared) -> EngineCounts {
+    let began = Instant::now();
+    let asked = shared.host.call(|engine, _| (engine.stats().clone(), engine.sizes()));
+    let answer = tokio::time::timeout(ENGINE_WAIT_MAX, asked).await;
+    let mut last = shared.last_counts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Ok(Ok((stats, sizes))) = answer {
+        (last.stats, last.sizes) = (stats, sizes);
+    }
+    last.wait = began.elapsed();
+    last.clone()
+}
+
+struct Counted {
+    shared: Arc<Shared>,
+    engine: EngineCounts,
+}
 
 impl fmt::Debug for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,79 +68,133 @@ impl fmt::Debug for Counted {
     }
 }
 
-/// Writes metrics one after the other.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn metric(&mut self, name: &str, help: &str, metric: impl EncodeMetric + TypedMetricKind) -> fmt::Result {
-        metric.encode(self.0.encode_descriptor(name, help, None, metric.kind())?)
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
-        let buckets = histogram.buckets();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        encoder.encode_histogram::<NoLabelSet>(histogram.sum_seconds(), count, &buckets, None)
-    }
-}
-
-/// A metric that knows its type.
-trait TypedMetricKind {
-    fn kind(&self) -> MetricType;
-}
-
-impl<M: TypedMetric> TypedMetricKind for M {
-    fn kind(&self) -> MetricType {
-        M::TYPE
-    }
-}
-
 impl Collector for Counted {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut page = Page(encoder);
-        let (host, store, shared) = (self.0.host.stats(), &self.0.store, &self.0);
-        let gauge = |value: usize| ConstGauge::new(value as u64 as f64);
-        let counter = ConstCounter::<u64>::new;
-        page.metric("driftline_connections", "Connections open now", gauge(host.connections.load(Relaxed)))?;
-        page.metric("driftline_connections_max", "Connections taken at once", gauge(shared.limits.connections_max))?;
-        page.metric("driftline_connections_opened", "Connections opened", counter(host.connections_opened.load(Relaxed)))?;
-        page.metric(
-            "driftline_connections_refused",
-            "Connections refused because the relay was full",
-            counter(shared.refused.load(Relaxed)),
+        let mut page = Page::new(encoder);
+        self.anti_entropy(&mut page)?;
+        self.connections(&mut page)?;
+        self.engine(&mut page)?;
+        self.store(&mut page)?;
+        self.process(&mut page)
+    }
+}
+
+impl Counted {
+    fn anti_entropy(&self, page: &mut Page<'_>) -> fmt::Result {
+        let EngineCounts { stats, sizes, .. } = &self.engine;
+        let seconds = SYNC_MS_BOUNDS.map(|bound| if bound == u64::MAX { f64::INFINITY } else { bound as f64 / 1e3 });
+        let buckets: Vec<(f64, u64)> = seconds.into_iter().zip(stats.syncs).collect();
+        page.buckets(
+            "anti_entropy_sync_duration_seconds",
+            "From a peer's subscription to a space until both are in sync",
+            &buckets,
+            stats.sync_ms as f64 / 1e3,
         )?;
-        page.metric("driftline_frames_in", "Frames received", counter(host.frames_in.load(Relaxed)))?;
-        page.metric("driftline_frames_out", "Frames sent", counter(host.frames_out.load(Relaxed)))?;
-        page.metric("driftline_bytes_in", "Bytes of frames received", counter(host.bytes_in.load(Relaxed)))?;
-        page.metric("driftline_bytes_out", "Bytes of frames sent", counter(host.bytes_out.load(Relaxed)))?;
-        page.metric("driftline_documents", "Documents held", gauge(host.documents.load(Relaxed)))?;
-        page.metric("driftline_entries_appended", "Entries made durable", counter(host.entries_appended.load(Relaxed)))?;
-        page.metric("driftline_inbox_messages", "Messages the engine has not yet taken", gauge(host.inbox.load(Relaxed)))?;
-        page.metric(
+        page.counters(
+            "anti_entropy_bytes_transferred",
+            "Bytes of frames on connections with a space not yet in sync",
+            "direction",
+            [("in", stats.sync_bytes_in), ("out", stats.sync_bytes_out)],
+        )?;
+        page.counter(
+            "anti_entropy_conflicts_resolved",
+            "Changes taken in that were made without knowing of others held here: merged",
+            stats.merged,
+        )?;
+        page.gauge("anti_entropy_syncing", "Subscriptions not yet in sync", sizes.syncing)
+    }
+
+    fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (host, shared) = (self.shared.host.stats(), &self.shared);
+        page.gauge("driftline_connections", "Connections open now", host.connections.load(Relaxed))?;
+        page.gauge("driftline_connections_max", "Connections taken at once", shared.limits.connections_max)?;
+        page.counter("driftline_connections_opened", "Connections opened", host.connections_opened.load(Relaxed))?;
+        page.counters(
+            "driftline_refused_connections",
+            "Connections refused",
+            "reason",
+            [("full", shared.refused.full.load(Relaxed)), ("not_ready", shared.refused.not_ready.load(Relaxed))],
+        )?;
+        let refused = ErrorCode::WORDS.map(|(code, word)| {
+            let of_transport = if code == ErrorCode::TooLarge { host.frames_too_large.load(Relaxed) } else { 0 };
+            (word, self.engine.stats.refused.get(&code).copied().unwrap_or(0) + of_transport)
+        });
+        page.counters("driftline_refused_frames", "Frames answered with an error", "reason", refused)?;
+        page.counter("driftline_frames_in", "Frames received", host.frames_in.load(Relaxed))?;
+        page.counter("driftline_frames_out", "Frames sent", host.frames_out.load(Relaxed))?;
+        page.counter("driftline_bytes_in", "Bytes of frames received", host.bytes_in.load(Relaxed))?;
+        page.counter("driftline_bytes_out", "Bytes of frames sent", host.bytes_out.load(Relaxed))?;
+        page.histogram(
+            "driftline_delivery_seconds",
+            "From the arrival of a change until a frame that brings it to someone else is written",
+            &host.delivery_seconds,
+        )?;
+        page.gauge(
             "driftline_outbound_bytes",
-            "Bytes of frames handed to connections and not yet written",
-            gauge(host.outbound_bytes.load(Relaxed) as usize),
+            "Bytes handed to connections and not yet written",
+            self.engine.sizes.outbound_bytes,
         )?;
-        page.metric("driftline_store_tasks", "Storage tasks not yet answered", gauge(host.store_tasks.load(Relaxed)))?;
-        page.metric("driftline_store_tasks_done", "Storage tasks carried out", counter(store.tasks.load(Relaxed)))?;
-        page.metric(
-            "driftline_store_batches",
-            "Transactions; tasks divided by these is how well syncs are shared",
-            counter(store.batches.load(Relaxed)),
+        page.gauge(
+            "driftline_outbound_bytes_largest",
+            "Bytes handed to the slowest connection and not yet written",
+            self.engine.sizes.outbound_bytes_largest,
         )?;
-        page.metric("driftline_store_errors", "Storage tasks that failed", counter(host.store_errors.load(Relaxed)))?;
+        page.gauge(
+            "driftline_outbound_bytes_max",
+            "Bytes above which a connection is slow, and is caught up later",
+            shared.limits.outbound_bytes_max,
+        )
+    }
+
+    fn engine(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (EngineCounts { stats, sizes, wait }, host) = (&self.engine, self.shared.host.stats());
+        page.gauge("driftline_spaces", "Spaces of which documents are held", sizes.spaces)?;
+        page.gauge("driftline_documents", "Documents held", sizes.documents)?;
+        page.gauge("driftline_documents_max", "Documents that may be held", self.shared.limits.documents_max)?;
+        page.counter("driftline_documents_quarantined", "Documents set aside because they were damaged", stats.quarantined)?;
+        page.gauge("driftline_inbox_messages", "Messages the engine has not yet taken", host.inbox.load(Relaxed))?;
+        page.gauge_seconds(
+            "driftline_engine_wait_seconds",
+            "How long the engine took to answer this scrape",
+            wait.as_secs_f64(),
+        )?;
+        page.gauge("driftline_unacknowledged_changes", "Changes received that are not durable yet", sizes.unacknowledged)?;
+        page.gauge("driftline_unacknowledged_bytes", "Bytes of them", sizes.unacknowledged_bytes)?;
+        page.gauge(
+            "driftline_unacknowledged_bytes_max",
+            "Bytes of them above which nothing more is accepted",
+            self.shared.limits.undurable_bytes_max,
+        )
+    }
+
+    fn store(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (store, host) = (&self.shared.store, self.shared.host.stats());
+        page.counter("driftline_entries_appended", "Changes made durable", host.entries_appended.load(Relaxed))?;
+        page.histogram(
+            "driftline_commit_seconds",
+            "Storage transactions that write, each with its one sync",
+            &store.commit_seconds,
+        )?;
+        page.histogram("driftline_commit_changes", "Changes made durable by one sync", &store.commit_changes)?;
         page.histogram(
             "driftline_append_seconds",
             "From wanting entries stored to having them durable: waiting, writing, syncing",
             &store.append_seconds,
         )?;
         page.histogram("driftline_read_seconds", "From wanting entries read to having them", &store.read_seconds)?;
+        page.gauge("driftline_store_tasks", "Storage tasks not yet answered", host.store_tasks.load(Relaxed))?;
+        page.counter("driftline_store_tasks_done", "Storage tasks carried out", store.tasks.load(Relaxed))?;
+        page.counter("driftline_store_batches", "Batches they were carried out in", store.batches.load(Relaxed))?;
+        page.counter("driftline_store_errors", "Storage tasks that failed", host.store_errors.load(Relaxed))
+    }
+
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
         if let Some(process) = process_use() {
-            page.metric("process_resident_memory_bytes", "Memory in RAM", ConstGauge::new(process.resident_bytes as f64))?;
-            page.metric("process_cpu_seconds", "Processor time", ConstCounter::new(process.cpu_seconds))?;
-            page.metric("process_open_fds", "Open files and sockets", ConstGauge::new(process.files as f64))?;
+            page.gauge("process_resident_memory_bytes", "Memory in RAM", process.resident_bytes as usize)?;
+            page.counter_seconds("process_cpu_seconds", "Processor time", process.cpu_seconds)?;
+            page.gauge("process_open_fds", "Open files and sockets", process.files as usize)?;
         }
-        let started = shared.started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        page.metric("process_start_time_seconds", "When it started, since the Unix epoch", ConstGauge::new(started))
+        let started = self.shared.started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        page.gauge_seconds("process_start_time_seconds", "When it started, since the Unix epoch", started)
     }
 }

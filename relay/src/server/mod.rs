@@ -10,6 +10,7 @@
 
 mod health;
 mod metrics;
+mod page;
 mod process;
 mod sockets;
 mod sync;
@@ -23,11 +24,12 @@ use axum::Router;
 use axum::routing::get;
 use driftline_core::base::limits::Limits;
 use driftline_core::engine::config::{EngineConfig, Role};
+use metrics::EngineCounts;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -114,9 +116,20 @@ struct Shared {
     limits: Limits,
     /// One permit for each replica that may still connect.
     places: Arc<Semaphore>,
-    refused: std::sync::atomic::AtomicU64,
+    refused: RefusedConnections,
+    /// What the engine counted when it was last asked.
+    last_counts: Mutex<EngineCounts>,
     leaving: AtomicBool,
     started: std::time::SystemTime,
+}
+
+/// Connections that were not taken, by why.
+#[derive(Debug, Default)]
+struct RefusedConnections {
+    /// There were as many as there may be.
+    full: AtomicU64,
+    /// The store was being opened, or the relay about to end.
+    not_ready: AtomicU64,
 }
 
 impl Relay {
@@ -144,7 +157,8 @@ impl Relay {
             host: host.clone(),
             store: store_stats,
             places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
-            refused: 0.into(),
+            refused: RefusedConnections::default(),
+            last_counts: Mutex::default(),
             leaving: AtomicBool::new(false),
             started: std::time::SystemTime::now(),
             limits,

@@ -26,10 +26,11 @@ pub(super) async fn connect(
         return (StatusCode::UPGRADE_REQUIRED, [("upgrade", "websocket")], advice).into_response();
     };
     if let Some(why) = shared.not_ready() {
+        shared.refused.not_ready.fetch_add(1, Ordering::Relaxed);
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], why).into_response();
     }
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        shared.refused.fetch_add(1, Ordering::Relaxed);
+        shared.refused.full.fetch_add(1, Ordering::Relaxed);
         let why = format!(
             "the relay is full: it takes {} connections at once (--connections-max); try again later\n",
             shared.limits.connections_max

@@ -56,7 +56,6 @@ async fn serve(folder: &PathBuf, request: Request) -> Response {
         }
         Err(error) => {
             tracing::warn!("a file of the site cannot be read: {error}");
-            eprintln!("XX {error:?}");
             (StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be read\n").into_response()
         }
     }

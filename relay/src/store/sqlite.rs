@@ -4,15 +4,19 @@
 //! commit. While it syncs the next tasks gather: the busier, the fewer syncs a task. The database is in WAL mode with
 //! full sync, so an answered append survives a power cut, and other programs may read it or copy it at any time.
 
+mod audit;
 mod database;
 mod failure;
 mod folder;
 mod ledger;
 mod read;
 mod recover;
+mod view;
 mod write;
 
+pub use audit::{Audited, Fault, Verdict};
 pub use folder::{DATABASE_FILE, LOCK_FILE, OpenError};
+pub use view::{QuarantinedDocument, StoreView, ViewError, ViewedStore};
 
 use super::stats::StoreStats;
 use super::{StoreAnswering, StoreExecutor};
@@ -120,20 +124,38 @@ fn work(mut database: Database, queued: &mpsc::Receiver<Queued>, answering: &Sto
             tasks.push(next.work);
             waits.push((next.task, next.since));
         }
+        let began = Instant::now();
         let answers = catch_unwind(AssertUnwindSafe(|| database.carry_out(&tasks)));
         let answers = answers.unwrap_or_else(|_| database.abandon(tasks.len()));
+        count_commit(stats, &tasks, began);
         stats.batches.fetch_add(1, Ordering::Relaxed);
         stats.tasks.fetch_add(tasks.len() as u64, Ordering::Relaxed);
         for (work, (_, since)) in tasks.iter().zip(&waits) {
             match work {
-                StoreTask::Append { .. } => stats.append_seconds.observe(since.elapsed()),
-                StoreTask::Read { .. } => stats.read_seconds.observe(since.elapsed()),
+                StoreTask::Append { .. } => stats.append_seconds.took(since.elapsed()),
+                StoreTask::Read { .. } => stats.read_seconds.took(since.elapsed()),
                 _ => {}
             }
         }
         answering(waits.into_iter().map(|(task, _)| task).zip(answers).collect());
     }
     database.close();
+}
+
+/// Counts what a batch took that wrote something.
+fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
+    if !tasks.iter().any(database::writes) {
+        return;
+    }
+    stats.commit_seconds.took(began.elapsed());
+    let changes = tasks.iter().map(|task| match task {
+        StoreTask::Append { entries } => entries.len(),
+        _ => 0,
+    });
+    match changes.sum::<usize>() {
+        0 => {}
+        changes => stats.commit_changes.observe(changes as f64),
+    }
 }
 
 fn weight(work: &StoreTask) -> usize {

@@ -26,7 +26,7 @@ async fn one_replica_too_many_is_told_that_the_relay_is_full() {
         }
         other => panic!("a third was answered with {other:?}"),
     }
-    assert!(get(&relay, "/metrics").await.1.contains("driftline_connections_refused_total 1"));
+    assert!(get(&relay, "/metrics").await.1.contains("driftline_refused_connections_total{reason=\"full\"} 1"));
     // Whoever leaves makes room.
     drop(first);
     let room = async {

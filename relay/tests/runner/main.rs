@@ -3,6 +3,10 @@
 mod http;
 mod limits;
 mod meeting;
+mod metrics;
+mod observability;
+#[cfg(unix)]
+mod operator;
 #[cfg(unix)]
 mod process;
 mod replica;

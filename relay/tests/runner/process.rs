@@ -15,7 +15,7 @@ const KILLS: u8 = 20;
 /// Longest time that `driftline relay` takes to stop, as its help promises.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 
-fn driftline() -> Command {
+pub(crate) fn driftline() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftline"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DRIFTLINE_")) {
         command.env_remove(name);
@@ -24,17 +24,17 @@ fn driftline() -> Command {
 }
 
 /// A relay in a process of its own.
-struct Process {
-    child: Child,
+pub(crate) struct Process {
+    pub(crate) child: Child,
     greeting: String,
 }
 
 impl Process {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         Self::spawn(driftline().args(["relay", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let mut greeting = String::new();
@@ -45,17 +45,17 @@ impl Process {
         Self { child, greeting }
     }
 
-    fn told(&self, what: &str) -> &str {
+    pub(crate) fn told(&self, what: &str) -> &str {
         let line = self.greeting.lines().find_map(|line| line.trim_start().strip_prefix(what));
         line.unwrap_or_else(|| panic!("{what} in {}", self.greeting)).trim()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    fn ended(&mut self, within: Duration) -> ExitStatus {
+    pub(crate) fn ended(&mut self, within: Duration) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -76,7 +76,7 @@ impl Drop for Process {
 }
 
 /// Runs the program to its end; answers its exit code and what it said on both.
-fn run(command: &mut Command) -> (i32, String) {
+pub(crate) fn run(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), said)

@@ -156,9 +156,14 @@ impl Replica {
 
 /// Asks over a bare connection, as a browser or a scrape would; answers the head and the body.
 pub(crate) async fn get(relay: &Relay, path: &str) -> (String, String) {
+    get_at(&relay.address().to_string(), path).await
+}
+
+/// The same of a relay at an address.
+pub(crate) async fn get_at(address: &str, path: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut socket = tokio::net::TcpStream::connect(relay.address()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", relay.address());
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap().unwrap();

@@ -309,10 +309,15 @@ impl Lab {
     /// Carries out what was held back.
     pub fn release(&mut self, index: usize) {
         self.parties[index].holds_tasks = false;
-        while let Some((task, work)) = self.parties[index].held_tasks.pop_front() {
-            let result = self.carry_out(index, work);
-            self.tell(index, Input::StoreDone { task, result });
-        }
+        while self.release_one(index) {}
+    }
+
+    /// Carries out the oldest task that was held back; answers whether there was one.
+    pub fn release_one(&mut self, index: usize) -> bool {
+        let Some((task, work)) = self.parties[index].held_tasks.pop_front() else { return false };
+        let result = self.carry_out(index, work);
+        self.tell(index, Input::StoreDone { task, result });
+        true
     }
 
     /// A document's value at an engine.

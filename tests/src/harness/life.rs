@@ -384,7 +384,13 @@ impl World {
             Shape::Star | Shape::Chain => 2 * lacked,
             Shape::StarWithEdges | Shape::Mesh => 2 * (self.oracle.changes.len() * fault::edges(&self.options).len()) as u64,
         };
-        assert!(self.changes_sent <= bound + 20, "L2: {} changes were sent where {lacked} were lacked", self.changes_sent);
+        // A path may be so slow that its ends take each other for gone: what was under way on it each may send once more.
+        let again = self.tally.of("connection gone") * self.oracle.changes.len() as u64;
+        assert!(
+            self.changes_sent <= bound + again + 20,
+            "L2: {} changes were sent where {lacked} were lacked",
+            self.changes_sent
+        );
         self.tally.count("economy judged");
     }
 

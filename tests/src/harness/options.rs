@@ -135,6 +135,8 @@ pub struct Options {
     pub small_limits: bool,
     /// Whether most replicas compact their logs, which then are short and begin with snapshots.
     pub compacting: bool,
+    /// Whether some of the replicas speak the version of the protocol before this one.
+    pub mixed_versions: bool,
     /// Whether mirrors outlive their engine, as other tabs do when the one that ran it is closed.
     pub tabs_stay: bool,
     /// Whether some of the replicas count text in UTF-16, as browsers do.
@@ -170,6 +172,7 @@ impl Options {
             mixed_text_units: dice.percent(50),
             tabs_stay: dice.percent(40),
             compacting: dice.percent(60),
+            mixed_versions: dice.percent(20),
         }
     }
 

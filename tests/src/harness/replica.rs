@@ -10,6 +10,7 @@ use driftline_core::engine::Engine;
 use driftline_core::engine::config::{Compaction, EngineConfig, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
+use driftline_core::sync::hello::VERSION_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A replica's side of a connection.
@@ -55,6 +56,8 @@ pub struct Replica {
     pub role: Role,
     /// How it counts text.
     pub unit: TextUnit,
+    /// The newest version of the protocol it speaks.
+    pub version_max: u64,
     /// Its bounds.
     pub limits: Limits,
     /// When it compacts.
@@ -108,6 +111,7 @@ impl Replica {
         let utf16 = options.mixed_text_units && index % 2 == 1;
         Self {
             role,
+            version_max: if options.mixed_versions && index % 3 == 1 { VERSION_MAX - 1 } else { VERSION_MAX },
             unit: if utf16 { TextUnit::Utf16 } else { TextUnit::CodePoint },
             limits,
             compaction,
@@ -132,6 +136,7 @@ impl Replica {
     pub fn start(&mut self, seed: [u8; 32], now: driftline_core::base::time::Now) {
         let mut config = EngineConfig::new(self.role, seed);
         config.text_unit = self.unit;
+        config.version_max = self.version_max;
         config.limits = self.limits.clone();
         config.compaction = self.compaction.clone();
         self.disk.start();

@@ -117,6 +117,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.compacting = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
+    offer(&|other| other.mixed_versions = false);
     offer(&|other| other.disk_ms_max = 0);
     offer(&|other| other.delay_ms_max = 1);
     found
@@ -139,7 +140,8 @@ pub fn rerun_line(options: &Options) -> String {
         u8::from(options.small_limits)
             + 2 * u8::from(options.mixed_text_units)
             + 4 * u8::from(options.tabs_stay)
-            + 8 * u8::from(options.compacting),
+            + 8 * u8::from(options.mixed_versions)
+            + 16 * u8::from(options.compacting),
     )
 }
 
@@ -169,8 +171,9 @@ pub fn from_environment() -> Option<Options> {
         options.view_percent = view;
         options.small_limits = flags & 1 == 1;
         options.mixed_text_units = flags & 2 == 2;
+        options.mixed_versions = flags & 8 == 8;
         options.tabs_stay = flags & 4 == 4;
-        options.compacting = flags & 8 == 8;
+        options.compacting = flags & 16 == 16;
     }
     Some(options)
 }

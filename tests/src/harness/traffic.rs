@@ -22,8 +22,12 @@ impl World {
         }
         let frame_bytes_max = self.replicas.iter().map(|replica| replica.limits.frame_bytes_max).min().unwrap_or(usize::MAX);
         assert!(frame.len() <= frame_bytes_max, "S7: replica {index} sends a {name} of {} bytes", frame.len());
-        if let (true, Ok(Message::Entries { payloads, .. })) = (name == "entries", Message::decode(&frame)) {
-            self.changes_sent += payloads.len() as u64;
+        if matches!(name, "entries" | "strands") {
+            self.changes_sent += match Message::decode(&frame) {
+                Ok(Message::Entries { payloads, .. }) => payloads.len() as u64,
+                Ok(Message::Strands { items }) => items.len() as u64,
+                _ => 0,
+            };
         }
         self.tally.add("bytes sent", frame.len() as u64);
         let limits = &self.replicas[index].limits;

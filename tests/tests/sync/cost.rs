@@ -134,6 +134,28 @@ fn a_few_documents_of_many_are_found_and_only_these_are_sent() {
     }
 }
 
+/// Nobody is sent what it wrote itself, nor what the same neighbour has sent it before.
+#[test]
+fn every_change_goes_over_every_link_once() {
+    let mut lab = Lab::new(LATENCY_MS);
+    let relay = lab.add(Role::Relay);
+    let clients = [lab.add(Role::Client), lab.add(Role::Client), lab.add(Role::Client)];
+    lab.open_everywhere(space(), &[document(1)]);
+    for client in clients {
+        lab.connect(client, relay);
+    }
+    lab.run(5_000);
+    let from = lab.sent.len();
+    for turn in 0..10i64 {
+        let writer = clients[turn as usize % 3];
+        lab.change(writer, document(1), |tx| tx.put(format!("k{turn}"), turn));
+        lab.run(5_000);
+    }
+    let entries = |sender: usize| lab.sent[from..].iter().filter(|sent| sent.from == sender && sent.name == "strands").count();
+    assert_eq!(clients.map(entries), [4, 3, 3], "each sends what it wrote");
+    assert_eq!(entries(relay), 20, "the relay sends each change to the two who lack it");
+}
+
 #[test]
 fn a_late_third_gets_everything_through_a_relay_and_everyone_knows_how_saved_it_is() {
     let mut lab = Lab::new(LATENCY_MS);
@@ -152,4 +174,72 @@ fn a_late_third_gets_everything_through_a_relay_and_everyone_knows_how_saved_it_
     lab.run(5_000);
     assert_eq!(lab.value(ada, &document(1)), lab.value(bob, &document(1)));
     assert!(lab.parties[relay].engine.document(&document(1)).is_none(), "a relay loads no document to serve it");
+}
+
+/// Bytes that WebSocket puts before a message: two, and more from 126 bytes on; a client adds four to mask it.
+fn framing(bytes: usize, from_client: bool) -> usize {
+    let length = if bytes < 126 { 2 } else { 4 };
+    length + if from_client { 4 } else { 0 }
+}
+
+/// A relay, and so many clients in sync with it through one document with a text; each speaks up to such a version.
+fn writers(versions: &[u64]) -> Lab {
+    let mut lab = Lab::new(20);
+    let relay = lab.add(Role::Relay);
+    for version in versions {
+        let client = lab.add_with(Role::Client, |config| config.version_max = *version);
+        lab.open_everywhere(space(), &[document(1)]);
+        lab.connect(client, relay);
+    }
+    let text = Value::Text("The tide comes in twice a day. ".repeat(50));
+    lab.change(1, document(1), |tx| tx.put("text", text));
+    lab.run(2_000);
+    lab
+}
+
+/// Each of `hands` types so many letters, one in a tenth of a second, each where they are in the text. Answers what the entries
+/// cost on the wire, WebSocket framing included, for each letter and reader: from the clients, and from the relay.
+fn typing(lab: &mut Lab, hands: &[usize], letters: usize) -> (f64, f64) {
+    let from = lab.sent.len();
+    for letter in 0..letters {
+        for (place, hand) in hands.iter().enumerate() {
+            let key = &"the quick brown fox jumps over the lazy dog "[letter % 44..][..1];
+            lab.change(*hand, document(1), |tx| tx.splice("text", place * 300 + letter, 0, key));
+            lab.run(100 / hands.len() as u64);
+        }
+    }
+    lab.run(2_000);
+    let readers = lab.parties.len() - 2;
+    let (mut up, mut down) = (0, 0);
+    for sent in lab.sent[from..].iter().filter(|sent| matches!(sent.name, "entries" | "strands")) {
+        let bytes = sent.bytes + framing(sent.bytes, sent.from != 0);
+        *(if sent.from == 0 { &mut down } else { &mut up }) += bytes;
+    }
+    let all = (letters * hands.len()) as f64;
+    let values: Vec<_> = (1..lab.parties.len()).map(|index| lab.value(index, &document(1))).collect();
+    assert!(values.windows(2).all(|pair| pair[0] == pair[1]), "all see the same");
+    (up as f64 / all, down as f64 / all / readers as f64)
+}
+
+#[test]
+fn a_keystroke_costs_each_reader_less_than_sixty_bytes_on_the_wire() {
+    for (hands, readers, up_most, down_most) in [(1, 5, 25.0, 20.0), (2, 5, 60.0, 30.0), (5, 5, 200.0, 60.0)] {
+        let mut lab = writers(&[2; 6][..readers + 1]);
+        let hands: Vec<usize> = (1..=hands).collect();
+        let (up, down) = typing(&mut lab, &hands, 100);
+        println!("{} typing, {readers} reading: {up:.1} bytes up, {down:.1} bytes down to each", hands.len());
+        assert!(up <= up_most && down <= down_most, "{up} up, {down} down");
+    }
+}
+
+#[test]
+fn peers_that_speak_the_first_version_are_sent_whole_entries_and_all_see_the_same() {
+    let mut lab = writers(&[2, 1, 2]);
+    let from = lab.sent.len();
+    let (_, down) = typing(&mut lab, &[1, 2], 30);
+    println!("{down:.1} bytes to each reader");
+    let sent: Vec<_> = lab.sent[from..].iter().map(|sent| (sent.from, sent.name)).collect();
+    assert!(sent.contains(&(2, "entries")) && !sent.contains(&(2, "strands")), "the old one sends whole entries");
+    assert!(sent.contains(&(1, "strands")) && !sent.contains(&(1, "entries")), "the new one sends by strands");
+    assert!(sent.contains(&(0, "strands")) && sent.contains(&(0, "entries")), "the relay sends each what it speaks");
 }

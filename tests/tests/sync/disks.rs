@@ -7,6 +7,7 @@ use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::value::{Prop, TextUnit, Value};
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Event, TroubleKind};
+use driftline_core::engine::input::Command;
 use driftline_core::log::version::Version;
 use driftline_core::store::task::StoreErrorKind;
 use driftline_core::sync::message::Message;
@@ -50,6 +51,25 @@ fn a_full_disk_here_is_said_loses_nothing_and_is_used_again_when_there_is_room()
     lab.open_everywhere(space(), &[document(1)]);
     lab.run(1_000);
     assert!(lab.value(1, &document(1)).expect("it is open").at("second").is_some(), "it is on the disk");
+}
+
+/// One change is under way to a disk that has no room, and the next is made before it has said so.
+#[test]
+fn what_was_refused_is_written_before_what_was_made_since() {
+    let mut lab = room();
+    lab.parties[1].refusals.insert("append", StoreErrorKind::Full);
+    lab.parties[1].holds_tasks = true;
+    lab.change(1, document(1), |tx| tx.put("second", 2i64));
+    lab.change(1, document(1), |tx| tx.put("third", 3i64));
+    lab.release(1);
+    lab.parties[1].refusals.clear();
+    lab.run(10_000);
+    assert_eq!(lab.parties[1].engine.saved(&document(1)).map(|saved| saved.unsaved), Some(0));
+    assert_eq!(troubles(&lab, 1, TroubleKind::Damaged), 0, "nothing was taken for damaged");
+    let shown = lab.value(1, &document(1));
+    lab.restart(1, |_| {});
+    lab.open_everywhere(space(), &[document(1)]);
+    assert_eq!(lab.value(1, &document(1)), shown, "a store that takes them in another order would have neither");
 }
 
 #[test]
@@ -128,6 +148,24 @@ fn a_read_that_turns_out_corrupt_quarantines_the_document_and_fetches_it_again()
     assert!(lab.value(carol, &document(1)).expect("it is open").at("first").is_some());
 }
 
+/// All are connected when it is found out: nobody has to come back first for the document to be whole again.
+#[test]
+fn a_damaged_document_is_asked_for_where_it_is_known_to_be_and_goes_on_to_whoever_waits_for_it() {
+    let mut lab = room();
+    lab.restart(0, |_| {});
+    lab.connect(1, 0);
+    lab.run(1_000);
+    lab.parties[0].refusals.insert("read", StoreErrorKind::Corrupt);
+    let carol = lab.add(Role::Client);
+    lab.command(carol, Command::OpenSpace { space: space() });
+    lab.command(carol, Command::OpenDocument { space: space(), document: document(1) });
+    lab.connect(carol, 0);
+    lab.run(2_000);
+    assert!(troubles(&lab, 0, TroubleKind::Damaged) > 0, "the operator is told");
+    assert_eq!(lab.value(carol, &document(1)), lab.value(1, &document(1)));
+    assert_eq!(lab.parties[1].engine.saved(&document(1)).map(|saved| saved.relays), Some(1));
+}
+
 #[test]
 fn acknowledging_waits_for_the_disk_and_forwarding_does_not() {
     let mut lab = room();
@@ -185,13 +223,16 @@ fn a_peer_that_holds_nothing_of_a_refused_document_either_leaves_nothing_to_wait
     lab.run(1_000);
     let asks = Message::Have { space: space(), document: document(2), version: Version::new(), answer: false };
     assert!(lab.lines[line].heard.contains(&asks), "{:?}", lab.lines[line].heard);
-    lab.say(line, &Message::Same { document: document(1) });
-    lab.say(line, &Message::Same { document: document(2) });
+    for asked in lab.lines[line].heard.clone() {
+        if let Message::Have { document, version, answer: false, .. } = asked {
+            lab.say(line, &Message::Same { document, digest: version.digest(&document) });
+        }
+    }
     assert_eq!(lab.parties[bob].engine.progress_of(&space()), (1, 1, 0), "nothing is waited for");
 }
 
 /// Changes of a document of one author's.
-fn changes(id: DocumentId, many: u8) -> Vec<Arc<[u8]>> {
+pub(super) fn changes(id: DocumentId, many: u8) -> Vec<Arc<[u8]>> {
     let actor = ActorId::new(&[9; 16]).expect("16 bytes are few enough");
     let mut document = Document::new(id, actor, TextUnit::CodePoint);
     let put = |number| Op::Put { path: vec![Prop::Key(format!("k{number}"))], value: Value::Int(number) };

@@ -1,9 +1,13 @@
 //! Two or three engines in a quiet room: what syncing costs, what bad peers and bad disks can do, and the laws of merging.
 
+mod awkward;
 mod cost;
 mod disks;
+mod gaps;
 mod merge;
+mod presence;
 mod receipts;
+mod strands;
 mod strangers;
 
 use driftline_core::base::id::{DocumentId, SpaceId, StoreEpoch};

@@ -1,10 +1,12 @@
 //! What a replica is told of where its work is saved, when things get in the way.
 
-use super::{document, space};
+use super::disks::changes;
+use super::{document, identity, space};
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Event, Saved, TroubleKind};
 use driftline_core::engine::input::Command;
 use driftline_core::store::task::StoreErrorKind;
+use driftline_core::sync::message::Message;
 use driftline_tests::harness::lab::Lab;
 
 fn saved(lab: &Lab, index: usize) -> Saved {
@@ -49,6 +51,108 @@ fn an_acknowledgement_lost_with_its_connection_comes_over_the_next() {
     lab.release(relay);
     lab.run(30_000);
     assert_eq!(saved(&lab, ada).relays, 1);
+}
+
+/// Someone closes a space, writes, and opens it again, while the answer about what was there before is still on its way.
+#[test]
+fn an_answer_to_an_earlier_question_is_no_receipt_for_what_was_written_since() {
+    let mut lab = Lab::new(100);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(1_000);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.run(50);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    lab.change(ada, document(1), |tx| tx.put("title", "neap tides"));
+    lab.parties[relay].holds_tasks = true;
+    let said = lab.parties[ada].events.len();
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.run(60_000);
+    let too_much = |event: &&Event| matches!(event, Event::Saved(saved) if saved.replicas > 0);
+    assert_eq!(lab.parties[ada].events[said..].iter().find(too_much), None, "the relay's disk has not got it yet");
+    lab.release(relay);
+    lab.run(30_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+}
+
+/// An app that starts with no network knows from before where its work is.
+#[test]
+fn what_was_confirmed_before_is_known_at_an_offline_start() {
+    let mut lab = Lab::new(10);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(5_000);
+    lab.restart(ada, |_| {});
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.run(1_000);
+    assert_eq!((saved(&lab, ada).replicas, saved(&lab, ada).relays), (1, 1), "it was on the relay before");
+    lab.change(ada, document(1), |tx| tx.put("title", "neap tides"));
+    assert_eq!(saved(&lab, ada).relays, 0, "what was written since is not");
+}
+
+/// A start that finds no receipts must not take what it holds for someone else's work, which is saved where it came from.
+#[test]
+fn what_was_written_before_a_start_is_not_saved_elsewhere_until_someone_says_so() {
+    let mut lab = Lab::new(10);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.restart(ada, |_| {});
+    lab.parties[relay].holds_tasks = true;
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.run(5_000);
+    assert_eq!(saved(&lab, ada).replicas, 0, "the relay has it in memory alone");
+    lab.release(relay);
+    lab.run(5_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+}
+
+/// The relay's operator put in an old backup: what it said it held it does not hold any more.
+#[test]
+fn a_relay_that_has_lost_what_it_acknowledged_is_not_counted_until_it_has_it_again() {
+    let mut lab = Lab::new(10);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[document(1)]);
+    lab.connect(ada, relay);
+    lab.change(ada, document(1), |tx| tx.put("title", "tides"));
+    lab.run(1_000);
+    let backup = lab.parties[relay].journal.medium_mut().bytes().to_vec();
+    lab.change(ada, document(1), |tx| tx.put("title", "neap tides"));
+    lab.run(1_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+    lab.restart(relay, |bytes| *bytes = backup);
+    lab.parties[relay].holds_tasks = true;
+    lab.connect(ada, relay);
+    lab.run(5_000);
+    assert_eq!(saved(&lab, ada).relays, 0, "the second title is in its memory alone");
+    lab.release(relay);
+    lab.run(5_000);
+    assert_eq!(saved(&lab, ada).relays, 1);
+}
+
+/// The same change comes from two peers while the disk is busy. Both count on it.
+#[test]
+fn whoever_sends_what_is_on_its_way_to_the_disk_is_told_when_it_is_there() {
+    let mut lab = Lab::new(10);
+    let relay = lab.add(Role::Relay);
+    let entries = Message::Entries { space: space(), document: document(1), payloads: changes(document(1), 1) };
+    lab.parties[relay].holds_tasks = true;
+    let lines = [61, 62].map(|secret| {
+        let line = lab.dial_in_as(relay, &identity(secret));
+        lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+        lab.say(line, &entries);
+        line
+    });
+    let acks = |lab: &Lab| lines.map(|line| lab.lines[line].heard.iter().filter(|m| matches!(m, Message::Ack { .. })).count());
+    assert_eq!(acks(&lab), [0, 0]);
+    lab.release(relay);
+    assert_eq!(acks(&lab), [1, 1]);
 }
 
 #[test]

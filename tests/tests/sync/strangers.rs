@@ -68,7 +68,7 @@ fn every_frame_cut_short_anywhere_is_malformed() {
     let frames = [
         Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], ranges: vec![] },
         Message::Have { space: space(), document: document(1), version, answer: false },
-        Message::Same { document: document(1) },
+        Message::Same { document: document(1), digest: [7; 16] },
         Message::Ping { token: 9 },
         Message::Goodbye { text: "so long".to_owned() },
     ];
@@ -103,7 +103,7 @@ fn a_frame_above_the_limit_is_too_large() {
 #[test]
 fn a_version_nobody_here_speaks_is_unsupported_and_the_answer_says_which_are() {
     let mut lab = room();
-    for (version_min, version_max) in [(0, 0), (2, 9)] {
+    for (version_min, version_max) in [(0, 0), (3, 9)] {
         let line = lab.dial_in(0);
         let (_, message) = Handshake::begin(&identity(42), true, [1; 32]);
         let Message::Hello(mut hello) = message else { unreachable!("a hello begins with a hello") };
@@ -180,6 +180,22 @@ fn a_silent_stranger_is_sent_away_when_the_time_for_a_hello_is_over() {
     let line = lab.dial_in(0);
     lab.run(15_000);
     assert_eq!(error_on(&lab, line).0, ErrorCode::Timeout);
+    assert_unharmed(&mut lab);
+}
+
+/// The machine at the other end has lost its power, and nobody says so.
+#[test]
+fn a_peer_of_which_nothing_is_heard_any_more_is_asked_and_then_let_go() {
+    let mut lab = room();
+    let line = lab.dial_in_as(0, &identity(49));
+    lab.run(22_000);
+    assert!(lab.lines[line].heard.iter().any(|message| matches!(message, Message::Ping { .. })));
+    assert_eq!(lab.lines[line].closed, None, "it is given time to answer");
+    lab.say(line, &Message::Ping { token: 1 });
+    lab.run(22_000);
+    assert_eq!(lab.lines[line].closed, None, "any word from it is an answer");
+    lab.run(10_000);
+    assert!(lab.lines[line].closed.is_some());
     assert_unharmed(&mut lab);
 }
 

@@ -22,7 +22,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", story: "no warnings", needs: &[], work: clippy },
     Step { name: "build", story: "everything native is built", needs: &[], work: build },
     Step { name: "rust", story: "the workspace's tests", needs: &["build"], work: rust },
-    Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm::build },
+    Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm_package },
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
     Step { name: "demo", story: "the demo is type-checked and built", needs: &["wasm"], work: demo::build },
     Step { name: "browser", story: "real browsers, a real relay", needs: &["build", "wasm", "demo"], work: browser_tests },
@@ -46,6 +46,11 @@ fn build(repository: &Repository) -> Result<()> {
 
 fn rust(repository: &Repository) -> Result<()> {
     repository.cargo(&[&["test"], WORKSPACE, &["--no-fail-fast"]].concat()).run()
+}
+
+fn wasm_package(repository: &Repository) -> Result<()> {
+    repository.cargo(&["test", "--package", "driftline-bindgen"]).run()?;
+    wasm::build(repository)
 }
 
 fn npm_tests(repository: &Repository) -> Result<()> {

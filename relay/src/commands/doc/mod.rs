@@ -2,10 +2,8 @@
 
 mod client;
 mod convert;
-mod failure;
 mod format;
 mod options;
-mod output;
 mod path;
 mod read;
 mod replay;
@@ -14,6 +12,7 @@ mod write;
 
 pub use options::{DocArgs, DocCommand, OwnCommand};
 
+use super::{failure, output};
 use clap::Args as _;
 use client::Client;
 use failure::{Failure, FailureKind};

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 /// "DRFT": how `file(1)` and we tell our databases from others.
-const APPLICATION_ID: i32 = 0x4452_4654;
+pub(super) const APPLICATION_ID: i32 = 0x4452_4654;
 /// The version of the tables, and the only one so far.
-const SCHEMA_VERSION: i32 = 1;
+pub(super) const SCHEMA_VERSION: i32 = 1;
 /// How long another program, such as a backup, may hold the database before a task fails.
-const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pages SQLite keeps in memory, in KiB.
 const CACHE_KIB: i32 = 16 * 1024;
 /// Statements kept prepared; there are fewer.
@@ -154,7 +154,8 @@ impl Database {
     }
 }
 
-fn writes(task: &StoreTask) -> bool {
+/// Whether a task needs a commit.
+pub(super) fn writes(task: &StoreTask) -> bool {
     !matches!(task, StoreTask::Read { .. } | StoreTask::Find { .. })
 }
 

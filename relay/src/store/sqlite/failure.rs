@@ -56,6 +56,15 @@ impl Failure {
         StoreError { kind, message }
     }
 
+    /// What is wrong, for whoever names the place themselves.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Sqlite(error) => error.to_string(),
+            Self::Damaged(how) => how.clone(),
+            Self::Behind => "earlier entries could not be stored".to_owned(),
+        }
+    }
+
     /// Whether asking again will not help.
     pub(super) fn is_damage(&self) -> bool {
         self.explain(Path::new(""), None).kind == StoreErrorKind::Corrupt

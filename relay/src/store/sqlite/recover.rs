@@ -61,7 +61,8 @@ fn give_up(connection: &Connection, damaged: Damaged, failure: &Failure, content
     Ok(())
 }
 
-fn summary(row: &DocumentRow) -> StoredDocument {
+/// A row as the engine is told of it.
+pub(super) fn summary(row: &DocumentRow) -> StoredDocument {
     StoredDocument { document: row.id, space: row.space, version: row.version.clone(), end: row.end, bytes: row.bytes }
 }
 

@@ -29,9 +29,11 @@ pub(crate) enum FailureKind {
     InUse,
     /// A replay did not end with the text it must end with.
     Mismatch,
+    /// A store does not check out.
+    Damaged,
 }
 
-/// The exit codes, for `--help`.
+/// The exit codes of `driftline doc`, for its `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done (and saved as far as --wait asks)
@@ -54,6 +56,7 @@ impl FailureKind {
             Self::Refused => 5,
             Self::InUse => 6,
             Self::Mismatch => 7,
+            Self::Damaged => 8,
         }
     }
 
@@ -66,6 +69,7 @@ impl FailureKind {
             Self::Refused => "refused",
             Self::InUse => "inUse",
             Self::Mismatch => "mismatch",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -1,0 +1,71 @@
+//! The named values an engine keeps in its store, and what they mean: for the engine itself, and for tools that read a store
+//! while no engine runs on it.
+
+use crate::base::codec::{Reader, Writer};
+use crate::base::id::{DocumentId, PeerId, StoreEpoch};
+use crate::log::clock::VectorClock;
+use crate::sync::hello::Identity;
+
+/// The name under which a store keeps the replica's secret key when the driver has none.
+pub(super) const IDENTITY_KEY: &str = "identity";
+/// What the names of stored receipts begin with; the document and the peer follow, parted by a slash.
+const RECEIPT_PREFIX: &str = "receipt/";
+
+/// What a peer has said it durably holds of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReceipt {
+    /// The document.
+    pub document: DocumentId,
+    /// The peer.
+    pub peer: PeerId,
+    /// Whether it is a relay.
+    pub relay: bool,
+    /// How far it holds the document.
+    pub clock: VectorClock,
+}
+
+impl StoredReceipt {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let (document, peer) = name.strip_prefix(RECEIPT_PREFIX)?.split_once('/')?;
+        let mut reader = Reader::new(value);
+        let relay = reader.u8().ok()? != 0;
+        let clock = VectorClock::decode(&mut reader).ok()?;
+        Some(Self { document: document.parse().ok()?, peer: peer.parse().ok()?, relay, clock })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.u8(u8::from(self.relay));
+        self.clock.encode(&mut writer);
+        (format!("{RECEIPT_PREFIX}{}/{}", self.document, self.peer), writer.finish())
+    }
+}
+
+/// Who the replica is that keeps this named value as its secret key; nothing when it is another value. The key itself stays
+/// where it is.
+pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
+    let secret = (name == IDENTITY_KEY).then_some(value)?;
+    Some(Identity::new(secret.try_into().ok()?, StoreEpoch([0; 16]), false, String::new(), 0).peer())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::ActorId;
+
+    #[test]
+    fn a_receipt_reads_back_and_nothing_else_passes_for_one() {
+        let clock = [(ActorId::new(&[1, 2]).unwrap(), 7)].into_iter().collect();
+        let receipt = StoredReceipt { document: DocumentId([3; 16]), peer: PeerId([4; 32]), relay: true, clock };
+        let (name, value) = receipt.write();
+        assert_eq!(StoredReceipt::read(&name, &value), Some(receipt));
+        assert_eq!(StoredReceipt::read("receipt/nobody", &value), None);
+        assert_eq!(StoredReceipt::read(IDENTITY_KEY, &value), None);
+        assert_eq!(StoredReceipt::read(&name, &[]), None);
+        assert_eq!(stored_identity(&name, &[1; 32]), None);
+        assert_eq!(stored_identity(IDENTITY_KEY, &[1; 31]), None);
+        assert!(stored_identity(IDENTITY_KEY, &[1; 32]).is_some());
+    }
+}
