@@ -9,6 +9,7 @@ mod connection;
 mod inbox;
 mod pump;
 mod stats;
+mod workshop;
 
 pub use pump::{SHUTDOWN_GOODBYE_TIME_MAX, SHUTDOWN_STORE_TIME_MAX};
 pub use stats::HostStats;

@@ -181,6 +181,11 @@ impl EngineHost {
             Effect::Disconnect { connection, reason } => driver.disconnect(connection.0 as f64, &reason),
             Effect::Dial { endpoint } => driver.dial(&endpoint),
             Effect::Store { task, work } => self.shelf.push(task, work),
+            // A worker has one thread: what is put together is put together at once.
+            Effect::Assemble { task, assembly } => {
+                let result = assembly.run().map(Box::new);
+                self.engine.handle(now(), Input::Assembled { task, result });
+            }
             Effect::Event(event) => driver.event(&serde_json::to_string(&event)?),
         }
         Ok(())

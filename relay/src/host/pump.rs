@@ -3,6 +3,7 @@
 use super::connection::{self, ConnectionEnd, ConnectionHost, Leaving};
 use super::inbox::{Answer, Inbox, Message, Messages};
 use super::stats::HostStats;
+use super::workshop::Workshop;
 use crate::dial::Dialler;
 use crate::store::{StoreAnswers, StoreExecutor};
 use crate::transport::{Goodbye, GoodbyeCause, Outbound};
@@ -46,6 +47,7 @@ pub(super) struct Pump {
     stats: Arc<HostStats>,
     connection_host: ConnectionHost,
     connections: BTreeMap<ConnectionId, ConnectionEnd>,
+    workshop: Workshop,
     /// Entries in each append not yet answered.
     appending: BTreeMap<TaskId, u64>,
     start: Instant,
@@ -73,8 +75,10 @@ impl Pump {
         let stats = Arc::clone(outside.inbox.stats());
         let connection_host =
             ConnectionHost { inbox: outside.inbox.clone(), stats: Arc::clone(&stats), room: connection::inbox_room() };
+        let workshop = Workshop::new(outside.runtime.clone(), outside.inbox.clone());
         Self {
             engine: Engine::new(config, now(start)),
+            workshop,
             outside,
             stats,
             connection_host,
@@ -225,6 +229,7 @@ impl Pump {
                     self.stats.store_tasks.fetch_add(1, Ordering::Relaxed);
                     self.outside.store.submit(task, work);
                 }
+                Effect::Assemble { task, assembly } => self.workshop.take_on(task, assembly),
                 Effect::Event(event) => self.publish(event),
             }
         }
