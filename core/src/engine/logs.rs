@@ -272,11 +272,10 @@ impl Engine {
             }
         }
         for (document, end) in ends {
-            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space))
-                && let Some(log) = held.space.log_mut(&document)
-            {
-                log.on_durable(end);
-                held.space.refresh(&document);
+            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space)) {
+                held.space.on_durable(&document, end);
+                let space = held.space.id();
+                self.touch_progress(space);
             }
             self.saved.touch(document);
         }

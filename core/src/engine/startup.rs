@@ -30,6 +30,7 @@ impl Engine {
     pub(super) fn begin(&mut self, contents: StoreContents, secret: [u8; 32]) {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
+            self.states.load(key, value);
         }
         let mut identity = Identity::new(
             &secret,

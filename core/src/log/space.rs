@@ -3,6 +3,7 @@
 //! A fingerprint stands for the durable versions of a range of documents: the sum modulo 2^128 of their digests, and how
 //! many there are. Only what is durable counts, so that two replicas with equal fingerprints have saved each other's work.
 
+use super::feed::Feed;
 use super::log::Log;
 use super::tree::{DigestTree, Fingerprint};
 use super::version::Digest;
@@ -15,12 +16,13 @@ pub struct Space {
     id: SpaceId,
     logs: BTreeMap<DocumentId, Log>,
     digests: DigestTree,
+    feed: Feed,
 }
 
 impl Space {
     /// A space of which nothing is held.
     pub fn new(id: SpaceId) -> Self {
-        Self { id, logs: BTreeMap::new(), digests: DigestTree::default() }
+        Self { id, logs: BTreeMap::new(), digests: DigestTree::default(), feed: Feed::default() }
     }
 
     /// The space.
@@ -33,24 +35,60 @@ impl Space {
         self.logs.get(document)
     }
 
-    /// The log of a document that is held, to append to; call [`Self::refresh`] when its durable version has moved.
+    /// The log of a document that is held, to append to.
     pub fn log_mut(&mut self, document: &DocumentId) -> Option<&mut Log> {
         self.logs.get_mut(document)
     }
 
-    /// Takes in a log, replacing the one there was.
+    /// Takes in a log, replacing the one there was. What came before is then no way to what is held now, and is forgotten.
     pub fn insert(&mut self, log: Log) {
         let document = log.document();
+        let before = self.digests.whole();
         self.logs.insert(document, log);
         self.refresh(&document);
+        if self.digests.whole() != before {
+            self.feed.clear();
+        }
+    }
+
+    /// Learns that a document's log is durable up to `position`.
+    pub fn on_durable(&mut self, document: &DocumentId, position: u64) {
+        let Some(log) = self.logs.get_mut(document) else { return };
+        let (held, before) = (log.durable_end(), self.digests.whole());
+        log.on_durable(position);
+        self.refresh(document);
+        if self.digests.whole() != before {
+            self.feed.advance(*document, held, before);
+        }
     }
 
     /// Brings the fingerprints up to date with a document's durable version.
-    pub fn refresh(&mut self, document: &DocumentId) {
+    fn refresh(&mut self, document: &DocumentId) {
         match self.logs.get(document).filter(|log| !log.durable().is_empty()) {
             Some(log) => self.digests.insert(*document, log.durable().digest(document)),
             None => self.digests.remove(document),
         };
+    }
+
+    /// The present state: what stands for everything that is durable.
+    pub fn state(&self) -> Fingerprint {
+        self.digests.whole()
+    }
+
+    /// Documents that moved since the space was in a state, each with the position up to which its log was durable then;
+    /// nothing when it is not known to have been in it.
+    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, u64>> {
+        if *state == self.state() { Some(BTreeMap::new()) } else { self.feed.since(state) }
+    }
+
+    /// Remembers the present state for longer than others: a peer leaves in it, and may name it when it returns.
+    pub fn keep_state(&mut self) {
+        self.feed.keep(self.digests.whole());
+    }
+
+    /// A number that is the higher the later a document moved, 0 for one that has not moved since the store was opened.
+    pub fn changed(&self, document: &DocumentId) -> u64 {
+        self.feed.changed(document)
     }
 
     /// Documents held, in the order of their ids.

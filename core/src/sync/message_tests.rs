@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::id::ChangeHash;
+use crate::log::tree::Fingerprint;
 use crate::log::version::Heads;
 use crate::sync::reconcile::RangeBody;
 use crate::sync::strands::Form;
@@ -26,7 +27,9 @@ fn one_of_each() -> Vec<Message> {
             agent: "driftline".to_owned(),
         }),
         Message::Proof { signature: [9; 64] },
-        Message::Subscribe { space, eager: vec![(document, version.clone())], ranges: ranges.clone() },
+        Message::Subscribe { space, eager: vec![(document, version.clone())], known: None, ranges: ranges.clone() },
+        Message::Subscribe { space, eager: vec![], known: Some(Fingerprint { sum: 5, count: 6 }), ranges: ranges.clone() },
+        Message::Sent { space },
         Message::Unsubscribe { space },
         Message::Ranges { space, ranges },
         Message::Have { space, document, version, answer: true },
