@@ -249,7 +249,7 @@ mod tag {
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
 pub fn brings_entries(frame: &[u8]) -> bool {
-    frame.first() == Some(&tag::ENTRIES)
+    matches!(frame.first(), Some(&(tag::ENTRIES | tag::STRANDS)))
 }
 
 impl Message {
