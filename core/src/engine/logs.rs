@@ -276,6 +276,7 @@ impl Engine {
                 held.space.on_durable(&document, end);
                 let space = held.space.id();
                 self.touch_progress(space);
+                self.mark_soon(space);
             }
             self.saved.touch(document);
         }
@@ -373,6 +374,7 @@ impl Engine {
         );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
         self.stats.quarantined += 1;
+        self.unmark(space, document);
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
             let (gone, kept) =

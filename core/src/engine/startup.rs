@@ -52,6 +52,7 @@ impl Engine {
             let log = Log::stored(stored.document, stored.space, stored.version, stored.end);
             self.open_space(stored.space).space.insert(log);
         }
+        self.restore_states(&contents.damaged);
         self.tell(Event::Ready { peer, documents });
         self.stats.quarantined += contents.damaged.len() as u64;
         for (document, what) in contents.damaged {

@@ -8,6 +8,7 @@
 //! which a peer left are kept longest, since a peer names the state in which it left.
 
 use super::tree::Fingerprint;
+use super::version::Digest;
 use crate::base::id::DocumentId;
 use crate::base::limits::{FEED_MOVES_MAX, FEED_STATES_MAX};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +28,15 @@ pub struct Feed {
 /// Documents from which on a step takes in no others.
 const JOINED_MAX: usize = 64;
 
+/// How a document stood before it moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The position up to which its log was durable.
+    pub held: u64,
+    /// What stood for it; nothing when nothing of it was held.
+    pub digest: Option<Digest>,
+}
+
 /// What moved on from one state to the next that is remembered.
 #[derive(Clone, Debug)]
 struct Step {
@@ -34,20 +44,20 @@ struct Step {
     before: Fingerprint,
     /// Whether a peer left in the state before.
     is_kept: bool,
-    /// Documents that moved, each with the position up to which its log was durable in the state before.
-    moved: Vec<(DocumentId, u64)>,
+    /// Documents that moved, and how each stood before.
+    moved: Vec<(DocumentId, Moved)>,
 }
 
 impl Feed {
-    /// Notes that a document has moved on; `held` is how far its log was durable before, and `before` the state then.
-    pub fn advance(&mut self, document: DocumentId, held: u64, before: Fingerprint) {
+    /// Notes that a document has moved on; `moved` is how it stood before, and `before` the state then.
+    pub fn advance(&mut self, document: DocumentId, moved: Moved, before: Fingerprint) {
         self.taken += 1;
         self.changed.insert(document, self.taken);
         // A step that was begun for a peer that left in this very state.
         let begun = self.steps.back_mut().filter(|last| last.moved.is_empty());
         match begun {
-            Some(step) => step.moved.push((document, held)),
-            None => self.begin(before, vec![(document, held)], false),
+            Some(step) => step.moved.push((document, moved)),
+            None => self.begin(before, vec![(document, moved)], false),
         }
         self.moves += 1;
         self.thin();
@@ -65,14 +75,14 @@ impl Feed {
         }
     }
 
-    /// Documents that moved since the space was in a state, each with the position up to which its log was durable then;
-    /// nothing when it is not known to have been in it.
-    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, u64>> {
+    /// Documents that moved since the space was in a state, and how each stood then or before; nothing when it is not known to
+    /// have been in it.
+    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, Moved>> {
         let number = self.states.get(state)?;
         let at = self.steps.partition_point(|step| step.number < *number);
         let mut moved = BTreeMap::new();
-        for (document, held) in self.steps.range(at..).flat_map(|step| &step.moved) {
-            moved.entry(*document).or_insert(*held);
+        for (document, before) in self.steps.range(at..).flat_map(|step| &step.moved) {
+            moved.entry(*document).or_insert(*before);
         }
         Some(moved)
     }
@@ -89,7 +99,7 @@ impl Feed {
         self.moves = 0;
     }
 
-    fn begin(&mut self, before: Fingerprint, moved: Vec<(DocumentId, u64)>, is_kept: bool) {
+    fn begin(&mut self, before: Fingerprint, moved: Vec<(DocumentId, Moved)>, is_kept: bool) {
         self.states.insert(before, self.taken);
         self.steps.push_back(Step { number: self.taken, before, is_kept, moved });
     }
@@ -104,11 +114,11 @@ impl Feed {
                 match thinned.back_mut().filter(|last| joins && last.moved.len() < JOINED_MAX) {
                     Some(last) => {
                         forget(&mut self.states, &step);
-                        for (document, held) in step.moved {
+                        for (document, before) in step.moved {
                             if last.moved.iter().any(|(moved, _)| *moved == document) {
                                 self.moves -= 1;
                             } else {
-                                last.moved.push((document, held));
+                                last.moved.push((document, before));
                             }
                         }
                     }
@@ -143,6 +153,10 @@ mod tests {
         DocumentId(id)
     }
 
+    fn held(held: u64) -> Moved {
+        Moved { held, digest: None }
+    }
+
     fn state(number: usize) -> Fingerprint {
         Fingerprint { sum: number as u128 * 0x1_0001, count: 1 }
     }
@@ -163,7 +177,7 @@ mod tests {
                     kept.push(turn);
                 }
                 let end = ends.entry(document(*number)).or_default();
-                feed.advance(document(*number), *end, state(turn));
+                feed.advance(document(*number), held(*end), state(turn));
                 *end += 1;
                 at_state.push(ends.clone());
             }
@@ -178,7 +192,7 @@ mod tests {
                 };
                 for (document, end) in &ends {
                     let then = held_then.get(document).copied().unwrap_or(0);
-                    prop_assert!(then == *end || moved.get(document).is_some_and(|held| *held <= then));
+                    prop_assert!(then == *end || moved.get(document).is_some_and(|moved| moved.held <= then));
                 }
             }
         }
@@ -187,11 +201,11 @@ mod tests {
     #[test]
     fn the_last_that_moved_comes_after_the_others() {
         let mut feed = Feed::default();
-        feed.advance(document(1), 0, state(0));
-        feed.advance(document(2), 0, state(1));
-        feed.advance(document(1), 1, state(2));
+        feed.advance(document(1), held(0), state(0));
+        feed.advance(document(2), held(0), state(1));
+        feed.advance(document(1), held(1), state(2));
         assert!(feed.changed(&document(1)) > feed.changed(&document(2)) && feed.changed(&document(3)) == 0);
-        assert_eq!(feed.since(&state(1)), Some([(document(1), 1), (document(2), 0)].into_iter().collect()));
+        assert_eq!(feed.since(&state(1)), Some([(document(1), held(1)), (document(2), held(0))].into_iter().collect()));
         assert_eq!(feed.since(&state(9)), None);
         feed.clear();
         assert_eq!(feed.since(&state(1)), None);

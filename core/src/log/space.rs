@@ -3,7 +3,7 @@
 //! A fingerprint stands for the durable versions of a range of documents: the sum modulo 2^128 of their digests, and how
 //! many there are. Only what is durable counts, so that two replicas with equal fingerprints have saved each other's work.
 
-use super::feed::Feed;
+use super::feed::{Feed, Moved};
 use super::log::Log;
 use super::tree::{DigestTree, Fingerprint};
 use super::version::Digest;
@@ -56,18 +56,40 @@ impl Space {
         let Some(log) = self.logs.get_mut(document) else { return };
         let (held, before) = (log.durable_end(), self.digests.whole());
         log.on_durable(position);
-        self.refresh(document);
+        let digest = self.refresh(document);
         if self.digests.whole() != before {
-            self.feed.advance(*document, held, before);
+            self.feed.advance(*document, Moved { held, digest }, before);
         }
     }
 
-    /// Brings the fingerprints up to date with a document's durable version.
-    fn refresh(&mut self, document: &DocumentId) {
+    /// Learns from what was stored how documents stood in a state before the store was opened: it knows that state again, if this
+    /// is how the present state came of it. Answers that state.
+    pub fn restore(&mut self, moved: &BTreeMap<DocumentId, Moved>) -> Fingerprint {
+        let is_whole = |(document, moved): &(&DocumentId, &Moved)| {
+            let end = self.logs.get(document).map_or(0, Log::durable_end);
+            moved.held <= end && self.holds(document)
+        };
+        let moved: Vec<(DocumentId, Moved)> =
+            moved.iter().filter(is_whole).map(|(document, moved)| (*document, *moved)).collect();
+        let of = |digest: Option<Digest>| digest.as_ref().map_or_else(Fingerprint::default, Fingerprint::of);
+        let back = |state: Fingerprint, (document, moved): &(DocumentId, Moved)| {
+            state.minus(of(self.digests.get(document))).plus(of(moved.digest))
+        };
+        let first = moved.iter().fold(self.state(), back);
+        let mut before = first;
+        for (document, moved) in moved {
+            self.feed.advance(document, moved, before);
+            before = before.minus(of(moved.digest)).plus(of(self.digests.get(&document)));
+        }
+        first
+    }
+
+    /// Brings the fingerprints up to date with a document's durable version; answers what stood for it before.
+    fn refresh(&mut self, document: &DocumentId) -> Option<Digest> {
         match self.logs.get(document).filter(|log| !log.durable().is_empty()) {
             Some(log) => self.digests.insert(*document, log.durable().digest(document)),
             None => self.digests.remove(document),
-        };
+        }
     }
 
     /// The present state: what stands for everything that is durable.
@@ -75,9 +97,9 @@ impl Space {
         self.digests.whole()
     }
 
-    /// Documents that moved since the space was in a state, each with the position up to which its log was durable then;
-    /// nothing when it is not known to have been in it.
-    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, u64>> {
+    /// Documents that moved since the space was in a state, and how each stood then or before; nothing when it is not known to
+    /// have been in it.
+    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, Moved>> {
         if *state == self.state() { Some(BTreeMap::new()) } else { self.feed.since(state) }
     }
 

@@ -357,6 +357,15 @@ fn ten_changed_of_ten_thousand_cost_a_known_pair_one_round_trip_and_a_kilobyte()
     let ours = change_ten(&mut lab, ada, 3);
     let both = meet_again(&mut lab, ada, relay, theirs + ours);
     assert!(both.round_trips <= 1.0 && both.bytes < 2_048, "{} round trips, {} bytes", both.round_trips, both.bytes);
+    // She writes without a network and closes the page before she has one.
+    let theirs = change_ten(&mut lab, bob, 4);
+    meet_again(&mut lab, bob, relay, theirs);
+    let ours = change_ten(&mut lab, ada, 5);
+    lab.run(2_000);
+    lab.restart(ada, |_| {});
+    lab.command(ada, Command::OpenSpace { space: space() });
+    let both = meet_again(&mut lab, ada, relay, theirs + ours);
+    assert!(both.round_trips <= 1.0 && both.bytes < 2_048, "{} round trips, {} bytes", both.round_trips, both.bytes);
     let id = document(spread(3));
     assert_eq!(lab.parties[relay].engine.log(&id).map(|log| log.end()), Some(2), "her changes are on the relay");
 }
