@@ -27,9 +27,12 @@ fn one_of_each() -> Vec<Message> {
             agent: "driftline".to_owned(),
         }),
         Message::Proof { signature: [9; 64] },
-        Message::Subscribe { space, eager: vec![(document, version.clone())], known: None, ranges: ranges.clone() },
-        Message::Subscribe { space, eager: vec![], known: Some(Fingerprint { sum: 5, count: 6 }), ranges: ranges.clone() },
-        Message::Sent { space },
+        Message::Subscribe {
+            space,
+            eager: vec![(document, version.clone())],
+            known: Some(Fingerprint { sum: 5, count: 300 }),
+            ranges: ranges.clone(),
+        },
         Message::Unsubscribe { space },
         Message::Ranges { space, ranges },
         Message::Have { space, document, version, answer: true },
@@ -48,6 +51,7 @@ fn one_of_each() -> Vec<Message> {
                 Item { strand: 0, form: Form::Abridged, bytes: Arc::from([]) },
             ],
         },
+        Message::Sent { space },
     ]
 }
 
