@@ -40,6 +40,10 @@ pub const SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 pub const RANGES_MAX: usize = 1_024;
 /// Most document digests in one reconciliation frame.
 pub const RANGE_ITEMS_MAX: usize = 16_384;
+/// Most past states of a space that are remembered, to tell a peer that left in one of them what has changed since.
+pub const FEED_STATES_MAX: usize = 1_024;
+/// Most movements of documents between those states.
+pub const FEED_MOVES_MAX: usize = 8_192;
 /// Most bytes of versions a subscription volunteers, to save a round trip for the documents that are open.
 pub const EAGER_VERSION_BYTES: usize = 128;
 /// Longest presence state in bytes.

@@ -8,6 +8,7 @@ use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
+use crate::log::tree::Fingerprint;
 use crate::log::version::{Digest, Version};
 use crate::sync::delta::{Delta, STRIKES_MAX};
 use crate::sync::hello::Refusal;
@@ -52,6 +53,7 @@ impl Engine {
     /// Asks a peer to sync a space, unless it does already.
     pub(super) fn subscribe(&mut self, connection: ConnectionId, space: SpaceId) {
         let eager = self.eager_versions(&space);
+        let known = self.agreed_state(connection, space);
         let mut subscription = Subscription { comparing: true, ..Subscription::default() };
         for (document, version) in &eager {
             subscription.eager.insert(*document);
@@ -67,10 +69,17 @@ impl Engine {
         held.sessions.insert(connection);
         let none = BTreeSet::new();
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
-        let ranges = comparison.opening();
+        let ranges = if known.is_some() { comparison.opening() } else { comparison.wide_opening() };
+        subscription.offered = Some(held.space.state());
         session.subscriptions.insert(space, subscription);
         self.begin_sync(connection, space);
-        self.send(connection, &Message::Subscribe { space, eager, ranges });
+        self.send(connection, &Message::Subscribe { space, eager, known, ranges });
+        if let Some(state) = &known {
+            let pushed = self.push_since(connection, space, state);
+            if let Some(subscription) = self.sessions.get_mut(&connection).and_then(|s| s.subscriptions.get_mut(&space)) {
+                subscription.pushed = pushed;
+            }
+        }
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
         self.touch_progress(space);
@@ -81,13 +90,12 @@ impl Engine {
         let mut budget = EAGER_VERSION_BYTES;
         let mut eager = Vec::new();
         for document in self.documents.open_in(space) {
-            let Some(version) = self.log(&document).map(|log| log.durable()).filter(|version| !version.is_empty()) else {
-                continue;
-            };
+            // Of one that was opened by a link nothing may be held yet.
+            let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
             let bytes = version.encoded_len();
             if bytes <= budget {
                 budget -= bytes;
-                eager.push((document, version.clone()));
+                eager.push((document, version));
             }
         }
         eager
@@ -101,6 +109,7 @@ impl Engine {
     pub(super) fn on_exchange(&mut self, connection: ConnectionId, message: Message) {
         let space = match &message {
             Message::Ranges { space, .. }
+            | Message::Sent { space }
             | Message::Have { space, .. }
             | Message::Entries { space, .. }
             | Message::Snapshot { space, .. } => Some(*space),
@@ -110,7 +119,8 @@ impl Engine {
             return;
         }
         match message {
-            Message::Subscribe { space, eager, ranges } => self.on_subscribe(connection, space, eager, &ranges),
+            Message::Subscribe { space, eager, known, ranges } => self.on_subscribe(connection, space, eager, known, &ranges),
+            Message::Sent { space } => self.on_sent(connection, space),
             Message::Unsubscribe { space } => self.on_unsubscribe(connection, space),
             Message::Ranges { space, ranges } => self.on_ranges(connection, space, &ranges),
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
@@ -135,9 +145,16 @@ impl Engine {
         not
     }
 
-    fn on_subscribe(&mut self, connection: ConnectionId, space: SpaceId, eager: Vec<(DocumentId, Version)>, ranges: &[Range]) {
-        let known = self.spaces.get(&space).is_some_and(|held| held.open);
-        if !known && !self.is_relay() {
+    fn on_subscribe(
+        &mut self,
+        connection: ConnectionId,
+        space: SpaceId,
+        eager: Vec<(DocumentId, Version)>,
+        known: Option<Fingerprint>,
+        ranges: &[Range],
+    ) {
+        let is_open = self.spaces.get(&space).is_some_and(|held| held.open);
+        if !is_open && !self.is_relay() {
             let text = format!("space {space} is not open here");
             self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
             return self.send(connection, &Message::Unsubscribe { space });
@@ -155,9 +172,23 @@ impl Engine {
         for (document, version) in eager {
             self.on_have(connection, space, document, version, false);
         }
-        self.on_ranges(connection, space, ranges);
+        // What differs is found from the state where that is possible, unless nothing does.
+        if self.is_equal(connection, space, ranges) || !known.is_some_and(|known| self.answer_known(connection, space, &known)) {
+            self.on_ranges(connection, space, ranges);
+        }
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
+    }
+
+    /// Whether a peer's first fingerprint is one's own.
+    fn is_equal(&self, connection: ConnectionId, space: SpaceId, ranges: &[Range]) -> bool {
+        let none = BTreeSet::new();
+        let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
+        let both = self.spaces.get(&space).zip(subscription);
+        both.is_some_and(|(held, subscription)| {
+            let except = &subscription.eager;
+            Comparison { space: &held.space, except, wanted: &none, bytes_max: usize::MAX }.opening() == ranges
+        })
     }
 
     fn on_unsubscribe(&mut self, connection: ConnectionId, space: SpaceId) {
@@ -183,8 +214,10 @@ impl Engine {
         };
         if ranges.is_empty() {
             subscription.comparing = false;
+            self.on_equal(connection, space);
             return self.confirm_open(space);
         }
+        subscription.offered = None;
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
         let step = comparison.step(ranges);
         subscription.comparing = !step.reply.is_empty();
@@ -208,7 +241,7 @@ impl Engine {
 
     /// Asks for their word on open documents the peers that have not confirmed them: the comparison of a space tells only one
     /// of the two what they agree on.
-    fn confirm_open(&mut self, space: SpaceId) {
+    pub(super) fn confirm_open(&mut self, space: SpaceId) {
         for document in self.documents.open_in(&space) {
             self.confirm_everywhere(space, document);
         }

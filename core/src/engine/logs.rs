@@ -366,11 +366,11 @@ impl Engine {
             }
         }
         for (document, end) in ends {
-            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space))
-                && let Some(log) = held.space.log_mut(&document)
-            {
-                log.on_durable(end);
-                held.space.refresh(&document);
+            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space)) {
+                held.space.on_durable(&document, end);
+                let space = held.space.id();
+                self.touch_progress(space);
+                self.mark_soon(space);
             }
             self.saved.touch(document);
             self.on_log_grown(document);
@@ -497,6 +497,7 @@ impl Engine {
         );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
         self.stats.quarantined += 1;
+        self.unmark(space, document);
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
             let (gone, kept) =

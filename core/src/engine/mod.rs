@@ -22,6 +22,7 @@ mod push;
 mod saved;
 mod snapshots;
 mod startup;
+mod states;
 pub mod stats;
 pub mod stored;
 mod strands;
@@ -71,6 +72,7 @@ pub struct Engine {
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
     saved: saved::Receipts,
+    states: states::States,
     stats: stats::EngineStats,
     syncs_moved: stats::SyncsMoved,
     /// Spaces whose progress may have changed since it was last told.
@@ -128,6 +130,7 @@ impl Engine {
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
             saved: saved::Receipts::default(),
+            states: states::States::default(),
             stats: stats::EngineStats::default(),
             syncs_moved: stats::SyncsMoved::new(),
             progress: BTreeMap::new(),
@@ -266,6 +269,7 @@ impl Engine {
         self.apply_entries();
         self.answer_views();
         self.push_entries();
+        self.send_sent();
         self.write_entries();
         self.send_acks();
         self.tell_saved();

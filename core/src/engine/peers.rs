@@ -174,6 +174,7 @@ impl Engine {
         for space in session.subscriptions.keys() {
             if let Some(held) = self.spaces.get_mut(space) {
                 held.sessions.remove(&connection);
+                held.space.keep_state();
             }
             self.touch_progress(*space);
         }

@@ -35,6 +35,8 @@ pub(super) struct Pushes {
     pub(super) moved: BTreeMap<DocumentId, u64>,
     /// Who else may lack something.
     due: BTreeMap<(SpaceId, DocumentId), BTreeSet<ConnectionId>>,
+    /// Who is being sent what has moved since a state it has named.
+    pub(super) owing_since: BTreeSet<(ConnectionId, SpaceId)>,
     /// Connections that are owed acknowledgements.
     owing: BTreeSet<ConnectionId>,
 }
@@ -58,7 +60,8 @@ impl Engine {
         self.pushes.due.entry((space, document)).or_default().insert(connection);
     }
 
-    /// Pushes to everyone who lacks it what is new since the last drain, and to those who asked what they lack.
+    /// Pushes to everyone who lacks it what is new since the last drain, and to those who asked what they lack: documents that
+    /// are open first, then those that changed last.
     pub(super) fn push_entries(&mut self) {
         for (document, first) in std::mem::take(&mut self.pushes.moved) {
             let Some(space) = self.locations.get(&document).copied() else { continue };
@@ -72,12 +75,26 @@ impl Engine {
             self.pushes.due.entry((space, document)).or_default().extend(&held.sessions);
             self.touch_progress(space);
         }
-        for ((space, document), connections) in std::mem::take(&mut self.pushes.due) {
+        let mut due: Vec<_> = std::mem::take(&mut self.pushes.due).into_iter().collect();
+        due.sort_by_cached_key(|((space, document), connections)| {
+            let changed = self.spaces.get(space).map_or(0, |held| held.space.changed(document));
+            (!self.is_looked_at(space, document, connections), std::cmp::Reverse(changed))
+        });
+        for ((space, document), connections) in due {
             let mut shared = SharedFrames::default();
             for connection in connections {
                 self.pump(connection, space, document, &mut shared);
             }
         }
+    }
+
+    /// Whether people look at a document, here or at one of these peers: it goes before all others.
+    fn is_looked_at(&self, space: &SpaceId, document: &DocumentId, connections: &BTreeSet<ConnectionId>) -> bool {
+        let named = |connection: &ConnectionId| {
+            let subscription = self.sessions.get(connection).and_then(|session| session.subscriptions.get(space));
+            subscription.is_some_and(|subscription| subscription.eager.contains(document))
+        };
+        self.documents.is_open(document) || connections.iter().any(named)
     }
 
     /// Sends a peer what it lacks of a document, as far as it can take it now.

@@ -162,6 +162,7 @@ impl Engine {
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
+        self.touch_progress(space);
         let is_confirmed = self.saved.is_confirmed(&document, &peer.id);
         if let Some(documents) = self.saved.unconfirmed.get_mut(&(space, peer.id)) {
             if is_confirmed {
@@ -217,6 +218,7 @@ impl Engine {
     /// Stores receipts that changed, of documents this replica has written. They are gathered for a while; a driver that is
     /// about to end calls this rather than lose them, and drains.
     pub fn write_receipts(&mut self) {
+        self.write_states();
         for (document, peer) in std::mem::take(&mut self.saved.unstored) {
             let Some(receipt) = self.saved.receipts.get(&document).and_then(|receipts| receipts.get(&peer)) else { continue };
             if !self.saved.written.contains_key(&document) {
@@ -259,10 +261,14 @@ impl Engine {
         let touched: Vec<SpaceId> =
             self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
         for space in touched {
+            let again_ms = self.settle(space);
             let now = self.progress_of(&space);
             let Some(progress) = self.progress.get_mut(&space) else { continue };
             let told = progress.told.replace(now);
-            progress.touched = false;
+            progress.touched = again_ms.is_some();
+            if let Some(again_ms) = again_ms {
+                self.timers.set_no_later(Timer::SpaceSync, again_ms);
+            }
             if told == Some(now) {
                 continue;
             }

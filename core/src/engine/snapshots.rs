@@ -327,12 +327,16 @@ impl Engine {
         if !self.locations.contains_key(&document) {
             self.add_document(space, document);
         }
+        if received.is_some() {
+            self.unmark(space, document);
+        }
         let Some(held) = self.spaces.get_mut(&space) else { return };
-        let Some(log) = held.space.log_mut(&document) else { return };
+        let Some(log) = held.space.log(&document) else { return };
         let (before, end_before) = (log.version().clone(), log.end());
         let clock = snapshot.version.clock.clone();
-        log.begin_with(SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base });
-        held.space.refresh(&document);
+        let summary = SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base };
+        held.space.begin_with(&document, summary);
+        self.mark_soon(space);
         match received {
             None => {
                 self.restart_loading(document);

@@ -30,6 +30,7 @@ impl Engine {
     pub(super) fn begin(&mut self, contents: StoreContents, secret: [u8; 32]) {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
+            self.states.load(key, value);
         }
         let mut identity = Identity::new(
             &secret,
@@ -53,6 +54,7 @@ impl Engine {
             self.open_space(stored.space).space.insert(log);
             self.on_log_grown(stored.document);
         }
+        self.restore_states(&contents.damaged);
         self.tell(Event::Ready { peer, documents });
         self.stats.quarantined += contents.damaged.len() as u64;
         for (document, what) in contents.damaged {

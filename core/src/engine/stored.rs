@@ -2,14 +2,21 @@
 //! while no engine runs on it.
 
 use crate::base::codec::{Reader, Writer};
-use crate::base::id::{DocumentId, PeerId, StoreEpoch};
+use crate::base::id::{DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::log::clock::VectorClock;
+use crate::log::feed::Moved;
+use crate::log::tree::Fingerprint;
 use crate::sync::hello::Identity;
 
 /// The name under which a store keeps the replica's secret key when the driver has none.
 pub(super) const IDENTITY_KEY: &str = "identity";
 /// What the names of stored receipts begin with; the document and the peer follow, parted by a slash.
 const RECEIPT_PREFIX: &str = "receipt/";
+
+/// What the names of stored states begin with; the space and the peer follow, parted by a slash.
+const STATE_PREFIX: &str = "agreed/";
+/// What the names of documents that moved begin with; the space and the document follow, parted by a slash.
+const MOVED_PREFIX: &str = "moved/";
 
 /// What a peer has said it durably holds of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +50,76 @@ impl StoredReceipt {
     }
 }
 
+/// The last state in which a peer held the same of a space as this replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredState {
+    /// The space.
+    pub space: SpaceId,
+    /// The peer.
+    pub peer: PeerId,
+    /// Whether it is a relay.
+    pub relay: bool,
+    /// What stands for all they held.
+    pub state: Fingerprint,
+}
+
+impl StoredState {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let (space, peer) = name.strip_prefix(STATE_PREFIX)?.split_once('/')?;
+        let mut reader = Reader::new(value);
+        let state = Fingerprint { sum: u128::from_le_bytes(reader.array().ok()?), count: reader.uint().ok()? };
+        let relay = reader.u8().ok()? != 0;
+        Some(Self { space: space.parse().ok()?, peer: peer.parse().ok()?, relay, state })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.put(&self.state.sum.to_le_bytes());
+        writer.uint(self.state.count);
+        writer.u8(u8::from(self.relay));
+        (format!("{STATE_PREFIX}{}/{}", self.space, self.peer), writer.finish())
+    }
+}
+
+/// A document that has moved since the last state in which this replica agreed with a peer, and how it stood then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredMove {
+    /// The space.
+    pub space: SpaceId,
+    /// The document.
+    pub document: DocumentId,
+    /// How it stood.
+    pub moved: Moved,
+}
+
+impl StoredMove {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let (space, document) = name.strip_prefix(MOVED_PREFIX)?.split_once('/')?;
+        let mut reader = Reader::new(value);
+        let held = reader.uint().ok()?;
+        let digest = if held > 0 { Some(reader.array().ok()?) } else { None };
+        Some(Self { space: space.parse().ok()?, document: document.parse().ok()?, moved: Moved { held, digest } })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.uint(self.moved.held);
+        if let Some(digest) = &self.moved.digest {
+            writer.put(digest);
+        }
+        (Self::name(&self.space, &self.document), writer.finish())
+    }
+
+    /// Its name.
+    pub(super) fn name(space: &SpaceId, document: &DocumentId) -> String {
+        format!("{MOVED_PREFIX}{space}/{document}")
+    }
+}
+
 /// Who the replica is that keeps this named value as its secret key; nothing when it is another value. The key itself stays
 /// where it is.
 pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
@@ -64,6 +141,18 @@ mod tests {
         assert_eq!(StoredReceipt::read("receipt/nobody", &value), None);
         assert_eq!(StoredReceipt::read(IDENTITY_KEY, &value), None);
         assert_eq!(StoredReceipt::read(&name, &[]), None);
+        for moved in [Moved { held: 0, digest: None }, Moved { held: 300, digest: Some([9; 16]) }] {
+            let stored = StoredMove { space: SpaceId([5; 16]), document: DocumentId([3; 16]), moved };
+            let (name, value) = stored.write();
+            assert_eq!(StoredMove::read(&name, &value), Some(stored));
+            assert_eq!(StoredMove::read(&name, &value[..value.len() - 1]), None);
+        }
+        let state = Fingerprint { sum: 7, count: 300 };
+        let agreed = StoredState { space: SpaceId([5; 16]), peer: PeerId([4; 32]), relay: true, state };
+        let (state_name, state_value) = agreed.write();
+        assert_eq!(StoredState::read(&state_name, &state_value), Some(agreed));
+        assert_eq!(StoredState::read(&state_name, &state_value[..9]), None);
+        assert_eq!(StoredState::read(&name, &state_value), None);
         assert_eq!(stored_identity(&name, &[1; 32]), None);
         assert_eq!(stored_identity(IDENTITY_KEY, &[1; 31]), None);
         assert!(stored_identity(IDENTITY_KEY, &[1; 32]).is_some());

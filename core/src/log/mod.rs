@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod entry;
+pub mod feed;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 pub mod log;
 pub mod snapshot;

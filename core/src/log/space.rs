@@ -3,7 +3,9 @@
 //! A fingerprint stands for the durable versions of a range of documents: the sum modulo 2^128 of their digests, and how
 //! many there are. Only what is durable counts, so that two replicas with equal fingerprints have saved each other's work.
 
+use super::feed::{Feed, Moved};
 use super::log::Log;
+use super::snapshot::SnapshotSummary;
 use super::tree::{DigestTree, Fingerprint};
 use super::version::Digest;
 use crate::base::id::{DocumentId, SpaceId};
@@ -15,12 +17,13 @@ pub struct Space {
     id: SpaceId,
     logs: BTreeMap<DocumentId, Log>,
     digests: DigestTree,
+    feed: Feed,
 }
 
 impl Space {
     /// A space of which nothing is held.
     pub fn new(id: SpaceId) -> Self {
-        Self { id, logs: BTreeMap::new(), digests: DigestTree::default() }
+        Self { id, logs: BTreeMap::new(), digests: DigestTree::default(), feed: Feed::default() }
     }
 
     /// The space.
@@ -33,24 +36,99 @@ impl Space {
         self.logs.get(document)
     }
 
-    /// The log of a document that is held, to append to; call [`Self::refresh`] when its durable version has moved.
+    /// The log of a document that is held, to append to.
     pub fn log_mut(&mut self, document: &DocumentId) -> Option<&mut Log> {
         self.logs.get_mut(document)
     }
 
-    /// Takes in a log, replacing the one there was.
+    /// Takes in a log, replacing the one there was. What came before is then no way to what is held now, and is forgotten.
     pub fn insert(&mut self, log: Log) {
         let document = log.document();
+        let before = self.digests.whole();
         self.logs.insert(document, log);
         self.refresh(&document);
+        if self.digests.whole() != before {
+            self.feed.clear();
+        }
     }
 
-    /// Brings the fingerprints up to date with a document's durable version.
-    pub fn refresh(&mut self, document: &DocumentId) {
+    /// Learns that a document's log is durable up to `position`.
+    pub fn on_durable(&mut self, document: &DocumentId, position: u64) {
+        let Some(log) = self.logs.get_mut(document) else { return };
+        let (held, before) = (log.durable_end(), self.digests.whole());
+        log.on_durable(position);
+        let digest = self.refresh(document);
+        if self.digests.whole() != before {
+            self.feed.advance(*document, Moved { held, digest }, before);
+        }
+    }
+
+    /// Has a document's log begin with a snapshot that is durable. Where that gives other entries their positions, the states
+    /// before are forgotten, because what moved since is known by its positions.
+    pub fn begin_with(&mut self, document: &DocumentId, snapshot: SnapshotSummary) {
+        let Some(log) = self.logs.get_mut(document) else { return };
+        let (held, before) = (log.durable_end(), self.digests.whole());
+        log.begin_with(snapshot);
+        let digest = self.refresh(document);
+        if self.digests.whole() == before {
+            return;
+        }
+        if held == 0 {
+            self.feed.advance(*document, Moved { held, digest }, before);
+        } else {
+            self.feed.clear();
+        }
+    }
+
+    /// Learns from what was stored how documents stood in a state before the store was opened: it knows that state again, if this
+    /// is how the present state came of it. Answers that state.
+    pub fn restore(&mut self, moved: &BTreeMap<DocumentId, Moved>) -> Fingerprint {
+        let is_whole = |(document, moved): &(&DocumentId, &Moved)| {
+            let end = self.logs.get(document).map_or(0, Log::durable_end);
+            moved.held <= end && self.holds(document)
+        };
+        let moved: Vec<(DocumentId, Moved)> =
+            moved.iter().filter(is_whole).map(|(document, moved)| (*document, *moved)).collect();
+        let of = |digest: Option<Digest>| digest.as_ref().map_or_else(Fingerprint::default, Fingerprint::of);
+        let back = |state: Fingerprint, (document, moved): &(DocumentId, Moved)| {
+            state.minus(of(self.digests.get(document))).plus(of(moved.digest))
+        };
+        let first = moved.iter().fold(self.state(), back);
+        let mut before = first;
+        for (document, moved) in moved {
+            self.feed.advance(document, moved, before);
+            before = before.minus(of(moved.digest)).plus(of(self.digests.get(&document)));
+        }
+        first
+    }
+
+    /// Brings the fingerprints up to date with a document's durable version; answers what stood for it before.
+    fn refresh(&mut self, document: &DocumentId) -> Option<Digest> {
         match self.logs.get(document).filter(|log| !log.durable().is_empty()) {
             Some(log) => self.digests.insert(*document, log.durable().digest(document)),
             None => self.digests.remove(document),
-        };
+        }
+    }
+
+    /// The present state: what stands for everything that is durable.
+    pub fn state(&self) -> Fingerprint {
+        self.digests.whole()
+    }
+
+    /// Documents that moved since the space was in a state, and how each stood then or before; nothing when it is not known to
+    /// have been in it.
+    pub fn since(&self, state: &Fingerprint) -> Option<BTreeMap<DocumentId, Moved>> {
+        if *state == self.state() { Some(BTreeMap::new()) } else { self.feed.since(state) }
+    }
+
+    /// Remembers the present state for longer than others: a peer leaves in it, and may name it when it returns.
+    pub fn keep_state(&mut self) {
+        self.feed.keep(self.digests.whole());
+    }
+
+    /// A number that is the higher the later a document moved, 0 for one that has not moved since the store was opened.
+    pub fn changed(&self, document: &DocumentId) -> u64 {
+        self.feed.changed(document)
     }
 
     /// Documents held, in the order of their ids.

@@ -11,6 +11,7 @@ use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
     ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX,
 };
+use crate::log::tree::Fingerprint;
 use crate::log::version::{Digest, Version};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub enum Message {
         space: SpaceId,
         /// Versions of documents that matter most to the sender; they are left out of the ranges.
         eager: Vec<(DocumentId, Version)>,
+        /// A state in which both held the same: the sender sends what it has that moved since, and needs the like.
+        known: Option<Fingerprint>,
         /// The sender's summary of all its other documents.
         ranges: Vec<Range>,
     },
@@ -47,6 +50,11 @@ pub enum Message {
         space: SpaceId,
         /// The summary.
         ranges: Vec<Range>,
+    },
+    /// You have been sent everything that moved here since the state you named.
+    Sent {
+        /// The space.
+        space: SpaceId,
     },
     /// This is how far I durably hold the document: send me what I lack.
     Have {
@@ -250,17 +258,18 @@ mod tag {
     pub(super) const ERROR: u8 = 13;
     pub(super) const GOODBYE: u8 = 14;
     pub(super) const STRANDS: u8 = 15;
-    pub(super) const SNAPSHOT: u8 = 16;
+    pub(super) const SENT: u8 = 16;
+    pub(super) const SNAPSHOT: u8 = 17;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
 pub fn brings_entries(frame: &[u8]) -> bool {
-    matches!(frame.first(), Some(&tag::ENTRIES | &tag::STRANDS))
+    matches!(frame.first(), Some(&(tag::ENTRIES | tag::STRANDS)))
 }
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 16] = [
+    pub const NAMES: [(u8, &'static str); 17] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -276,6 +285,7 @@ impl Message {
         (tag::ERROR, "error"),
         (tag::GOODBYE, "goodbye"),
         (tag::STRANDS, "strands"),
+        (tag::SENT, "sent"),
         (tag::SNAPSHOT, "snapshot"),
     ];
 
@@ -299,13 +309,21 @@ impl Message {
                 w.u8(tag::PROOF);
                 w.put(signature);
             }
-            Self::Subscribe { space, eager, ranges } => {
+            Self::Subscribe { space, eager, known, ranges } => {
                 w.u8(tag::SUBSCRIBE);
                 w.put(&space.0);
                 w.uint(eager.len() as u64);
                 for (document, version) in eager {
                     w.put(&document.0);
                     version.encode(&mut w);
+                }
+                match known {
+                    None => w.u8(0),
+                    Some(state) => {
+                        w.u8(1);
+                        w.put(&state.sum.to_le_bytes());
+                        w.uint(state.count);
+                    }
                 }
                 encode_ranges(ranges, &mut w);
             }
@@ -389,6 +407,10 @@ impl Message {
                 }
                 w.text(clip(text));
             }
+            Self::Sent { space } => {
+                w.u8(tag::SENT);
+                w.put(&space.0);
+            }
             Self::Goodbye { text } => {
                 w.u8(tag::GOODBYE);
                 w.text(clip(text));
@@ -410,7 +432,12 @@ impl Message {
                 for _ in 0..count {
                     eager.push((DocumentId(r.array()?), Version::decode(&mut r)?));
                 }
-                Self::Subscribe { space, eager, ranges: decode_ranges(&mut r)? }
+                let known = if flag(&mut r, "whether a subscription names a state")? {
+                    Some(Fingerprint { sum: u128::from_le_bytes(r.array()?), count: r.uint()? })
+                } else {
+                    None
+                };
+                Self::Subscribe { space, eager, known, ranges: decode_ranges(&mut r)? }
             }
             tag::UNSUBSCRIBE => Self::Unsubscribe { space: SpaceId(r.array()?) },
             tag::RANGES => Self::Ranges { space: SpaceId(r.array()?), ranges: decode_ranges(&mut r)? },
@@ -461,6 +488,7 @@ impl Message {
                     if flag(&mut r, "whether an error names a document")? { Some(DocumentId(r.array()?)) } else { None };
                 Self::Error { code, document, text: r.text(TEXT_BYTES_MAX)? }
             }
+            tag::SENT => Self::Sent { space: SpaceId(r.array()?) },
             tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
             tag => return Err(DecodeError::UnknownTag { what: "a message", tag }),
         };

@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::id::ChangeHash;
+use crate::log::tree::Fingerprint;
 use crate::log::version::Heads;
 use crate::sync::reconcile::RangeBody;
 use crate::sync::strands::Form;
@@ -26,7 +27,12 @@ fn one_of_each() -> Vec<Message> {
             agent: "driftline".to_owned(),
         }),
         Message::Proof { signature: [9; 64] },
-        Message::Subscribe { space, eager: vec![(document, version.clone())], ranges: ranges.clone() },
+        Message::Subscribe {
+            space,
+            eager: vec![(document, version.clone())],
+            known: Some(Fingerprint { sum: 5, count: 300 }),
+            ranges: ranges.clone(),
+        },
         Message::Unsubscribe { space },
         Message::Ranges { space, ranges },
         Message::Have { space, document, version, answer: true },
@@ -45,6 +51,7 @@ fn one_of_each() -> Vec<Message> {
                 Item { strand: 0, form: Form::Abridged, bytes: Arc::from([]) },
             ],
         },
+        Message::Sent { space },
         Message::Snapshot { space, document, size: 300, offset: 256, bytes: Arc::from([7u8; 44].as_slice()) },
     ]
 }

@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Into how many ranges one is split.
 pub const SPLIT: usize = 16;
+/// Into how many parts everything is split for someone new, when it is more than [`OPENING_FROM`] documents: it saves a round trip.
+pub const OPENING: usize = 96;
+/// See [`OPENING`].
+pub const OPENING_FROM: u64 = 256;
 /// A range of at most this many documents is listed.
 pub const LEAF: u64 = 32;
 
@@ -81,6 +85,14 @@ impl Comparison<'_> {
         vec![Range { below: None, body: self.fingerprint(FIRST, None) }]
     }
 
+    /// The first step towards someone new, who hardly holds the same: of many documents, fingerprints of parts at once.
+    pub fn wide_opening(&self) -> Vec<Range> {
+        let mut ranges = Vec::new();
+        let parts = if self.space.state().count > OPENING_FROM { OPENING } else { 1 };
+        self.split(FIRST, None, parts, &mut ranges);
+        ranges
+    }
+
     /// Compares the peer's `ranges` with what this side holds.
     pub fn step(&self, ranges: &[Range]) -> Step {
         let mut step = Step::default();
@@ -109,7 +121,7 @@ impl Comparison<'_> {
                         items -= list.len();
                         push(&mut step.reply, range.below, RangeBody::Items(list));
                     } else {
-                        self.split(low, range.below, &mut step.reply);
+                        self.split(low, range.below, SPLIT, &mut step.reply);
                     }
                 }
                 RangeBody::Items(theirs) => {
@@ -135,8 +147,8 @@ impl Comparison<'_> {
         RangeBody::Fingerprint { sum, count }
     }
 
-    fn split(&self, low: DocumentId, below: Option<DocumentId>, reply: &mut Vec<Range>) {
-        let cuts = self.space.cuts(low, below, SPLIT as u64);
+    fn split(&self, low: DocumentId, below: Option<DocumentId>, parts: usize, reply: &mut Vec<Range>) {
+        let cuts = self.space.cuts(low, below, parts as u64);
         let mut low = low;
         for below in cuts.into_iter().map(Some).chain([below]) {
             push(reply, below, self.fingerprint(low, below));

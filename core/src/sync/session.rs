@@ -3,6 +3,8 @@
 use super::delta::Delta;
 use super::hello::Handshake;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
+use crate::log::space::Space;
+use crate::log::tree::Fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One connection.
@@ -62,8 +64,26 @@ pub struct Subscription {
     pub deltas: BTreeMap<DocumentId, Delta>,
     /// Snapshots of which parts have arrived.
     pub arriving: BTreeMap<DocumentId, Vec<u8>>,
+    /// The state that a fingerprint of everything was sent of, while its answer is awaited.
+    pub offered: Option<Fingerprint>,
+    /// Documents that have moved here since the state in which both last agreed, sent when subscribing.
+    pub pushed: BTreeSet<DocumentId>,
+    /// When it is to be proved at the latest that both are in sync again: the peer has sent all that moved there since that state.
+    pub prove_ms: Option<u64>,
+    /// Documents of which the peer has yet to be sent what moved since a state it has named.
+    pub owed: Option<BTreeSet<DocumentId>>,
     /// Documents that moved on while the peer had more than enough to take.
     pub waiting: BTreeSet<DocumentId>,
+}
+
+impl Subscription {
+    /// Whether all that is known to differ has been sent, and has arrived.
+    pub fn is_settled(&self, space: &Space) -> bool {
+        self.deltas.iter().all(|(document, delta)| match space.log(document) {
+            Some(log) => delta.is_settled(log),
+            None => delta.asked.is_none() && delta.target.is_empty(),
+        })
+    }
 }
 
 impl Session {

@@ -22,7 +22,7 @@ fn changes_heard(lab: &Lab, line: usize) -> usize {
 /// A line on which the test syncs the space with engine `index`.
 fn line(lab: &mut Lab, index: usize) -> usize {
     let line = lab.dial_in_as(index, &identity(60));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     line
 }
 

@@ -243,3 +243,182 @@ fn peers_that_speak_the_first_version_are_sent_whole_entries_and_all_see_the_sam
     assert!(sent.contains(&(1, "strands")) && !sent.contains(&(1, "entries")), "the new one sends by strands");
     assert!(sent.contains(&(0, "strands")) && sent.contains(&(0, "entries")), "the relay sends each what it speaks");
 }
+
+/// How many documents the spaces of the next tests hold.
+const MANY: u16 = 10_000;
+
+/// A relay and two clients that hold ten thousand documents and know each other through the relay alone; both were cut off.
+fn archipelago() -> (Lab, usize, usize, usize) {
+    let mut lab = Lab::new(LATENCY_MS);
+    let (relay, ada, bob) = (lab.add(Role::Relay), lab.add(Role::Client), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[]);
+    let (of_ada, of_bob) = (lab.connect(ada, relay), lab.connect(bob, relay));
+    for number in 0..MANY {
+        lab.command(ada, Command::OpenDocument { space: space(), document: document(spread(number)) });
+        lab.change(ada, document(spread(number)), |tx| tx.put("n", i64::from(number)));
+        lab.command(ada, Command::CloseDocument { document: document(spread(number)) });
+        if number % 100 == 0 {
+            lab.run(10);
+        }
+    }
+    lab.run(20_000);
+    assert_eq!(lab.parties[bob].engine.documents(&space()).len(), usize::from(MANY), "all documents arrived");
+    lab.cut(ada, of_ada);
+    lab.cut(bob, of_bob);
+    lab.run(1_000);
+    (lab, relay, ada, bob)
+}
+
+/// Numbers of documents that lie everywhere among the ids.
+fn spread(number: u16) -> u16 {
+    number.wrapping_mul(40_503)
+}
+
+/// Changes ten of the documents at an engine; answers the bytes of the changes alone.
+fn change_ten(lab: &mut Lab, at: usize, from: u16) -> usize {
+    let mut bytes = 0;
+    for number in (from..MANY).step_by(usize::from(MANY) / 10) {
+        let id = document(spread(number));
+        lab.command(at, Command::OpenDocument { space: space(), document: id });
+        lab.run(10);
+        let end = lab.parties[at].engine.log(&id).expect("it is held").end();
+        lab.change(at, id, |tx| tx.put("more", i64::from(number)));
+        let log = lab.parties[at].engine.log(&id).expect("it is held");
+        bytes += log.tail_after(end).expect("it is new").map(|(_, entry)| entry.payload.len()).sum::<usize>();
+        lab.command(at, Command::CloseDocument { document: id });
+    }
+    lab.run(100);
+    bytes
+}
+
+/// What a meeting cost: round trips from the end of the hello until both hold the same, and bytes beside the changes.
+struct Meeting {
+    round_trips: f64,
+    bytes: usize,
+    frames: usize,
+}
+
+fn versions(lab: &Lab, at: usize) -> Vec<driftline_core::log::version::Version> {
+    let engine = &lab.parties[at].engine;
+    let documents = engine.documents(&space());
+    documents.iter().map(|document| engine.log(document).expect("it is held").version().clone()).collect()
+}
+
+/// The first dials the second.
+fn meet_again(lab: &mut Lab, a: usize, b: usize, changes: usize) -> Meeting {
+    let from = lab.sent.len();
+    let connection = lab.connect(a, b);
+    let mut equal_ms = None;
+    for _ in 0..100 {
+        lab.run(LATENCY_MS / 2);
+        if equal_ms.is_none() && versions(lab, a) == versions(lab, b) {
+            equal_ms = Some(lab.now_ms);
+        }
+    }
+    let greeted_ms = lab.sent[from..].iter().find(|sent| sent.name == "subscribe").map_or(0, |sent| sent.at_ms);
+    for sent in &lab.sent[from..] {
+        println!("{:>6} ms {} {} {}", sent.at_ms as i64 - greeted_ms as i64, sent.from, sent.name, sent.bytes);
+    }
+    let (bytes, frames) = lab.cost_since(from);
+    let round_trips = (equal_ms.expect("they become equal").saturating_sub(greeted_ms)) as f64 / (2 * LATENCY_MS) as f64;
+    println!("{round_trips} round trips, {bytes} bytes, of which {changes} of changes, in {frames} frames");
+    assert_eq!(lab.parties[a].engine.progress_of(&space()), (1, 1, 0), "the one that dialled knows that it is in sync");
+    lab.cut(a, connection);
+    lab.run(1_000);
+    Meeting { round_trips, bytes: bytes - changes, frames }
+}
+
+/// Someone closes the lid and opens it again: one fingerprint each way, whatever there is.
+#[test]
+fn ten_thousand_documents_in_sync_cost_one_round_trip_and_under_two_hundred_bytes() {
+    let (mut lab, relay, ada, _) = archipelago();
+    let meeting = meet_again(&mut lab, ada, relay, 0);
+    assert!(meeting.bytes < 200 && meeting.frames == 2, "{} bytes in {} frames", meeting.bytes, meeting.frames);
+    lab.restart(ada, |_| {});
+    lab.command(ada, Command::OpenSpace { space: space() });
+    let meeting = meet_again(&mut lab, ada, relay, 0);
+    assert!(meeting.bytes < 200 && meeting.frames == 2, "{} bytes in {} frames", meeting.bytes, meeting.frames);
+}
+
+/// Others have changed ten documents while someone was away; then someone has, and then both.
+#[test]
+fn ten_changed_of_ten_thousand_cost_a_known_pair_one_round_trip_and_a_kilobyte() {
+    let (mut lab, relay, ada, bob) = archipelago();
+    let changes = change_ten(&mut lab, bob, 1);
+    let up = meet_again(&mut lab, bob, relay, changes);
+    assert!(up.round_trips <= 1.0 && up.bytes < 1_024, "{} round trips, {} bytes", up.round_trips, up.bytes);
+    let down = meet_again(&mut lab, ada, relay, changes);
+    assert!(down.round_trips <= 1.0 && down.bytes < 1_024, "{} round trips, {} bytes", down.round_trips, down.bytes);
+    // The relay has ten more for her and she has ten for it, and the page was closed in between.
+    let theirs = change_ten(&mut lab, bob, 2);
+    meet_again(&mut lab, bob, relay, theirs);
+    lab.restart(ada, |_| {});
+    lab.command(ada, Command::OpenSpace { space: space() });
+    let ours = change_ten(&mut lab, ada, 3);
+    let both = meet_again(&mut lab, ada, relay, theirs + ours);
+    assert!(both.round_trips <= 1.0 && both.bytes < 2_048, "{} round trips, {} bytes", both.round_trips, both.bytes);
+    // She writes without a network and closes the page before she has one.
+    let theirs = change_ten(&mut lab, bob, 4);
+    meet_again(&mut lab, bob, relay, theirs);
+    let ours = change_ten(&mut lab, ada, 5);
+    lab.run(2_000);
+    lab.restart(ada, |_| {});
+    lab.command(ada, Command::OpenSpace { space: space() });
+    let both = meet_again(&mut lab, ada, relay, theirs + ours);
+    assert!(both.round_trips <= 1.0 && both.bytes < 2_048, "{} round trips, {} bytes", both.round_trips, both.bytes);
+    let id = document(spread(3));
+    assert_eq!(lab.parties[relay].engine.log(&id).map(|log| log.end()), Some(2), "her changes are on the relay");
+}
+
+/// Two who know the relay and not each other.
+#[test]
+fn ten_changed_of_ten_thousand_cost_strangers_three_round_trips_and_ten_kilobytes() {
+    let (mut lab, _, ada, bob) = archipelago();
+    let changes = change_ten(&mut lab, bob, 1);
+    let meeting = meet_again(&mut lab, ada, bob, changes);
+    assert!(
+        meeting.round_trips <= 3.0 && meeting.bytes <= 10_240,
+        "{} round trips, {} bytes",
+        meeting.round_trips,
+        meeting.bytes
+    );
+}
+
+/// The relay's operator restores a backup. The state in which the clients left is not one that this store was ever in since, so
+/// everything is compared, and the clients bring back what the backup lacks.
+#[test]
+fn a_relay_restored_from_a_backup_gets_back_what_it_lost() {
+    let mut lab = Lab::new(LATENCY_MS);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    lab.open_everywhere(space(), &[]);
+    let first = lab.connect(ada, relay);
+    change_some(&mut lab, ada, "first");
+    lab.run(5_000);
+    let backup = lab.parties[relay].journal.medium_mut().bytes().to_vec();
+    change_some(&mut lab, ada, "second");
+    lab.run(5_000);
+    lab.cut(ada, first);
+    lab.restart(relay, |bytes| *bytes = backup);
+    // Others have been there since the backup: the relay has moved on, otherwise.
+    let bob = lab.add(Role::Client);
+    lab.command(bob, Command::OpenSpace { space: space() });
+    let other = lab.connect(bob, relay);
+    lab.run(2_000);
+    change_some(&mut lab, bob, "third");
+    lab.run(2_000);
+    lab.cut(bob, other);
+    lab.connect(ada, relay);
+    lab.run(5_000);
+    assert_eq!(versions(&lab, ada), versions(&lab, relay));
+    let log = lab.parties[relay].engine.log(&document(1)).expect("it is held");
+    assert_eq!(log.end(), 3, "the first, the second and the third change of each are there");
+}
+
+fn change_some(lab: &mut Lab, at: usize, key: &str) {
+    for number in 0..5 {
+        lab.command(at, Command::OpenDocument { space: space(), document: document(number) });
+        lab.run(10);
+        lab.change(at, document(number), |tx| tx.put(key, true));
+        lab.command(at, Command::CloseDocument { document: document(number) });
+    }
+}

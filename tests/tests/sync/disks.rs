@@ -213,7 +213,7 @@ fn a_peer_that_holds_nothing_of_a_refused_document_either_leaves_nothing_to_wait
     let bob = lab.add_with(Role::Client, |config| config.limits.undurable_bytes_max = 1_024);
     lab.open_everywhere(space(), &[]);
     let line = lab.dial_in_as(bob, &identity(60));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     lab.parties[bob].holds_tasks = true;
     for number in [1, 2] {
         let payloads = changes(document(number), 10);

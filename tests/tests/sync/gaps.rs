@@ -39,7 +39,7 @@ fn room() -> (Lab, usize) {
     let bob = lab.add(Role::Client);
     lab.open_everywhere(space(), &[document(1)]);
     let line = lab.dial_in_as(bob, &identity(60));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     (lab, line)
 }
 
@@ -129,7 +129,7 @@ fn restart(lab: &mut Lab) -> usize {
     lab.restart(0, |_| {});
     lab.command(0, Command::OpenSpace { space: space() });
     let line = lab.dial_in_as(0, &identity(60));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     line
 }
 
@@ -151,7 +151,7 @@ fn a_peer_that_only_ever_sends_what_does_not_fit_is_asked_a_few_times_and_then_t
     send(&mut lab, line, &history);
     assert_eq!(keys(&lab), 0, "about this document it is not listened to any more");
     let other = lab.dial_in_as(0, &identity(61));
-    lab.say(other, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(other, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     send(&mut lab, other, &history);
     assert_eq!(keys(&lab), 5, "others are");
 }

@@ -5,6 +5,7 @@ mod cost;
 mod disks;
 mod gaps;
 mod merge;
+mod order;
 mod presence;
 mod receipts;
 mod strands;

@@ -37,7 +37,7 @@ fn whoever_has_closed_a_space_hears_no_more_of_it() {
     let ada = lab.add(Role::Client);
     lab.open_everywhere(space(), &[document(1)]);
     let line = lab.dial_in_as(ada, &identity(60));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     lab.say(line, &Message::Unsubscribe { space: space() });
     let before = lab.lines[line].heard.len();
     lab.command(ada, Command::SetPresence { space: space(), instance: 1, state: Some("ada is here".to_owned()) });

@@ -145,7 +145,7 @@ fn whoever_sends_what_is_on_its_way_to_the_disk_is_told_when_it_is_there() {
     lab.parties[relay].holds_tasks = true;
     let lines = [61, 62].map(|secret| {
         let line = lab.dial_in_as(relay, &identity(secret));
-        lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+        lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
         lab.say(line, &entries);
         line
     });

@@ -48,7 +48,7 @@ fn relay() -> (Lab, usize) {
 
 fn stranger(lab: &mut Lab, secret: u8) -> usize {
     let line = lab.dial_in_as(0, &identity(secret));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     line
 }
 
@@ -116,7 +116,7 @@ fn strands_are_followed_also_where_their_entries_are_not_wanted() {
     lab.say(line, &Message::Unsubscribe { space: space() });
     lab.say(line, &Message::Strands { items: vec![begin(5, &entries[0])] });
     assert_eq!((errors(&lab, line), held(&lab, 1)), (vec![ErrorCode::NotSubscribed], 0));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     lab.say(line, &Message::Entries { space: space(), document: document(1), payloads: vec![entries[0].payload.clone()] });
     lab.say(line, &Message::Strands { items: vec![whole(5, &entries[1])] });
     assert!(lab.lines[line].closed.is_none(), "{:?}", lab.lines[line]);
@@ -130,7 +130,7 @@ fn strands_before_they_were_agreed_on_are_refused() {
     let mut old = identity(91);
     old.version_max = 1;
     let line = lab.dial_in_as(0, &old);
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     let entries = letters(document(1), 1, 3);
     lab.say(line, &Message::Entries { space: space(), document: document(1), payloads: vec![entries[0].payload.clone()] });
     assert_eq!(held(&lab, 1), 1, "what the first version has is taken");

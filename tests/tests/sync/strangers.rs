@@ -66,7 +66,7 @@ fn every_frame_cut_short_anywhere_is_malformed() {
     let mut lab = room();
     let version = driftline_core::log::version::Version::new();
     let frames = [
-        Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], ranges: vec![] },
+        Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], known: None, ranges: vec![] },
         Message::Have { space: space(), document: document(1), version, answer: false },
         Message::Same { document: document(1), digest: [7; 16] },
         Message::Ping { token: 9 },
@@ -143,7 +143,7 @@ fn a_wrong_signature_and_one_from_another_connection_prove_nothing() {
 #[test]
 fn what_may_not_come_yet_or_again_is_out_of_order() {
     let mut lab = room();
-    let subscribe = Message::Subscribe { space: space(), eager: vec![], ranges: vec![] };
+    let subscribe = Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] };
     let (_, hello) = Handshake::begin(&identity(44), true, [1; 32]);
 
     let before_hello = lab.dial_in(0);
@@ -165,7 +165,7 @@ fn what_may_not_come_yet_or_again_is_out_of_order() {
 fn entries_that_are_no_changes_end_the_connection_and_are_stored_nowhere() {
     let mut lab = room();
     let line = lab.dial_in_as(0, &identity(45));
-    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], ranges: vec![] });
+    lab.say(line, &Message::Subscribe { space: space(), eager: vec![], known: None, ranges: vec![] });
     let payloads = vec![Arc::from(&b"this is no change at all"[..])];
     lab.say(line, &Message::Entries { space: space(), document: document(2), payloads });
     assert_eq!(error_on(&lab, line).0, ErrorCode::BadEntry);
@@ -221,7 +221,8 @@ fn random_bytes_and_random_changes_to_good_frames_never_panic_and_never_harm_the
     let good: Vec<Vec<u8>> = {
         let version = driftline_core::log::version::Version::new();
         vec![
-            Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], ranges: vec![] }.encode(),
+            Message::Subscribe { space: space(), eager: vec![(document(1), version.clone())], known: None, ranges: vec![] }
+                .encode(),
             Message::Have { space: space(), document: document(1), version, answer: false }.encode(),
             Message::Ranges { space: space(), ranges: vec![] }.encode(),
             Message::Ack { document: document(1), held: vec![] }.encode(),
