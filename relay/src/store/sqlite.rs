@@ -11,6 +11,7 @@ mod folder;
 mod ledger;
 mod read;
 mod recover;
+mod snapshot;
 mod view;
 mod write;
 
@@ -133,7 +134,8 @@ fn work(mut database: Database, queued: &mpsc::Receiver<Queued>, answering: &Sto
         for (work, (_, since)) in tasks.iter().zip(&waits) {
             match work {
                 StoreTask::Append { .. } => stats.append_seconds.took(since.elapsed()),
-                StoreTask::Read { .. } => stats.read_seconds.took(since.elapsed()),
+                StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } => stats.read_seconds.took(since.elapsed()),
+                StoreTask::PutSnapshot { .. } => _ = stats.snapshots.fetch_add(1, Ordering::Relaxed),
                 _ => {}
             }
         }
@@ -161,6 +163,7 @@ fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
 fn weight(work: &StoreTask) -> usize {
     match work {
         StoreTask::Append { entries } => entries.iter().map(|stored| stored.entry.weight()).sum(),
+        StoreTask::PutSnapshot { snapshot, .. } => snapshot.bytes.len(),
         _ => 0,
     }
 }

@@ -18,6 +18,8 @@ pub struct StoreStats {
     pub batches: AtomicU64,
     /// Tasks carried out.
     pub tasks: AtomicU64,
+    /// Snapshots among them that were to become the beginning of a log.
+    pub snapshots: AtomicU64,
 }
 
 impl Default for StoreStats {
@@ -29,6 +31,7 @@ impl Default for StoreStats {
             commit_changes: Histogram::of_numbers(),
             batches: AtomicU64::new(0),
             tasks: AtomicU64::new(0),
+            snapshots: AtomicU64::new(0),
         }
     }
 }

@@ -10,4 +10,5 @@ mod operator;
 #[cfg(unix)]
 mod process;
 mod replica;
+mod snapshots;
 mod store;

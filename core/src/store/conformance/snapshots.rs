@@ -219,10 +219,10 @@ fn what_the_snapshot_stands_for_is_no_entry_for_an_append(store: Store) {
     let taken = log.entries[2].clone();
     store.put_snapshot(&mut log, &document.snapshot(40), &document.base());
     let mut next = document.clone().grow(0, 10);
-    store.refuses(&[&taken], "a position that the snapshot takes");
-    store.refuses(&[&StoredEntry { position: 6, ..taken }], "an entry that the snapshot stands for");
     next.position = 7;
     store.refuses(&[&next], "a position behind a gap");
+    store.refuses(&[&taken], "a position that the snapshot takes");
+    store.refuses(&[&StoredEntry { position: 6, ..taken }], "an entry that the snapshot stands for");
     next.position = 6;
     store.grow(&mut log, &[next]);
     store.holds_for_good(&log);

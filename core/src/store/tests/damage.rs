@@ -4,12 +4,14 @@ use super::*;
 use crate::base::id::{ActorId, SpaceId};
 use crate::base::rng::Rng;
 use crate::log::entry::Entry;
+use crate::log::snapshot::{Base, Snapshot};
 use crate::store::conformance::SyntheticDocument;
 use crate::store::ledger::Ledger;
 use crate::store::record::{HEADER_BYTES, Record, decode_entry_record, encode_entry_record};
 use crate::store::recover::{PieceKind, Scan, scan};
 use crate::store::task::StoreErrorKind;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// A small journal in several batches, and what it holds. The last batch is a value of its own, so that no document is in it.
 fn small_journal() -> (Vec<u8>, Model) {
@@ -218,6 +220,17 @@ fn a_journals_bytes_are_as_the_format_says() {
     };
     assert_eq!(crate::base::id::to_hex(journal.into_medium().bytes()), example("## Example: a journal"));
     assert_eq!(crate::base::id::to_hex(&encode_entry_record(&stored)), example("## Example: an entry record alone"));
+
+    // A log that begins with a snapshot of that entry.
+    let version = Version { heads: [stored.entry.hash].into(), clock: [(stored.entry.actor, 1)].into_iter().collect() };
+    let base = Base { position: 1, clock: version.clock.clone() };
+    let snapshot = Snapshot { version, bytes: Arc::from(&b"snapshot"[..]) };
+    let (mut journal, _, _) = reopen(&[]);
+    let begun = journal.medium_mut().bytes().len();
+    let put = StoreTask::PutSnapshot { document: stored.entry.document, space: stored.space, snapshot, base };
+    journal.execute(put).expect("memory takes everything");
+    let written = &journal.medium_mut().bytes()[begun..];
+    assert_eq!(crate::base::id::to_hex(written), example("## Example: a snapshot record"));
 }
 
 #[test]

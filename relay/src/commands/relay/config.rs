@@ -232,6 +232,7 @@ impl RelayConfig {
             undurable_bytes_max: bytes(self.memory_max.0 / 4),
             outbound_bytes_max: bytes(share.clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
             connections_max: self.connections_max,
+            snapshot_bytes_max: usual.snapshot_bytes_max,
         }
     }
 

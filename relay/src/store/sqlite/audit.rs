@@ -6,9 +6,11 @@
 use super::failure::{Failure, Outcome};
 use super::ledger::DocumentRow;
 use super::read::hash_key;
-use super::view::{StoreView, ViewError};
+use super::snapshot;
+use super::view::{StoreView, ViewError, document_columns, read_document};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use driftline_core::doc::change::entry_from_payload;
+use driftline_core::log::clock::VectorClock;
 use driftline_core::log::version::Version;
 use driftline_core::store::record::decode_entry_record;
 use driftline_core::store::task::StoredEntry;
@@ -88,7 +90,8 @@ type Checked<T> = Result<T, Stop>;
 impl StoreView {
     /// Verifies everything held; `progress` is told how far it has come, often.
     pub fn audit(&self, progress: &mut dyn FnMut(&Audited)) -> Result<(Verdict, Audited), ViewError> {
-        let mut audit = Audit { connection: &self.connection, actors: BTreeMap::new(), audited: Audited::default(), progress };
+        let (connection, schema_version) = (&self.connection, self.schema_version);
+        let mut audit = Audit { connection, schema_version, actors: BTreeMap::new(), audited: Audited::default(), progress };
         match audit.run() {
             Ok(()) => Ok((Verdict::Sound, audit.audited)),
             Err(Stop::Wrong(fault)) => Ok((Verdict::Wrong(fault), audit.audited)),
@@ -99,6 +102,7 @@ impl StoreView {
 
 struct Audit<'a> {
     connection: &'a Connection,
+    schema_version: i32,
     actors: BTreeMap<i64, ActorId>,
     audited: Audited,
     progress: &'a mut dyn FnMut(&Audited),
@@ -131,8 +135,9 @@ impl Audit<'_> {
     /// Everything about one document, at one moment.
     fn document(&mut self, number: i64) -> Checked<()> {
         let moment = whole_store(self.connection.unchecked_transaction().map_err(Failure::from))?;
-        let Some(row) = read_row(&moment, number)? else { return Ok(()) };
+        let Some(row) = read_row(&moment, number, self.schema_version)? else { return Ok(()) };
         let mut log = LogAudit::begin(&row);
+        snapshot::check_parts(&moment, &row).map_err(|failure| log.stop(failure))?;
         let mut statement = whole_store(
             moment
                 .prepare_cached("SELECT position, actor, seq, hash, record FROM entries WHERE document = ?1 ORDER BY position")
@@ -231,17 +236,17 @@ fn whole_store<T>(read: Outcome<T>) -> Checked<T> {
 }
 
 /// The row of a document, or nothing where it has been set aside meanwhile.
-fn read_row(connection: &Connection, number: i64) -> Checked<Option<DocumentRow>> {
+fn read_row(connection: &Connection, number: i64, schema_version: i32) -> Checked<Option<DocumentRow>> {
     let mut id = None;
     let mut read = || -> Outcome<Option<DocumentRow>> {
-        let mut statement = connection.prepare_cached(
-            "SELECT number, id, space, end, bytes, version, checksum FROM documents
-             WHERE number = ?1 AND number NOT IN (SELECT number FROM quarantined)",
-        )?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {} FROM documents WHERE number = ?1 AND number NOT IN (SELECT number FROM quarantined)",
+            document_columns(schema_version)
+        ))?;
         let mut rows = statement.query([number])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         id = row.get(1).ok().map(DocumentId);
-        DocumentRow::read(row).map(Some)
+        read_document(connection, row, schema_version).map(Some)
     };
     match read() {
         Err(failure) if failure.is_damage() => {
@@ -253,19 +258,25 @@ fn read_row(connection: &Connection, number: i64) -> Checked<Option<DocumentRow>
     }
 }
 
-/// One document's log, replayed: what its row should say, from its entries alone.
+/// One document's log, replayed: what its row should say, from its snapshot and its entries alone.
 struct LogAudit<'a> {
     row: &'a DocumentRow,
+    /// The clock here. It runs ahead of nothing: entries that the snapshot stands for count one by one.
+    clock: VectorClock,
     version: Version,
+    /// The last position that the snapshot stands for.
+    begun: u64,
     end: u64,
     bytes: u64,
     held: HashSet<ChangeHash>,
 }
 
 impl<'a> LogAudit<'a> {
-    /// A log begins with nothing: no version, no position, no hash that an entry could depend on.
+    /// A log begins with its snapshot or with nothing: no version, no position, no hash that an entry could depend on.
     fn begin(row: &'a DocumentRow) -> Self {
-        Self { row, version: Version::new(), end: 0, bytes: 0, held: HashSet::new() }
+        let version = row.beginning.as_ref().map(|summary| summary.version.clone()).unwrap_or_default();
+        let (begun, clock) = (version.clock.entries(), row.held_base().clock);
+        Self { row, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new() }
     }
 
     /// Takes the next row of `position, actor, seq, hash, record`; answers the bytes of its payload.
@@ -289,17 +300,23 @@ impl<'a> LogAudit<'a> {
                 entry.hash
             )));
         }
-        let next = self.version.clock.get(&entry.actor) + 1;
+        let next = self.clock.get(&entry.actor) + 1;
         if entry.seq != next {
             return Err(wrong(format!("actor {} is at {} here, where {next} comes next", entry.actor, entry.seq)));
         }
-        if let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep)) {
+        // What is let go of may be depended on, and its hashes are inside the snapshot.
+        if self.row.base == 0
+            && let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep))
+        {
             return Err(wrong(format!("change {} depends on {dep}, which does not come before it", entry.hash)));
         }
         if !self.held.insert(entry.hash) {
             return Err(wrong(format!("change {} is there twice", entry.hash)));
         }
-        self.version.advance(&entry);
+        self.clock.raise(entry.actor, entry.seq);
+        if position > self.begun {
+            self.version.advance(&entry);
+        }
         self.end = position;
         self.bytes += entry.payload.len() as u64;
         Ok(entry.payload.len() as u64)
@@ -345,7 +362,7 @@ impl<'a> LogAudit<'a> {
         if row.bytes != self.bytes {
             return Err(format!("its row says {} bytes, and its entries have {}", row.bytes, self.bytes));
         }
-        if row.version.clock != self.version.clock {
+        if row.version.clock != self.version.clock || row.version.clock != self.clock {
             return Err("the vector clock in its row is not the one its entries have".to_owned());
         }
         if row.version.heads != self.version.heads {

@@ -3,7 +3,7 @@
 use super::failure::{Failure, Outcome};
 use super::folder::{Folder, OpenError};
 use super::ledger::Ledger;
-use super::{read, recover, write};
+use super::{read, recover, snapshot, write};
 use driftline_core::base::id::DocumentId;
 use driftline_core::store::task::{StoreDone, StoreError, StoreErrorKind, StoreTask};
 use rusqlite::Connection;
@@ -12,12 +12,16 @@ use std::time::Duration;
 
 /// "DRFT": how `file(1)` and we tell our databases from others.
 pub(super) const APPLICATION_ID: i32 = 0x4452_4654;
-/// The version of the tables, and the only one so far.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+/// The version of the tables. 1 had no snapshots.
+pub(super) const SCHEMA_VERSION: i32 = 2;
+/// What a store of version 1 lacks.
+const FROM_VERSION_1: &str = "ALTER TABLE documents ADD COLUMN base INTEGER NOT NULL DEFAULT 0;";
 /// How long another program, such as a backup, may hold the database before a task fails.
 pub(super) const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pages SQLite keeps in memory, in KiB.
 const CACHE_KIB: i32 = 16 * 1024;
+/// Bytes of the log beside the database that are kept for the next writes; what a large snapshot took beyond them is given back.
+const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 /// Statements kept prepared; there are fewer.
 const STATEMENTS_MAX: usize = 64;
 
@@ -53,14 +57,14 @@ impl Database {
     pub(super) fn carry_out(&mut self, tasks: &[StoreTask]) -> Vec<Answer> {
         let together = tasks.len() > 1 && !tasks.iter().any(|task| matches!(task, StoreTask::Open { .. }));
         if together && let Ok(answers) = self.in_transaction(tasks) {
-            tasks.iter().for_each(|task| self.note_append(task, false));
+            tasks.iter().for_each(|task| self.note_growth(task, false));
             return answers;
         }
         tasks
             .iter()
             .map(|task| {
                 let answer = self.in_transaction(std::slice::from_ref(task));
-                self.note_append(task, answer.is_err());
+                self.note_growth(task, answer.is_err());
                 answer
                     .map_err(|failure| failure.explain(&self.folder.database(), document_of(task)))
                     .and_then(|mut answers| answers.remove(0))
@@ -68,9 +72,13 @@ impl Database {
             .collect()
     }
 
-    fn note_append(&mut self, task: &StoreTask, failed: bool) {
-        if let StoreTask::Append { entries } = task {
-            self.ledger.note_append(entries.iter().map(|stored| stored.entry.document), failed);
+    fn note_growth(&mut self, task: &StoreTask, failed: bool) {
+        match task {
+            StoreTask::Append { entries } => {
+                self.ledger.note_growth(entries.iter().map(|stored| stored.entry.document), failed);
+            }
+            StoreTask::PutSnapshot { document, .. } => self.ledger.note_growth([*document].into_iter(), failed),
+            _ => {}
         }
     }
 
@@ -121,7 +129,11 @@ impl Database {
             StoreTask::Quarantine { document } => {
                 write::quarantine(connection, ledger, *document, "found damaged when it was read")
             }
-            task @ (StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::Find { .. }) => {
+            StoreTask::PutSnapshot { document, space, snapshot, base } => {
+                snapshot::put(connection, ledger, *document, *space, snapshot, base)
+            }
+            task
+            @ (StoreTask::Open { .. } | StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. }) => {
                 unreachable!("{task:?} is not carried out in a transaction")
             }
         }
@@ -132,6 +144,9 @@ impl Database {
         let read = match task {
             StoreTask::Read { document, above, after, bytes_max } => {
                 read::read(connection, ledger, *document, above, *after, *bytes_max)
+            }
+            StoreTask::ReadSnapshot { document, offset, bytes_max } => {
+                snapshot::read(connection, ledger, *document, *offset, *bytes_max)
             }
             StoreTask::Find { document, hashes } => read::find(connection, ledger, *document, hashes),
             task => unreachable!("{task:?} writes"),
@@ -156,15 +171,17 @@ impl Database {
 
 /// Whether a task needs a commit.
 pub(super) fn writes(task: &StoreTask) -> bool {
-    !matches!(task, StoreTask::Read { .. } | StoreTask::Find { .. })
+    !matches!(task, StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. })
 }
 
 fn document_of(task: &StoreTask) -> Option<DocumentId> {
     match task {
         StoreTask::Append { entries } => entries.first().map(|stored| stored.entry.document),
-        StoreTask::Read { document, .. } | StoreTask::Find { document, .. } | StoreTask::Quarantine { document } => {
-            Some(*document)
-        }
+        StoreTask::Read { document, .. }
+        | StoreTask::PutSnapshot { document, .. }
+        | StoreTask::ReadSnapshot { document, .. }
+        | StoreTask::Find { document, .. }
+        | StoreTask::Quarantine { document } => Some(*document),
         StoreTask::Open { .. } | StoreTask::PutMeta { .. } => None,
     }
 }
@@ -189,6 +206,14 @@ fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
     // Readers beside the writer, one file to append to, and a sync before anything is answered.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.query_row(&format!("PRAGMA journal_size_limit = {LOG_BYTES_KEPT}"), [], |_| Ok(()))?;
+    if tables > 0 && version < SCHEMA_VERSION {
+        // Before the size is bounded: a store that has reached its bound is opened too.
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {FROM_VERSION_1} {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+            include_str!("snapshots.sql")
+        ))?;
+    }
     if let Some(bytes_max) = bytes_max {
         let page_bytes: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.max(512) as u64;
         let pages = (bytes_max / page_bytes).clamp(1, u64::from(u32::MAX - 2));
@@ -196,8 +221,9 @@ fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
     }
     if tables == 0 {
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-            include_str!("schema.sql")
+            "BEGIN IMMEDIATE; {} {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+            include_str!("schema.sql"),
+            include_str!("snapshots.sql")
         ))?;
     }
     Ok(())

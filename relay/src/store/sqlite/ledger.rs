@@ -2,11 +2,14 @@
 //! tables only to write. Everything in here can be forgotten at any time and read again.
 
 use super::failure::{Failure, Outcome};
+use super::snapshot::SnapshotRow;
 use driftline_core::base::codec::{Reader, Writer};
 use driftline_core::base::id::{ActorId, DocumentId, SpaceId};
+use driftline_core::log::snapshot::{Base, SnapshotSummary};
 use driftline_core::log::version::Version;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Documents remembered; above it all are forgotten.
 const DOCUMENTS_MAX: usize = 4_096;
@@ -22,6 +25,10 @@ pub(super) struct DocumentRow {
     pub(super) end: u64,
     pub(super) bytes: u64,
     pub(super) version: Version,
+    /// The last position that is not held as an entry.
+    pub(super) base: u64,
+    /// The snapshot it begins with; unknown until [`Self::begin_with`].
+    pub(super) beginning: Option<Arc<SnapshotSummary>>,
 }
 
 /// Rows and numbers in use.
@@ -54,8 +61,8 @@ impl Ledger {
         self.failed.contains(document)
     }
 
-    /// Notes how an append of these documents ended.
-    pub(super) fn note_append(&mut self, documents: impl Iterator<Item = DocumentId>, failed: bool) {
+    /// Notes how an append or a snapshot of these documents ended.
+    pub(super) fn note_growth(&mut self, documents: impl Iterator<Item = DocumentId>, failed: bool) {
         for document in documents {
             if failed {
                 self.failed.insert(document);
@@ -95,6 +102,8 @@ impl Ledger {
             end: 0,
             bytes: 0,
             version: Version::new(),
+            base: 0,
+            beginning: None,
         })
     }
 
@@ -147,15 +156,17 @@ impl Ledger {
 
 fn find_document(connection: &Connection, document: DocumentId) -> Outcome<Option<DocumentRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT number, id, space, end, bytes, version, checksum FROM documents
+        "SELECT number, id, space, end, bytes, version, checksum, base FROM documents
          WHERE id = ?1 AND number NOT IN (SELECT number FROM quarantined) ORDER BY number DESC LIMIT 1",
     )?;
     let mut rows = statement.query([&document.0[..]])?;
-    rows.next()?.map(DocumentRow::read).transpose()
+    let Some(mut row) = rows.next()?.map(DocumentRow::read).transpose()? else { return Ok(None) };
+    row.begin_with(SnapshotRow::find(connection, row.number)?)?;
+    Ok(Some(row))
 }
 
 impl DocumentRow {
-    /// Reads and checks a row of `number, id, space, end, bytes, version, checksum`.
+    /// Reads and checks a row of `number, id, space, end, bytes, version, checksum, base`.
     pub(super) fn read(row: &Row<'_>) -> Outcome<Self> {
         let encoded = row.get_ref(5)?.as_blob().map_err(|_| damaged_row())?;
         let version =
@@ -167,23 +178,46 @@ impl DocumentRow {
             end: row.get::<_, i64>(3)? as u64,
             bytes: row.get::<_, i64>(4)? as u64,
             version,
+            base: row.get::<_, i64>(7)? as u64,
+            beginning: None,
         };
-        let checksum: i64 = row.get(6)?;
-        if checksum != i64::from(read.checksum(encoded)) {
+        // Signed or not: stores of schema version 1 have it unsigned.
+        if row.get::<_, i64>(6)? as u32 != read.checksum(encoded) {
             return Err(damaged_row());
         }
         Ok(read)
+    }
+
+    /// Takes in what the snapshots table says of it, or says why the two do not fit.
+    pub(super) fn begin_with(&mut self, snapshot: Option<SnapshotRow>) -> Outcome<()> {
+        let base = snapshot.as_ref().map_or(0, |found| found.summary.base.position);
+        let fits = snapshot.as_ref().is_none_or(|SnapshotRow { id, space, summary }| {
+            (*id, *space) == (self.id, self.space) && summary.version.clock.is_within(&self.version.clock)
+        });
+        if base != self.base || !fits {
+            return Err(Failure::Damaged("its row in the snapshots table is missing, or of another snapshot".to_owned()));
+        }
+        self.beginning = snapshot.map(|found| Arc::new(found.summary));
+        Ok(())
+    }
+
+    /// Up to where its log holds nothing but a snapshot.
+    pub(super) fn held_base(&self) -> Base {
+        self.beginning.as_ref().map(|summary| summary.base.clone()).unwrap_or_default()
     }
 
     pub(super) fn write(&self, connection: &Connection) -> Outcome<()> {
         let mut writer = Writer::new();
         self.version.encode(&mut writer);
         let version = writer.finish();
-        let checksum = i64::from(self.checksum(&version));
+        // Signed, it takes 4 bytes whatever it is but for one in 256: a row that does not grow never needs the pages beside its own,
+        // of which one may be damaged.
+        let checksum = self.checksum(&version) as i32;
         connection
             .prepare_cached(
-                "INSERT INTO documents (number, id, space, end, bytes, version, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (number) DO UPDATE SET end = ?4, bytes = ?5, version = ?6, checksum = ?7",
+                "INSERT INTO documents (number, id, space, end, bytes, version, checksum, base)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (number) DO UPDATE SET end = ?4, bytes = ?5, version = ?6, checksum = ?7, base = ?8",
             )?
             .execute(params![
                 self.number,
@@ -192,7 +226,8 @@ impl DocumentRow {
                 self.end as i64,
                 self.bytes as i64,
                 version,
-                checksum
+                checksum,
+                self.base as i64
             ])?;
         Ok(())
     }
@@ -204,6 +239,10 @@ impl DocumentRow {
         hasher.update(&self.end.to_le_bytes());
         hasher.update(&self.bytes.to_le_bytes());
         hasher.update(version);
+        if self.base > 0 {
+            // Rows of documents without a base are as they were before there were any.
+            hasher.update(&self.base.to_le_bytes());
+        }
         hasher.finalize()
     }
 }

@@ -64,10 +64,12 @@ fn want(
     above: &VectorClock,
     after: Position,
 ) -> Outcome<Option<Wanted>> {
+    let base = row.held_base();
     let mut wanted = Wanted { above: BTreeMap::new(), entries: 0, first: row.end + 1, row };
     let mut place = connection.prepare_cached("SELECT position FROM entries WHERE document = ?1 AND actor = ?2 AND seq = ?3")?;
     for (actor, held) in wanted.row.version.clock.iter() {
-        let has = above.get(actor);
+        // What only the snapshot holds is not answered.
+        let has = above.get(actor).max(base.clock.get(actor));
         if has >= held {
             continue;
         }
@@ -183,7 +185,7 @@ fn holds(connection: &Connection, row: &DocumentRow, hash: &ChangeHash) -> Outco
     let mut statement = connection
         .prepare_cached("SELECT position, record FROM entries WHERE document = ?1 AND position >> 12 = ?2 AND hash = ?3")?;
     // What is asked for is mostly recent.
-    for stretch in (0..=row.end >> STRETCH_BITS).rev() {
+    for stretch in (row.base >> STRETCH_BITS..=row.end >> STRETCH_BITS).rev() {
         let mut rows = statement.query(params![row.number, stretch as i64, hash_key(hash)])?;
         while let Some(found) = rows.next()? {
             let position = found.get::<_, i64>(0)? as u64;
@@ -203,6 +205,6 @@ pub(super) fn hash_key(hash: &ChangeHash) -> i64 {
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-fn damaged_entry(position: Position, how: impl std::fmt::Display) -> Failure {
+pub(super) fn damaged_entry(position: Position, how: impl std::fmt::Display) -> Failure {
     Failure::Damaged(format!("entry {position}: {how}"))
 }

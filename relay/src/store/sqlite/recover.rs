@@ -1,11 +1,12 @@
 //! Opening: one pass over the documents table, whatever state it is in.
 //!
 //! A row that does not check out, or a page that cannot be read, costs the documents on it and no others. Their entries
-//! are in another table, and each entry's record says whose it is: a document whose entries are all there is put together
-//! from them again; one whose entries are not is set aside and reported.
+//! are in another table, and each entry's record says whose it is: a document whose entries are all there, from its snapshot
+//! on if it has one, is put together from them again; one whose entries are not is set aside and reported.
 
 use super::failure::{Failure, Outcome};
 use super::ledger::DocumentRow;
+use super::snapshot::SnapshotRow;
 use super::write::set_aside;
 use driftline_core::base::id::{DocumentId, StoreEpoch};
 use driftline_core::log::version::Version;
@@ -13,6 +14,7 @@ use driftline_core::store::record::decode_entry_record;
 use driftline_core::store::task::{StoreContents, StoredDocument};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Carries out an `Open`; answers what is held, and the number of the next new document.
 ///
@@ -26,6 +28,7 @@ pub(super) fn open(connection: &Connection, epoch: StoreEpoch) -> Outcome<(Store
     if scan.skipped {
         scan.find_unread(connection);
     }
+    scan.snapshots(connection)?;
     for damaged in std::mem::take(&mut scan.damaged) {
         match rebuild(connection, &damaged, next_number) {
             Ok(row) => {
@@ -63,7 +66,14 @@ fn give_up(connection: &Connection, damaged: Damaged, failure: &Failure, content
 
 /// A row as the engine is told of it.
 pub(super) fn summary(row: &DocumentRow) -> StoredDocument {
-    StoredDocument { document: row.id, space: row.space, version: row.version.clone(), end: row.end, bytes: row.bytes }
+    StoredDocument {
+        document: row.id,
+        space: row.space,
+        version: row.version.clone(),
+        end: row.end,
+        bytes: row.bytes,
+        snapshot: row.beginning.as_ref().map(|summary| Box::new((**summary).clone())),
+    }
 }
 
 fn store_epoch(connection: &Connection, epoch: StoreEpoch) -> Outcome<StoreEpoch> {
@@ -79,7 +89,12 @@ fn store_epoch(connection: &Connection, epoch: StoreEpoch) -> Outcome<StoreEpoch
 /// A number above any that was used, also by rows that can no longer be read.
 fn next_number(connection: &Connection) -> Outcome<i64> {
     let mut highest = 0;
-    for sql in ["SELECT max(number) FROM documents", "SELECT max(document) FROM entries", "SELECT max(number) FROM quarantined"] {
+    for sql in [
+        "SELECT max(number) FROM documents",
+        "SELECT max(document) FROM entries",
+        "SELECT max(document) FROM snapshots",
+        "SELECT max(number) FROM quarantined",
+    ] {
         match connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)) {
             Ok(number) => highest = highest.max(number.unwrap_or(0)),
             Err(error) => {
@@ -139,7 +154,7 @@ impl Scan {
 
     fn run_of_documents(&mut self, connection: &Connection, next: &mut i64, to: i64) -> Outcome<()> {
         let mut statement = connection.prepare_cached(
-            "SELECT number, id, space, end, bytes, version, checksum FROM documents
+            "SELECT number, id, space, end, bytes, version, checksum, base FROM documents
              WHERE number BETWEEN ?1 AND ?2 ORDER BY number",
         )?;
         let mut rows = statement.query(params![*next, to])?;
@@ -149,16 +164,36 @@ impl Scan {
                 match DocumentRow::read(row) {
                     Ok(read) => self.held.push(read),
                     Err(failure) if failure.is_damage() => {
-                        let reason = match failure {
-                            Failure::Damaged(reason) => reason,
-                            _ => "its row makes no sense".to_owned(),
-                        };
-                        self.damaged.push(Damaged { number, id: row.get(1).ok().map(DocumentId), reason });
+                        self.damaged.push(Damaged { number, id: row.get(1).ok().map(DocumentId), reason: reason_of(failure) });
                     }
                     Err(failure) => return Err(failure),
                 }
             }
             *next = number + 1;
+        }
+        Ok(())
+    }
+
+    /// Tells the documents of their snapshots; one that does not fit makes its document a damaged one.
+    fn snapshots(&mut self, connection: &Connection) -> Outcome<()> {
+        let all = match all_snapshots(connection) {
+            Ok(all) => Some(all),
+            // A page that cannot be read: each is looked up, so that those on other pages are found.
+            Err(failure) if failure.is_damage() => None,
+            Err(failure) => return Err(failure),
+        };
+        for mut row in std::mem::take(&mut self.held) {
+            let found = match &all {
+                Some(all) if !all.contains(&row.number) => Ok(None),
+                _ => SnapshotRow::find(connection, row.number),
+            };
+            match found.and_then(|found| row.begin_with(found)) {
+                Ok(()) => self.held.push(row),
+                Err(failure) if failure.is_damage() => {
+                    self.damaged.push(Damaged { number: row.number, id: Some(row.id), reason: reason_of(failure) });
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(())
     }
@@ -188,6 +223,18 @@ impl Scan {
     }
 }
 
+fn reason_of(failure: Failure) -> String {
+    match failure {
+        Failure::Damaged(reason) => reason,
+        _ => "its row makes no sense".to_owned(),
+    }
+}
+
+/// The numbers of documents that have a snapshot.
+fn all_snapshots(connection: &Connection) -> Outcome<BTreeSet<i64>> {
+    numbers(connection, "SELECT document FROM snapshots")
+}
+
 /// The highest number not above `to`, as far as the table or its index can tell.
 fn highest_readable(connection: &Connection, to: i64) -> Outcome<i64> {
     let mut highest = 0;
@@ -195,6 +242,7 @@ fn highest_readable(connection: &Connection, to: i64) -> Outcome<i64> {
         "SELECT max(number) FROM documents WHERE number <= ?1",
         "SELECT max(number) FROM documents INDEXED BY documents_by_id WHERE id >= x'' AND number <= ?1",
         "SELECT max(document) FROM entries WHERE document <= ?1",
+        "SELECT max(document) FROM snapshots WHERE document <= ?1",
     ] {
         if let Ok(Some(number)) = connection.query_row(sql, [to], |row| row.get::<_, Option<i64>>(0)) {
             highest = highest.max(number);
@@ -203,15 +251,17 @@ fn highest_readable(connection: &Connection, to: i64) -> Outcome<i64> {
     Ok(highest)
 }
 
-/// The numbers that the entries table knows, each found by a jump from the one before.
+/// The numbers that the tables of entries and of snapshots know, each found by a jump from the one before.
 fn documents_with_entries(connection: &Connection) -> Vec<i64> {
     let mut numbers = Vec::new();
-    let mut last = 0;
-    while let Ok(Some(number)) =
-        connection.query_row("SELECT min(document) FROM entries WHERE document > ?1", [last], |row| row.get::<_, Option<i64>>(0))
+    for sql in
+        ["SELECT min(document) FROM entries WHERE document > ?1", "SELECT min(document) FROM snapshots WHERE document > ?1"]
     {
-        numbers.push(number);
-        last = number;
+        let mut last = 0;
+        while let Ok(Some(number)) = connection.query_row(sql, [last], |row| row.get::<_, Option<i64>>(0)) {
+            numbers.push(number);
+            last = number;
+        }
     }
     numbers
 }
@@ -220,11 +270,21 @@ fn documents_with_entries(connection: &Connection) -> Vec<i64> {
 fn rebuild(connection: &Connection, damaged: &Damaged, number: i64) -> Outcome<DocumentRow> {
     let row = read_row_from_entries(connection, damaged, number)?;
     let transaction = connection.unchecked_transaction()?;
-    connection.execute(
+    let mut copies = vec![
         "INSERT INTO entries (document, position, actor, seq, hash, record)
          SELECT ?1, position, actor, seq, hash, record FROM entries WHERE document = ?2",
-        params![number, damaged.number],
-    )?;
+    ];
+    if row.beginning.is_some() {
+        copies.extend([
+            "INSERT INTO snapshots (document, id, space, bytes, version, base, checksum)
+             SELECT ?1, id, space, bytes, version, base, checksum FROM snapshots WHERE document = ?2",
+            "INSERT INTO snapshot_parts (document, start, part, checksum)
+             SELECT ?1, start, part, checksum FROM snapshot_parts WHERE document = ?2",
+        ]);
+    }
+    for copy in copies {
+        connection.execute(copy, params![number, damaged.number])?;
+    }
     row.write(connection)?;
     set_aside(connection, damaged.number, row.id, &format!("{}; copied to number {number}", damaged.reason))?;
     transaction.commit()?;
@@ -232,7 +292,23 @@ fn rebuild(connection: &Connection, damaged: &Damaged, number: i64) -> Outcome<D
 }
 
 fn read_row_from_entries(connection: &Connection, damaged: &Damaged, number: i64) -> Outcome<DocumentRow> {
-    let mut row: Option<DocumentRow> = None;
+    // Without its snapshot a log that let go of entries is missing them, and one that let go of none is whole.
+    let begun = match SnapshotRow::find(connection, damaged.number) {
+        Err(failure) if !failure.is_damage() => return Err(failure),
+        found => found.ok().flatten(),
+    };
+    let mut row = begun.map(|SnapshotRow { id, space, summary }| DocumentRow {
+        number,
+        id,
+        space,
+        end: summary.base.position,
+        bytes: 0,
+        version: summary.version.clone(),
+        base: summary.base.position,
+        beginning: Some(Arc::new(summary)),
+    });
+    let mut clock = row.as_ref().map(|row| row.held_base().clock).unwrap_or_default();
+    let begun = row.as_ref().map_or(0, |row| row.version.clock.entries());
     let mut statement = connection.prepare("SELECT position, record FROM entries WHERE document = ?1 ORDER BY position")?;
     let mut rows = statement.query([damaged.number])?;
     while let Some(found) = rows.next()? {
@@ -247,20 +323,26 @@ fn read_row_from_entries(connection: &Connection, damaged: &Damaged, number: i64
             end: 0,
             bytes: 0,
             version: Version::new(),
+            base: 0,
+            beginning: None,
         });
         let follows = position == row.end + 1
             && stored.position == position
             && entry.document == row.id
-            && entry.seq == row.version.clock.get(&entry.actor) + 1;
+            && entry.seq == clock.get(&entry.actor) + 1
+            && (position <= begun || entry.seq == row.version.clock.get(&entry.actor) + 1);
         if !follows {
             return Err(Failure::Damaged(format!("entry {} is missing", row.end + 1)));
         }
         row.end = position;
         row.bytes += entry.payload.len() as u64;
-        row.version.advance(entry);
+        clock.raise(entry.actor, entry.seq);
+        if position > begun {
+            row.version.advance(entry);
+        }
     }
-    row.filter(|row| damaged.id.is_none_or(|id| id == row.id))
-        .ok_or_else(|| Failure::Damaged("its entries are not there".to_owned()))
+    row.filter(|row| damaged.id.is_none_or(|id| id == row.id) && row.end > 0 && row.end >= begun)
+        .ok_or_else(|| Failure::Damaged("its entries are not all there".to_owned()))
 }
 
 fn read_meta(connection: &Connection, contents: &mut StoreContents) -> Outcome<()> {

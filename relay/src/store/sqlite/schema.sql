@@ -13,7 +13,8 @@ CREATE TABLE documents (
     end      INTEGER NOT NULL,  -- position of the last entry
     bytes    INTEGER NOT NULL,  -- payload in the log
     version  BLOB NOT NULL,     -- heads and vector clock
-    checksum INTEGER NOT NULL   -- CRC32 of all of the above but the number
+    checksum INTEGER NOT NULL,  -- CRC32 of all but the number
+    base     INTEGER NOT NULL DEFAULT 0 -- the last position that is not held as an entry, only in the snapshot
 );
 CREATE INDEX documents_by_id ON documents (id);
 

@@ -9,9 +9,10 @@ use super::failure::{Failure, Outcome};
 use super::folder::DATABASE_FILE;
 use super::ledger::DocumentRow;
 use super::recover::summary;
+use super::snapshot::SnapshotRow;
 use driftline_core::base::id::{DocumentId, StoreEpoch};
 use driftline_core::store::task::StoredDocument;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub struct StoreView {
     file: PathBuf,
     /// What the file was when it was opened as one that does not change.
     unchanging: Option<FileState>,
+    /// The version of its tables, which a view leaves as they are.
+    pub(super) schema_version: i32,
 }
 
 /// A file's size and time, by which a change of it is noticed.
@@ -112,12 +115,12 @@ impl StoreView {
                 Connection::open_with_flags(&file, flags).map_err(|error| unreadable(&file, error.into()))?
             }
         };
-        let view = Self { connection, folder: folder.to_owned(), file, unchanging };
-        view.prepare()?;
+        let mut view = Self { connection, folder: folder.to_owned(), file, unchanging, schema_version: 0 };
+        view.schema_version = view.prepare()?;
         Ok(view)
     }
 
-    fn prepare(&self) -> Result<(), ViewError> {
+    fn prepare(&self) -> Result<i32, ViewError> {
         let not_a_store = |reason: String| ViewError::NotAStore { folder: self.folder.clone(), reason };
         let read = || -> Outcome<(i32, i32)> {
             self.connection.busy_timeout(BUSY_TIME_MAX)?;
@@ -128,7 +131,7 @@ impl StoreView {
             Ok((number("application_id")?, number("user_version")?))
         };
         match read() {
-            Ok((APPLICATION_ID, ..=SCHEMA_VERSION)) => Ok(()),
+            Ok((APPLICATION_ID, version @ ..=SCHEMA_VERSION)) => Ok(version),
             Ok((APPLICATION_ID, _)) => Err(ViewError::Unreadable {
                 file: self.file.clone(),
                 reason: "a newer version of driftline made it; update this one to read it".to_owned(),
@@ -166,13 +169,13 @@ impl StoreView {
         let epoch: Option<[u8; 16]> =
             moment.query_row("SELECT value FROM store WHERE name = 'epoch'", [], |row| row.get(0)).optional()?;
         store.epoch = epoch.map(StoreEpoch);
-        let mut statement = moment.prepare(
-            "SELECT number, id, space, end, bytes, version, checksum FROM documents
-             WHERE number NOT IN (SELECT number FROM quarantined)",
-        )?;
+        let mut statement = moment.prepare(&format!(
+            "SELECT {} FROM documents WHERE number NOT IN (SELECT number FROM quarantined)",
+            document_columns(self.schema_version)
+        ))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            match DocumentRow::read(row) {
+            match read_document(&moment, row, self.schema_version) {
                 Ok(read) => store.documents.push(summary(&read)),
                 Err(failure) if failure.is_damage() => {
                     let number: i64 = row.get(0)?;
@@ -200,6 +203,23 @@ impl StoreView {
     pub(super) fn unreadable(&self, failure: Failure) -> ViewError {
         unreadable(&self.file, failure)
     }
+}
+
+/// The columns of a document's row, in the order in which [`DocumentRow`] reads them.
+pub(super) fn document_columns(schema_version: i32) -> &'static str {
+    match schema_version {
+        ..2 => "number, id, space, end, bytes, version, checksum, 0",
+        _ => "number, id, space, end, bytes, version, checksum, base",
+    }
+}
+
+/// A document's row, with what the snapshots table says of it.
+pub(super) fn read_document(connection: &Connection, row: &Row<'_>, schema_version: i32) -> Outcome<DocumentRow> {
+    let mut read = DocumentRow::read(row)?;
+    if schema_version >= 2 {
+        read.begin_with(SnapshotRow::find(connection, read.number)?)?;
+    }
+    Ok(read)
 }
 
 impl FileState {
