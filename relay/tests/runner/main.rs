@@ -11,3 +11,5 @@ mod operator;
 mod process;
 mod replica;
 mod store;
+#[cfg(all(unix, feature = "otlp"))]
+mod traces;
