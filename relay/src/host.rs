@@ -9,10 +9,12 @@ mod connection;
 mod inbox;
 mod pump;
 mod stats;
+mod trace;
 mod workshop;
 
 pub use pump::{SHUTDOWN_GOODBYE_TIME_MAX, SHUTDOWN_STORE_TIME_MAX};
 pub use stats::HostStats;
+pub use trace::{TRACE_TARGET, TraceSampling};
 
 use crate::dial::{Dialler, WebSocketDialler};
 use crate::store::StoreExecutor;
@@ -145,6 +147,11 @@ impl Host {
     /// What the host counts.
     pub fn stats(&self) -> &Arc<HostStats> {
         &self.inner.stats
+    }
+
+    /// Which frames are followed by traces: none, until it is told.
+    pub fn traces(&self) -> &TraceSampling {
+        &self.inner.stats.traces
     }
 
     /// Waits until the store is open and the engine at work; or answers why that will not be, in a sentence.

@@ -19,7 +19,7 @@ fn world(roles: &[Role], who: impl Fn(Role) -> bool) -> World {
     })
 }
 
-fn log<'a>(world: &'a World, node: usize) -> &'a Log {
+fn log(world: &World, node: usize) -> &Log {
     world.nodes[node].engine.log(&NOTE).expect("the note is held")
 }
 

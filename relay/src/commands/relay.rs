@@ -3,6 +3,8 @@
 mod config;
 mod logs;
 mod size;
+#[cfg_attr(not(feature = "otlp"), path = "relay/no_traces.rs")]
+mod traces;
 
 pub use config::RelayArguments;
 
@@ -13,6 +15,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use traces::Traces;
 
 /// Runs `driftline relay …` to its end and tells how the process is to exit.
 ///
@@ -24,7 +27,17 @@ pub async fn run(arguments: RelayArguments) -> ExitCode {
         Ok(config) => config,
         Err(reason) => return fail(&reason, config::EXIT_USAGE),
     };
-    logs::begin(&config.log, config.log_format);
+    let traces = match Traces::begin(config.otlp_endpoint.as_deref()) {
+        Ok(traces) => traces,
+        Err(reason) => return fail(&reason, config::EXIT_USAGE),
+    };
+    logs::begin(&config.log, config.log_format, &traces);
+    let ended = work(&config, &traces).await;
+    traces.end().await;
+    ended
+}
+
+async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
     let options = RelayOptions {
         listen: config.listen,
         data: config.data.clone(),
@@ -49,7 +62,10 @@ pub async fn run(arguments: RelayArguments) -> ExitCode {
         relay.shutdown().await;
         return fail(&reason, config::EXIT_FAILED);
     }
-    greet(relay.address(), &config);
+    if traces.are_sent() {
+        relay.host().traces().set_ratio(config.trace_ratio);
+    }
+    greet(relay.address(), config);
     let host = relay.host().clone();
     tokio::select! {
         signal = told_to_stop() => tracing::info!(signal, "stopping"),

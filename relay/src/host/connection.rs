@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
+use tracing::Span;
 
 /// Bytes of one connection's frames that the engine has not yet taken; above it the connection is not read.
 pub(super) const INBOUND_BYTES_MAX: usize = 1024 * 1024;
@@ -45,11 +46,13 @@ pub(super) struct Leaving {
     pub(super) outbound: Outbound,
     /// When what it brings arrived, where that is known.
     pub(super) received: Option<Instant>,
+    /// The span that ends once it is written, where it is followed.
+    pub(super) trace: Option<Box<Span>>,
 }
 
 impl From<Outbound> for Leaving {
     fn from(outbound: Outbound) -> Self {
-        Self { outbound, received: None }
+        Self { outbound, received: None, trace: None }
     }
 }
 
@@ -123,10 +126,12 @@ impl Task {
             host: self.host.clone(),
             outgoing,
             queued,
-            taken: Vec::with_capacity(FRAMES_PER_FLUSH_MAX),
-            batch: VecDeque::with_capacity(FRAMES_PER_FLUSH_MAX),
+            // They grow with what there is to send: most connections are idle.
+            taken: Vec::new(),
+            batch: VecDeque::new(),
             unreported: 0,
             received: Vec::new(),
+            traces: Vec::new(),
             goodbye: false,
         };
         let end = tokio::select! {
@@ -177,8 +182,14 @@ async fn read(connection: ConnectionId, host: &ConnectionHost, incoming: &mut In
         };
         host.stats.frames_in.fetch_add(1, Ordering::Relaxed);
         host.stats.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let received = Instant::now();
-        host.inbox.send(Message::Frame { connection, bytes: Arc::from(&bytes[..]), received, _room: InboxRoom([own, all]) });
+        let (received, trace) = (Instant::now(), host.stats.traces.frame(connection, &bytes));
+        host.inbox.send(Message::Frame {
+            connection,
+            bytes: Arc::from(&bytes[..]),
+            received,
+            trace,
+            _room: InboxRoom([own, all]),
+        });
     }
     End::HungUp
 }
@@ -205,6 +216,8 @@ struct Writer {
     unreported: usize,
     /// When that arrived what was written and not flushed.
     received: Vec<Instant>,
+    /// The spans of it that are followed.
+    traces: Vec<Span>,
     goodbye: bool,
 }
 
@@ -231,8 +244,9 @@ impl Writer {
     async fn write_batch(&mut self) -> Result<(), TransportError> {
         while !self.batch.is_empty() {
             poll_fn(|context| self.outgoing.poll_ready_unpin(context)).await?;
-            let Some(Leaving { outbound, received }) = self.batch.pop_front() else { break };
+            let Some(Leaving { outbound, received, trace }) = self.batch.pop_front() else { break };
             self.received.extend(received);
+            self.traces.extend(trace.map(|span| *span));
             match &outbound {
                 Outbound::Frame(bytes) => self.unreported += bytes.len(),
                 Outbound::Goodbye(_) => {
@@ -244,6 +258,7 @@ impl Writer {
             self.outgoing.start_send_unpin(outbound)?;
         }
         self.outgoing.flush().await?;
+        self.traces.clear();
         let bytes = std::mem::take(&mut self.unreported);
         if bytes > 0 {
             let now = Instant::now();

@@ -11,13 +11,14 @@ use driftline_core::engine::input::Input;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
+use tracing::Span;
 
 /// Something that happened.
 pub(super) enum Message {
     /// A command, or word from a connection that needs nothing but the engine.
     Input(Input),
     /// A frame arrived, and holds its room until the engine has seen it.
-    Frame { connection: ConnectionId, bytes: Arc<[u8]>, received: Instant, _room: InboxRoom },
+    Frame { connection: ConnectionId, bytes: Arc<[u8]>, received: Instant, trace: Option<Box<Span>>, _room: InboxRoom },
     /// A connection is open.
     Connect { connection: ConnectionId, endpoint: Option<String>, transport: Transport },
     /// A connection is gone.

@@ -3,6 +3,7 @@
 use super::connection::{self, ConnectionEnd, ConnectionHost, Leaving};
 use super::inbox::{Answer, Inbox, Message, Messages};
 use super::stats::HostStats;
+use super::trace::Traces;
 use super::workshop::Workshop;
 use crate::dial::Dialler;
 use crate::store::{StoreAnswers, StoreExecutor};
@@ -53,6 +54,7 @@ pub(super) struct Pump {
     start: Instant,
     /// When the first frame arrived of those the engine was told of since it was last drained.
     received: Option<Instant>,
+    traces: Traces,
     /// When the engine was last told that time passed.
     ticked_ms: Option<u64>,
     phase: Phase,
@@ -86,6 +88,7 @@ impl Pump {
             appending: BTreeMap::new(),
             start,
             received: None,
+            traces: Traces::default(),
             ticked_ms: None,
             phase: Phase::Open,
         }
@@ -166,10 +169,11 @@ impl Pump {
         let now = self.now();
         match message {
             Message::Input(input) => self.engine.handle(now, input),
-            Message::Frame { connection, bytes, received, _room } => {
+            Message::Frame { connection, bytes, received, trace, _room } => {
                 let open = self.connections.get(&connection).is_some_and(|end| end.ending.is_some());
                 if open && self.phase == Phase::Open {
                     self.received.get_or_insert(received);
+                    self.traces.on_told(trace);
                     self.engine.handle(now, Input::Frame { connection, bytes });
                 }
             }
@@ -201,6 +205,7 @@ impl Pump {
         self.stats.store_tasks.fetch_sub(answers.len(), Ordering::Relaxed);
         for (task, result) in answers {
             let entries = self.appending.remove(&task).unwrap_or(0);
+            self.traces.on_appended(task, result.is_ok());
             match &result {
                 Ok(StoreDone::Appended) => {
                     self.stats.entries_appended.fetch_add(entries, Ordering::Relaxed);
@@ -225,6 +230,7 @@ impl Pump {
                 Effect::Store { task, work } => {
                     if let StoreTask::Append { entries } = &work {
                         self.appending.insert(task, entries.len() as u64);
+                        self.traces.on_append(task, entries.len());
                     }
                     self.stats.store_tasks.fetch_add(1, Ordering::Relaxed);
                     self.outside.store.submit(task, work);
@@ -234,6 +240,7 @@ impl Pump {
             }
         }
         self.received = None;
+        self.traces.on_drained(!self.appending.is_empty());
     }
 
     fn send(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
@@ -243,7 +250,8 @@ impl Pump {
             self.stats.bytes_out.fetch_add(bytes, Ordering::Relaxed);
             self.stats.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
             let received = self.received.filter(|_| brings_entries(&frame));
-            if end.queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received }).is_err() {
+            let trace = self.traces.on_push(connection, &frame);
+            if end.queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received, trace }).is_err() {
                 self.stats.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
         }

@@ -1,5 +1,6 @@
 //! What a host counts while it works.
 
+use super::trace::TraceSampling;
 use crate::histogram::Histogram;
 use driftline_core::base::id::ConnectionId;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -38,6 +39,8 @@ pub struct HostStats {
     pub documents: AtomicUsize,
     /// 1 once the store is open and the engine at work.
     pub ready: AtomicUsize,
+    /// Which frames are followed by traces.
+    pub(super) traces: TraceSampling,
 }
 
 impl Default for HostStats {
@@ -58,6 +61,7 @@ impl Default for HostStats {
             entries_appended: 0.into(),
             documents: 0.into(),
             ready: 0.into(),
+            traces: TraceSampling::default(),
         }
     }
 }

@@ -12,3 +12,5 @@ mod process;
 mod replica;
 mod snapshots;
 mod store;
+#[cfg(all(unix, feature = "otlp"))]
+mod traces;

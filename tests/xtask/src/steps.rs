@@ -22,6 +22,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", story: "no warnings", needs: &[], work: clippy },
     Step { name: "build", story: "everything native is built", needs: &[], work: build },
     Step { name: "rust", story: "the workspace's tests", needs: &["build"], work: rust },
+    Step { name: "traces", story: "the relay's traces, with the feature they need", needs: &[], work: traces },
     Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm_package },
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
     Step { name: "demo", story: "the demo is type-checked and built", needs: &["wasm"], work: demo::build },
@@ -46,6 +47,12 @@ fn build(repository: &Repository) -> Result<()> {
 
 fn rust(repository: &Repository) -> Result<()> {
     repository.cargo(&[&["test"], WORKSPACE, &["--no-fail-fast"]].concat()).run()
+}
+
+/// Apart from the others: what it needs is built for it alone.
+fn traces(repository: &Repository) -> Result<()> {
+    let package = ["test", "--package", "driftline-relay", "--features", "otlp", "--test", "runner", "traces"];
+    repository.cargo(&package).run()
 }
 
 fn wasm_package(repository: &Repository) -> Result<()> {

@@ -20,6 +20,7 @@ const CONNECTIONS: usize = 1_000;
 const DOCUMENTS: usize = 1_000_000;
 const MEMORY: Size = Size(1 << 30);
 const LOG: &str = "info";
+const TRACE_RATIO: f64 = 0.01;
 
 /// The smallest frame limit that leaves room for catching up.
 const FRAME_BYTES_MIN: Size = Size(1 << 20);
@@ -119,6 +120,17 @@ pub struct RelayArguments {
     /// How log lines look [default: text]
     #[arg(long, value_enum, value_name = "FORMAT", env = "DRIFTLINE_LOG_FORMAT", help_heading = "Logs")]
     log_format: Option<LogFormat>,
+
+    /// Send traces to this OpenTelemetry collector, such as http://localhost:4318
+    ///
+    /// A trace follows a change from the frame it came in to its commit and to the frames it left in. They are sent by OTLP over
+    /// plain HTTP to /v1/traces there, in batches, and dropped while nobody takes them. Needs a program built with
+    /// `--features otlp`.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", help_heading = "Traces")]
+    otlp_endpoint: Option<String>,
+    /// The part of all frames with changes that is followed by traces, from 0 to 1 [default: 0.01]
+    #[arg(long, value_name = "RATIO", env = "DRIFTLINE_TRACE_RATIO", help_heading = "Traces")]
+    trace_ratio: Option<f64>,
 }
 
 /// The configuration file: the same names.
@@ -135,6 +147,8 @@ struct ConfigFile {
     store_bytes_max: Option<Size>,
     log: Option<String>,
     log_format: Option<LogFormat>,
+    otlp_endpoint: Option<String>,
+    trace_ratio: Option<f64>,
 }
 
 /// Everything decided.
@@ -145,6 +159,8 @@ pub(super) struct RelayConfig {
     pub(super) web: WebChoice,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
+    pub(super) otlp_endpoint: Option<String>,
+    pub(super) trace_ratio: f64,
     frame_bytes_max: Size,
     connections_max: usize,
     documents_max: usize,
@@ -188,6 +204,9 @@ impl RelayConfig {
                 )
             })?,
             log_format: arguments.log_format.or(file.log_format).unwrap_or_default(),
+            // A variable that is set to nothing is not set.
+            otlp_endpoint: arguments.otlp_endpoint.or(file.otlp_endpoint).filter(|endpoint| !endpoint.is_empty()),
+            trace_ratio: arguments.trace_ratio.or(file.trace_ratio).unwrap_or(TRACE_RATIO),
             frame_bytes_max: arguments.frame_bytes_max.or(file.frame_bytes_max).unwrap_or(FRAME_BYTES),
             connections_max: arguments.connections_max.or(file.connections_max).unwrap_or(CONNECTIONS),
             documents_max: arguments.documents_max.or(file.documents_max).unwrap_or(DOCUMENTS),
@@ -203,6 +222,12 @@ impl RelayConfig {
             return Err(format!(
                 "--frame-bytes-max {} is too small: it must be at least {FRAME_BYTES_MIN}",
                 self.frame_bytes_max
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.trace_ratio) {
+            return Err(format!(
+                "--trace-ratio {} makes no sense: it goes from 0 (no frame) to 1 (every frame)",
+                self.trace_ratio
             ));
         }
         if self.connections_max == 0 || self.documents_max == 0 {

@@ -9,7 +9,9 @@ use super::read::hash_key;
 use super::snapshot;
 use super::view::{StoreView, ViewError, document_columns, read_document};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
+use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::change::entry_from_payload;
+use driftline_core::doc::value::TextUnit;
 use driftline_core::log::clock::VectorClock;
 use driftline_core::log::version::Version;
 use driftline_core::store::record::decode_entry_record;
@@ -137,7 +139,9 @@ impl Audit<'_> {
         let moment = whole_store(self.connection.unchecked_transaction().map_err(Failure::from))?;
         let Some(row) = read_row(&moment, number, self.schema_version)? else { return Ok(()) };
         let mut log = LogAudit::begin(&row);
-        snapshot::check_parts(&moment, &row).map_err(|failure| log.stop(failure))?;
+        let snapshot = snapshot::read_whole(&moment, &row).map_err(|failure| log.stop(failure))?;
+        log.begin_with(snapshot).map_err(|failure| log.stop(failure))?;
+        self.audited.changes += log.within.len() as u64;
         let mut statement = whole_store(
             moment
                 .prepare_cached("SELECT position, actor, seq, hash, record FROM entries WHERE document = ?1 ORDER BY position")
@@ -269,6 +273,8 @@ struct LogAudit<'a> {
     end: u64,
     bytes: u64,
     held: HashSet<ChangeHash>,
+    /// The changes that the snapshot stands for.
+    within: HashSet<ChangeHash>,
 }
 
 impl<'a> LogAudit<'a> {
@@ -276,7 +282,20 @@ impl<'a> LogAudit<'a> {
     fn begin(row: &'a DocumentRow) -> Self {
         let version = row.beginning.as_ref().map(|summary| summary.version.clone()).unwrap_or_default();
         let (begun, clock) = (version.clock.entries(), row.held_base().clock);
-        Self { row, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new() }
+        Self { row, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new(), within: HashSet::new() }
+    }
+
+    /// Puts the snapshot together that the log begins with, which makes the hash of every change in it again.
+    fn begin_with(&mut self, snapshot: Option<Vec<u8>>) -> Outcome<()> {
+        let (Some(bytes), Some(actor)) = (snapshot, ActorId::new(&[0; 16])) else { return Ok(()) };
+        let (document, unit, snapshots) = (self.row.id, TextUnit::CodePoint, vec![bytes.into()]);
+        let assembly = Assembly { document, actor, unit, snapshots, entries: Vec::new(), save: false, sought: Vec::new() };
+        let assembled = assembly.run().map_err(|error| wrong(error.to_string()))?;
+        if assembled.document.version() != self.version {
+            return Err(wrong("its snapshot stands for other changes than its row says"));
+        }
+        self.within = assembled.document.entries().into_iter().map(|entry| entry.hash).collect();
+        Ok(())
     }
 
     /// Takes the next row of `position, actor, seq, hash, record`; answers the bytes of its payload.
@@ -304,10 +323,10 @@ impl<'a> LogAudit<'a> {
         if entry.seq != next {
             return Err(wrong(format!("actor {} is at {} here, where {next} comes next", entry.actor, entry.seq)));
         }
-        // What is let go of may be depended on, and its hashes are inside the snapshot.
-        if self.row.base == 0
-            && let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep))
-        {
+        if (position <= self.begun) != self.within.contains(&entry.hash) {
+            return Err(wrong(format!("change {} stands on the wrong side of the snapshot", entry.hash)));
+        }
+        if let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep) && !self.within.contains(dep)) {
             return Err(wrong(format!("change {} depends on {dep}, which does not come before it", entry.hash)));
         }
         if !self.held.insert(entry.hash) {

@@ -296,12 +296,12 @@ pub(super) fn read(
 }
 
 /// Reads all of a document's snapshot, and says what of it does not check out.
-pub(super) fn check_parts(connection: &Connection, row: &DocumentRow) -> Outcome<()> {
-    let Some(summary) = &row.beginning else { return Ok(()) };
+pub(super) fn read_whole(connection: &Connection, row: &DocumentRow) -> Outcome<Option<Vec<u8>>> {
+    let Some(summary) = &row.beginning else { return Ok(None) };
     let mut statement =
         connection.prepare_cached("SELECT start, part, checksum FROM snapshot_parts WHERE document = ?1 ORDER BY start")?;
     let mut rows = statement.query([row.number])?;
-    let mut next = 0;
+    let (mut next, mut whole) = (0, Vec::new());
     while let Some(found) = rows.next()? {
         let start = found.get::<_, i64>(0)? as u64;
         let part = found.get_ref(1)?.as_blob().map_err(|_| damaged("a part of its snapshot is not bytes"))?;
@@ -309,8 +309,13 @@ pub(super) fn check_parts(connection: &Connection, row: &DocumentRow) -> Outcome
             return Err(damaged(format!("its snapshot's part from byte {start} is not the one that was written")));
         }
         next += part.len() as u64;
+        whole.extend_from_slice(part);
     }
-    if next == summary.bytes { Ok(()) } else { Err(damaged(format!("its snapshot has {next} bytes of {}", summary.bytes))) }
+    if next == summary.bytes {
+        Ok(Some(whole))
+    } else {
+        Err(damaged(format!("its snapshot has {next} bytes of {}", summary.bytes)))
+    }
 }
 
 fn row_checksum(id: DocumentId, space: SpaceId, bytes: u64, version: &[u8], base: &[u8]) -> u32 {
