@@ -4,7 +4,6 @@ use super::delta::Delta;
 use super::hello::Handshake;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::space::Space;
-use crate::log::tree::Fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One connection.
@@ -62,8 +61,6 @@ pub struct Subscription {
     pub comparing: bool,
     /// Documents that were exchanged, or are being exchanged.
     pub deltas: BTreeMap<DocumentId, Delta>,
-    /// The state that a fingerprint of everything was sent of, while its answer is awaited.
-    pub offered: Option<Fingerprint>,
     /// Documents that have moved here since the state in which both last agreed, sent when subscribing.
     pub pushed: BTreeSet<DocumentId>,
     /// When it is to be proved at the latest that both are in sync again: the peer has sent all that moved there since that state.
