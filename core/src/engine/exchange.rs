@@ -54,6 +54,7 @@ impl Engine {
     pub(super) fn subscribe(&mut self, connection: ConnectionId, space: SpaceId) {
         let eager = self.eager_versions(&space);
         let known = self.agreed_state(connection, space);
+        let bytes_max = self.frame_bytes_max(connection);
         let mut subscription = Subscription { comparing: true, ..Subscription::default() };
         for (document, version) in &eager {
             subscription.eager.insert(*document);
@@ -68,9 +69,8 @@ impl Engine {
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.sessions.insert(connection);
         let none = BTreeSet::new();
-        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
+        let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max };
         let ranges = if known.is_some() { comparison.opening() } else { comparison.wide_opening() };
-        subscription.offered = Some(held.space.state());
         session.subscriptions.insert(space, subscription);
         self.begin_sync(connection, space);
         self.send(connection, &Message::Subscribe { space, eager, known, ranges });
@@ -214,10 +214,8 @@ impl Engine {
         };
         if ranges.is_empty() {
             subscription.comparing = false;
-            self.on_equal(connection, space);
             return self.confirm_open(space);
         }
-        subscription.offered = None;
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
         let step = comparison.step(ranges);
         subscription.comparing = !step.reply.is_empty();

@@ -7,7 +7,6 @@
 
 use super::Engine;
 use super::logs::Work;
-use super::saved::Receipt;
 use super::stored::{StoredMove, StoredState};
 use super::timers::Timer;
 use crate::base::id::{ConnectionId, DocumentId, PeerId, SpaceId};
@@ -187,7 +186,7 @@ impl Engine {
     pub(super) fn on_sent(&mut self, connection: ConnectionId, space: SpaceId) {
         let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
         if let Some(subscription) = subscription {
-            (subscription.comparing, subscription.offered) = (false, None);
+            subscription.comparing = false;
             subscription.prove_ms = Some(self.now.monotonic_ms + PROVE_MS);
             self.touch_progress(space);
             self.confirm_open(space);
@@ -217,44 +216,16 @@ impl Engine {
                     again_ms = again_ms.max(Some(prove_ms));
                     continue;
                 }
-                (subscription.prove_ms, subscription.offered, subscription.comparing) = (None, Some(state), true);
+                (subscription.prove_ms, subscription.comparing) = (None, true);
                 let comparison =
                     Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
                 let ranges = comparison.opening();
                 self.send(connection, &Message::Ranges { space, ranges });
-            } else if is_settled
-                && !subscription.comparing
-                && unconfirmed.is_empty()
-                && self.states.agree(space, peer, Agreed { state, relay })
-            {
+            } else if is_settled && !subscription.comparing && self.states.agree(space, peer, Agreed { state, relay }) {
                 self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
             }
         }
         again_ms
-    }
-
-    /// A peer answers that a fingerprint of everything is its own too: it holds all that is held here, unless something has
-    /// moved meanwhile.
-    pub(super) fn on_equal(&mut self, connection: ConnectionId, space: SpaceId) {
-        let Some(held) = self.spaces.get(&space) else { return };
-        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
-        else {
-            return;
-        };
-        if subscription.offered.take() != Some(held.space.state()) {
-            return;
-        }
-        let peer = self.peer_of(connection);
-        self.count_unconfirmed(space, peer);
-        let unconfirmed: Vec<DocumentId> = self.saved.unconfirmed(space, peer).iter().copied().collect();
-        for document in unconfirmed {
-            let eager = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
-            if eager.is_some_and(|subscription| !subscription.eager.contains(&document))
-                && let Some(clock) = self.log(&document).map(|log| log.durable().clock.clone())
-            {
-                self.on_receipt(connection, document, &clock, Receipt::All);
-            }
-        }
     }
 
     /// Stores the states that have changed, and what leads back to them.

@@ -14,7 +14,7 @@ use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::sync::delta::Push;
 use crate::sync::hello::Refusal;
-use crate::sync::message::{ErrorCode, begin_strands};
+use crate::sync::message::{ErrorCode, begin_strands, end_strands};
 use crate::sync::strands::{Form, Incoming, Item, Numbers, Outgoing, Window};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,11 +96,14 @@ struct Draft<'a> {
     asked: BTreeMap<u64, Option<Window>>,
     sent: Vec<(u64, Window)>,
     lasts: BTreeMap<u64, LastChange>,
+    /// Bytes of abridged changes in it.
+    abridged: usize,
 }
 
 impl<'a> Draft<'a> {
     fn new(numbers: &'a mut Numbers, outgoing: &'a Outgoing, log: &'a Log, push: &'a Push) -> Self {
-        Self { numbers, outgoing, log, push, done: 0, asked: BTreeMap::new(), sent: Vec::new(), lasts: BTreeMap::new() }
+        let (asked, sent, lasts) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { numbers, outgoing, log, push, done: 0, asked, sent, lasts, abridged: 0 }
     }
 
     fn finish(mut self) -> Option<Made> {
@@ -110,7 +113,7 @@ impl<'a> Draft<'a> {
             self.add(entry, &mut frame)?;
             self.done += 1;
         }
-        Some(Made { asked: self.asked, sent: self.sent, frame: Arc::from(frame.finish()) })
+        Some(Made { asked: self.asked, sent: self.sent, frame: Arc::from(end_strands(frame, self.abridged)) })
     }
 
     fn add(&mut self, entry: &Entry, frame: &mut Writer) -> Option<()> {
@@ -121,7 +124,10 @@ impl<'a> Draft<'a> {
         let window = match (window, last) {
             (Some(mut window), Some(last)) => {
                 match abridge(&last, &entry.payload, self) {
-                    Some(abridged) => Item::encode(strand, &Form::Abridged, &abridged, frame),
+                    Some(abridged) => {
+                        self.abridged += abridged.len();
+                        Item::encode(strand, &Form::Abridged, &abridged, frame);
+                    }
                     None => Item::encode(strand, &Form::Whole, &entry.payload, frame),
                 }
                 window.push(entry);

@@ -3,6 +3,7 @@
 //! A frame is a tag byte and the message's fields, encoded by `base::codec`; `docs/protocol.md` specifies each byte.
 //! Decoding checks every bound before it allocates, refuses trailing bytes, and gives each message one encoding.
 
+use super::packed;
 use super::reconcile::{Range, decode_ranges, encode_ranges};
 use super::strands::Item;
 use crate::base::codec::{Reader, Writer};
@@ -523,6 +524,16 @@ pub fn begin_strands(items: usize) -> Writer {
     w.u8(tag::STRANDS);
     w.uint(items as u64);
     w
+}
+
+/// The frame, deflated if that pays, of which so many bytes are abridged changes.
+pub fn end_strands(frame: Writer, abridged: usize) -> Vec<u8> {
+    let frame = frame.finish();
+    match packed::pack(&frame[1..], abridged) {
+        None => frame,
+        // No frame has no items: that it says so means that what follows is deflated.
+        Some(packed) => [&[tag::STRANDS, 0], &packed[..]].concat(),
+    }
 }
 
 /// Bytes of an entries frame beside its payloads, and beside each of them, at most.

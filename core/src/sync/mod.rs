@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod delta;
 pub mod hello;
 pub mod message;
+pub mod packed;
 pub mod presence;
 pub mod reconcile;
 pub mod session;

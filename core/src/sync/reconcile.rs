@@ -88,7 +88,8 @@ impl Comparison<'_> {
     /// The first step towards someone new, who hardly holds the same: of many documents, fingerprints of parts at once.
     pub fn wide_opening(&self) -> Vec<Range> {
         let mut ranges = Vec::new();
-        let parts = if self.space.state().count > OPENING_FROM { OPENING } else { 1 };
+        let has_room = OPENING * RANGE_BYTES <= self.bytes_max;
+        let parts = if has_room && self.space.state().count > OPENING_FROM { OPENING } else { 1 };
         self.split(FIRST, None, parts, &mut ranges);
         ranges
     }

@@ -4,7 +4,6 @@ use super::delta::Delta;
 use super::hello::Handshake;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::space::Space;
-use crate::log::tree::Fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One connection.

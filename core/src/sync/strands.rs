@@ -8,6 +8,7 @@
 //! order, by one rule at both ends: the newest few entries of each strand, and of the strands those that were used last. A new
 //! connection begins with nothing.
 
+use super::packed;
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
@@ -73,9 +74,21 @@ impl Item {
         Ok(Self { strand: head >> 2, form, bytes: Arc::from(r.bytes(usize::MAX)?) })
     }
 
-    /// Reads all that a frame has.
+    /// Reads all that a frame has, deflated or not.
     pub fn decode_all(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
         let count = r.count(FRAME_ENTRIES_MAX, 2)?;
+        if count > 0 {
+            return Self::decode_some(count, r);
+        }
+        let unpacked = packed::unpack(r.take(r.remaining())?)?;
+        let mut r = Reader::new(&unpacked);
+        let count = r.count(FRAME_ENTRIES_MAX, 2)?;
+        let items = Self::decode_some(count, &mut r)?;
+        r.end()?;
+        if items.is_empty() { Err(DecodeError::Invalid("a frame of strands without entries")) } else { Ok(items) }
+    }
+
+    fn decode_some(count: usize, r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
             items.push(Self::decode(r)?);

@@ -7,7 +7,8 @@ use super::output::Output;
 use crate::store::sqlite::{StoreView, ViewError, ViewedStore};
 use clap::Args;
 use driftline_core::base::id::{DocumentId, PeerId, SpaceId};
-use driftline_core::engine::stored::{StoredReceipt, stored_identity};
+use driftline_core::engine::stored::{StoredReceipt, StoredState, stored_identity};
+use driftline_core::log::tree::Fingerprint;
 use driftline_core::store::task::StoredDocument;
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
@@ -25,8 +26,9 @@ Shows what a store holds: the data folder of a relay, a peer or `driftline doc`.
 
 Spaces and documents with their sizes, the largest first; how far each document
 has come; what was set aside because it was damaged; and who holds what, as far
-as the store knows: a replica that writes keeps its peers' receipts, a relay
-passes on and keeps none.
+as the store knows: of each space, which peers held the same when they last met;
+of each document, its peers' receipts, where this replica has written it. A relay
+passes on and keeps no receipts.
 
 Nothing is written, and nothing is made: it can be run beside a relay at work.
 Contents of documents are not shown: `driftline doc show` does that.";
@@ -81,6 +83,8 @@ struct Inspected {
     /// Those that were asked for, the largest first.
     documents: Vec<InspectedDocument>,
     spaces: BTreeMap<SpaceId, Total>,
+    /// The last states that peers and this replica had in common.
+    states: Vec<StoredState>,
     /// Documents that are shown.
     shown: usize,
 }
@@ -97,6 +101,8 @@ struct Total {
     documents: u64,
     changes: u64,
     bytes: u64,
+    /// What stands for all of them, as they are now.
+    state: Fingerprint,
 }
 
 /// Runs `driftline inspect …` to its end and tells how the process is to exit.
@@ -161,6 +167,7 @@ impl Inspected {
         let limit = arguments.limit.unwrap_or(if arguments.json { usize::MAX } else { TABLE_DOCUMENTS });
         Ok(Self {
             folder: arguments.folder.clone(),
+            states: store.meta.iter().filter_map(|(name, value)| StoredState::read(name, value)).collect(),
             replica: store.meta.iter().find_map(|(name, value)| stored_identity(name, value)),
             store,
             shown: limit.min(documents.len()),
@@ -186,6 +193,12 @@ impl Inspected {
         spaces
     }
 
+    /// What peers had in common with this replica of a space, and whether it is all that is there now.
+    fn holders(&self, space: SpaceId, total: &Total) -> impl Iterator<Item = (&StoredState, bool)> {
+        let now = total.state;
+        self.states.iter().filter(move |state| state.space == space).map(move |state| (state, state.state == now))
+    }
+
     /// Peers whose receipts are among the documents', and whether they are relays.
     fn peers(&self) -> BTreeSet<(PeerId, bool)> {
         let receipts = self.documents.iter().flat_map(|document| &document.receipts);
@@ -198,7 +211,13 @@ impl Inspected {
             .spaces_by_size()
             .into_iter()
             .map(|(space, total)| {
-                json!({ "space": space, "documents": total.documents, "changes": total.changes, "bytes": total.bytes })
+                let held_by: Vec<Value> = self
+                    .holders(space, &total)
+                    .map(|(state, whole)| json!({ "peer": state.peer, "relay": state.relay, "whole": whole }))
+                    .collect();
+                json!({
+                    "space": space, "documents": total.documents, "changes": total.changes, "bytes": total.bytes, "heldBy": held_by
+                })
             })
             .collect();
         let quarantined: Vec<Value> = self
@@ -255,5 +274,6 @@ impl Total {
         self.documents += 1;
         self.changes += stored.end;
         self.bytes += stored.bytes;
+        self.state = self.state.plus(Fingerprint::of(&stored.version.digest(&stored.document)));
     }
 }

@@ -3,7 +3,7 @@
 use crate::process::{Process, driftline, run};
 use crate::replica::{PATIENCE, Replica, endpoint, get_at, relay};
 use driftline_core::base::codec::{Reader, Writer};
-use driftline_core::base::id::{ActorId, ChangeHash, DocumentId};
+use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId};
 use driftline_core::doc::value::Value;
 use driftline_core::log::version::Version;
 use driftline_core::store::record::{decode_entry_record, encode_entry_record};
@@ -153,6 +153,31 @@ async fn the_store_of_someone_who_writes_knows_who_holds_it() {
     assert_eq!(receipt["peer"], inspect(relays.path(), &[])["replica"], "it is that relay");
     let (_, table) = run(driftline().arg("inspect").arg(own.path()));
     assert!(table.contains("1 relay"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_agreed_on_a_space_as_it_is_now_holds_all_of_it() {
+    let data = store().await;
+    let database = Connection::open(data.path().join(DATABASE_FILE)).unwrap();
+    let now = [NOTE, LIST].iter().fold(0u128, |sum, document| {
+        let sql = "SELECT version FROM documents WHERE id = ?1";
+        let version: Vec<u8> = database.query_row(sql, [&document.0[..]], |row| row.get(0)).unwrap();
+        let version = Version::decode(&mut Reader::new(&version)).unwrap();
+        sum.wrapping_add(u128::from_le_bytes(version.digest(document)))
+    });
+    // One peer agreed on what is there now, another on something else.
+    for (peer, state) in [(PeerId([1; 32]), now), (PeerId([2; 32]), now ^ 1)] {
+        let value = [&state.to_le_bytes()[..], &[2, 0]].concat();
+        let checksum = i64::from(crc32fast::hash(&value));
+        let name = format!("agreed/{}/{peer}", harbour());
+        database.execute("INSERT INTO meta (name, value, checksum) VALUES (?1, ?2, ?3)", params![name, value, checksum]).unwrap();
+    }
+    drop(database);
+    let held_by = &inspect(data.path(), &[])["spaces"][0]["heldBy"];
+    assert_eq!((&held_by[0]["whole"], &held_by[1]["whole"]), (&Json::from(true), &Json::from(false)), "{held_by}");
+    assert_eq!(held_by[0]["peer"], PeerId([1; 32]).to_string());
+    let (_, table) = run(driftline().arg("inspect").arg(data.path()));
+    assert!(table.contains("1 peer, 1 not up to date"), "{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,6 +101,8 @@ fn a_frame_that_restores_to_more_than_a_frame_may_be_is_refused() {
     lab.run(100);
     let frame = lab.lines[reader].heard.iter().find(|heard| matches!(heard, Message::Strands { .. })).expect("letters").encode();
     assert!(frame.len() < 10_000, "{}", frame.len());
+    let on_the_wire = lab.sent.iter().filter(|sent| sent.name == "strands").map(|sent| sent.bytes).max();
+    assert!(on_the_wire < Some(frame.len() / 4 * 3), "it was deflated: {on_the_wire:?} of {}", frame.len());
 
     let (mut lab, line) = relay();
     lab.say_bytes(line, frame);

@@ -42,9 +42,23 @@ impl Table {
 /// The whole store.
 pub(super) fn store(inspected: &Inspected) -> String {
     let mut out = head(inspected);
-    let mut spaces = Table::new(&["SPACE", "DOCUMENTS", "CHANGES", "SIZE"], &[false, true, true, true]);
+    let mut spaces = Table::new(&["SPACE", "DOCUMENTS", "CHANGES", "SIZE", "HELD BY"], &[false, true, true, true, false]);
     for (space, total) in inspected.spaces_by_size() {
-        spaces.row([space.to_string(), total.documents.to_string(), total.changes.to_string(), size(total.bytes)]);
+        let (mut relays, mut peers, mut behind) = (0, 0, 0);
+        for (state, whole) in inspected.holders(space, &total) {
+            match (whole, state.relay) {
+                (true, true) => relays += 1,
+                (true, false) => peers += 1,
+                (false, _) => behind += 1,
+            }
+        }
+        spaces.row([
+            space.to_string(),
+            total.documents.to_string(),
+            total.changes.to_string(),
+            size(total.bytes),
+            holders(relays, peers, behind),
+        ]);
     }
     if spaces.rows.len() > 1 {
         out.push('\n');
@@ -81,7 +95,7 @@ pub(super) fn store(inspected: &Inspected) -> String {
         size(total.bytes)
     );
     if inspected.peers().is_empty() && !inspected.documents.is_empty() {
-        out.push_str("Who else holds them is not known here: a relay passes on what it is sent and keeps no receipts.\n");
+        out.push_str("Who else holds each is not known here: a relay passes on what it is sent and keeps no receipts.\n");
     }
     trouble(inspected, &mut out);
     out
@@ -172,6 +186,11 @@ fn held_by(document: &InspectedDocument) -> String {
             _ => behind += 1,
         }
     }
+    holders(relays, peers, behind)
+}
+
+/// How many relays and peers hold all of something, and how many some of it.
+fn holders(relays: u64, peers: u64, behind: u64) -> String {
     let parts: Vec<String> = [(relays, "relay"), (peers, "peer")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
