@@ -63,8 +63,6 @@ pub struct Subscription {
     pub deltas: BTreeMap<DocumentId, Delta>,
     /// Snapshots of which parts have arrived.
     pub arriving: BTreeMap<DocumentId, Vec<u8>>,
-    /// The state that a fingerprint of everything was sent of, while its answer is awaited.
-    pub offered: Option<Fingerprint>,
     /// Documents that have moved here since the state in which both last agreed, sent when subscribing.
     pub pushed: BTreeSet<DocumentId>,
     /// When it is to be proved at the latest that both are in sync again: the peer has sent all that moved there since that state.
