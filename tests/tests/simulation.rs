@@ -49,6 +49,7 @@ const MUST_HAPPEN: &[&str] = &[
     "answer dropped",
     "presences seen",
     "mirror resumed",
+    "answer heard after its engine's death",
     "economy judged",
     "settings changed",
     "storage task failed",
@@ -111,6 +112,8 @@ fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault]
                             totals.3.push(report.calm_ms);
                         }
                         Err(failure) => {
+                            // Said at once: a long run may not live to its end.
+                            println!("seed {seed} fails: {}", failure.message.lines().next().unwrap_or_default());
                             failures.lock().expect("no life panics outside itself").push(*failure);
                             stop.store(number("DRIFTLINE_SIM_KEEP_GOING", 0) == 0, Ordering::Relaxed);
                         }

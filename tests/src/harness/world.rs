@@ -96,6 +96,7 @@ pub struct World {
     pub fault_dice: Dice,
     disk_dice: Dice,
     boot_dice: Dice,
+    screen_dice: Dice,
     queue: BTreeMap<(u64, u64), Happening>,
     planned: u64,
     wakes: BTreeMap<usize, (u64, u32)>,
@@ -130,6 +131,7 @@ impl World {
             fault_dice: Dice::new(seed, "faults"),
             disk_dice: Dice::new(seed, "disks"),
             boot_dice: Dice::new(seed, "boots"),
+            screen_dice: Dice::new(seed, "screens"),
             queue: BTreeMap::new(),
             planned: 0,
             wakes: BTreeMap::new(),
@@ -187,7 +189,22 @@ impl World {
                 self.hang_up(connection.wire, connection.side, "the other side's process ended");
             }
         }
+        if self.options.tabs_stay {
+            self.hear_last_words(index);
+        }
         self.replicas[index].forget(self.options.tabs_stay);
+    }
+
+    /// Some of what a process told its screens before it died still reaches them.
+    fn hear_last_words(&mut self, index: usize) {
+        let app = &mut self.replicas[index].app;
+        let heard = self.screen_dice.index(app.to_screen.len() + 1);
+        for update in app.to_screen.drain(..heard) {
+            if let Some(mirror) = app.mirrors.get_mut(&update.view) {
+                mirror.hear(&update);
+                self.tally.count("answer heard after its engine's death");
+            }
+        }
     }
 
     /// Tells a replica's engine something, and drains it now or a little later.
