@@ -4,10 +4,11 @@ use super::Engine;
 use super::config::{EngineConfig, Role};
 use super::effect::{Effect, Event};
 use super::input::{Command, Input};
-use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
+use crate::log::log::Log;
 use crate::log::version::Version;
 use crate::store::journal::Journal;
 use crate::store::medium::MemoryMedium;
@@ -318,4 +319,64 @@ fn what_syncing_costs_is_counted_until_both_are_in_sync_and_no_longer() {
 
     world.input(0, Input::Frame { connection: ConnectionId(0), bytes: Arc::from([255u8].as_slice()) });
     assert_eq!(relay(&world).0.refused[&ErrorCode::Malformed], 1);
+}
+
+/// Gives a replica so many documents, as if its store had held them at start; every `step`th has moved on.
+fn fill(world: &mut World, node: usize, count: u32, step: u32) {
+    let engine = &mut world.nodes[node].engine;
+    for number in 0..count {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let (id, seq) = (DocumentId(id), if step > 0 && number.is_multiple_of(step) { 2 } else { 1 });
+        let clock = [(ActorId::new(&[7; 16]).expect("16 bytes are few enough"), seq)].into_iter().collect();
+        let version = Version { heads: [ChangeHash([seq as u8; 32])].into(), clock };
+        engine.locations.insert(id, SPACE);
+        engine.open_space(SPACE).space.insert(Log::stored(id, SPACE, version, seq));
+    }
+}
+
+/// Someone who was in sync with a relay comes back to it, and to another relay that does not know them and lacks ten changes.
+/// What the relays look at is counted in nodes of the trees in which they keep their documents.
+#[test]
+fn a_relays_work_for_a_reconnect_grows_with_the_logarithm_of_what_it_holds() {
+    let mut work = Vec::new();
+    for count in [1_000, 100_000] {
+        let mut world = World::new(&[Role::Relay, Role::Client, Role::Relay]);
+        fill(&mut world, 0, count, 0);
+        fill(&mut world, 1, count, 0);
+        fill(&mut world, 2, count, count / 10);
+        world.input(1, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+        world.input(1, Input::Command(Command::OpenSpace { space: SPACE }));
+        world.connect(1, 0);
+        world.run();
+        world.now += 1_000;
+        world.input(1, Input::Tick);
+        let cut = |world: &mut World, connection: u64| {
+            for node in [0, 1] {
+                let connection = ConnectionId(connection);
+                world.input(node, Input::Disconnected { connection, reason: "the cable was cut".to_owned() });
+            }
+        };
+        cut(&mut world, 0);
+        let visits = |world: &World, node: usize| world.nodes[node].engine.spaces[&SPACE].space.take_visits();
+        visits(&world, 0);
+        let before = world.bytes;
+        world.connect(1, 0);
+        world.run();
+        let (known, bytes) = (visits(&world, 0), world.bytes - before);
+        assert!(known <= 8, "{known} nodes for {count} documents in sync");
+        assert!(bytes < 600, "{bytes} bytes with both hellos");
+        assert_eq!(world.nodes[1].engine.progress_of(&SPACE), (1, 1, 0), "they are in sync");
+        cut(&mut world, 1);
+        visits(&world, 2);
+        world.connect(1, 2);
+        world.run();
+        work.push(visits(&world, 2));
+        let found = &world.nodes[2].engine.sessions.values().next().expect("it is connected").subscriptions[&SPACE].deltas;
+        assert_eq!(found.len(), 10, "the ten that differ were found");
+    }
+    // A hundred times as much is two levels of ranges more. In each, ten are split into 16 parts, and each part takes four walks
+    // from the root of a tree that is four nodes high.
+    let level = 10 * 16 * 4 * 4;
+    assert!(work[1] <= work[0] + 2 * level, "{work:?}");
 }
