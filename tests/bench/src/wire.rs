@@ -180,7 +180,7 @@ pub(crate) fn frame(space: SpaceId, entry: &Entry) -> Vec<u8> {
     encode_entries(&space, &entry.document, std::iter::once(&entry.payload))
 }
 
-/// How many entries a frame brings, without looking at them; nothing when it is of another kind.
+/// How many entries a frame brings, without looking at them if it says; nothing when it is of another kind.
 pub(crate) fn count_entries(frame: &[u8]) -> Option<u64> {
     let mut reader = Reader::new(frame.get(1..).filter(|_| brings_entries(frame))?);
     let is_by_strands = Message::NAMES.iter().any(|(tag, name)| *name == "strands" && frame.first() == Some(tag));
@@ -188,7 +188,14 @@ pub(crate) fn count_entries(frame: &[u8]) -> Option<u64> {
         // The space and the document come before the number.
         reader.take(16 + 16).ok()?;
     }
-    reader.uint().ok()
+    match reader.uint().ok()? {
+        // What follows is deflated.
+        0 if is_by_strands => match Message::decode(frame).ok()? {
+            Message::Strands { items } => Some(items.len() as u64),
+            _ => None,
+        },
+        count => Some(count),
+    }
 }
 
 fn text() -> Vec<Prop> {
