@@ -8,7 +8,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { cpus } from "node:os";
+import { cpus, loadavg, platform, release, totalmem } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -107,6 +107,7 @@ async function load(browser, port, name) {
 }
 
 const [result, runs = "15"] = process.argv.slice(2);
+const loadBefore = loadavg()[0];
 const server = await serve();
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -137,8 +138,26 @@ const rows = [
   ["JavaScript around it, KB gzipped", (f) => kb(f.scripts.gzipped)],
   ["load in Chromium, ms (least, most)", (f) => `${f.loadMs.toFixed(0)} (${f.loadMsMin.toFixed(0)}, ${f.loadMsMax.toFixed(0)})`],
 ];
-console.log(`\n${cpus().length} cores of ${cpus()[0]?.model}, Chromium ${browser.version()}, median of ${runs} loads\n`);
-console.log(`| | Driftline | @automerge/automerge ${version} |\n|---|---|---|`);
-for (const [name, figure] of rows) console.log(`| ${name} | ${figure(figures.driftline)} | ${figure(figures.automerge)} |`);
-await writeFile(result, JSON.stringify({ automerge: version, chromium: browser.version(), runs: Number(runs), figures }, null, 2));
+const columns = ["", "Driftline", "@automerge/automerge"];
+const table = rows.map(([name, figure]) => [name, figure(figures.driftline), figure(figures.automerge)]);
+const caption = `What a page downloads, and how long it takes until the module is ready: median of ${runs} loads.`;
+const line = (cells) => `| ${cells.join(" | ")} |`;
+console.log(`\n${caption}\n\n${line(columns)}\n|---|---:|---:|\n${table.map(line).join("\n")}`);
+// As driftline-bench reads it: see src/report.rs.
+const report = {
+  name: "wasm-size",
+  date: new Date().toISOString().slice(0, 10),
+  machine: {
+    processor: cpus()[0]?.model ?? "",
+    cores: cpus().length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    system: `${platform()} ${release()}`,
+  },
+  load: [loadBefore, loadavg()[0]],
+  versions: [`@automerge/automerge ${version}`, `Chromium ${browser.version()}`, `Node ${process.version.slice(1)}`],
+  tables: [{ caption, columns, rows: table }],
+  plots: [],
+  figures: { runs: Number(runs), ...figures },
+};
+await writeFile(result, JSON.stringify(report, null, 2));
 console.log(`\nalso in ${result}`);

@@ -1,19 +1,25 @@
 //! One writer to many readers: how soon an edit arrives, and what that costs the server.
 //!
-//! The relay is the real binary in a process of its own, with durable acknowledgements as always; its readers and its
-//! writer are whole replicas in this process, over WebSockets of the loopback interface. Beside it, in turn, the anchor
-//! passes frames of the same size at the same pace. A delivery's time runs from the writer's edit to the moment at which
-//! the reader's replica tells its app of it.
+//! Every server is a process of its own, the relay with durable acknowledgements as always; writer and readers are in this process,
+//! over WebSockets of the loopback interface. They take turns, round by round:
+//!
+//! * the relay with readers that are whole replicas: a delivery's time runs from the writer's edit to the moment at which the
+//!   reader's replica tells its app of it, with the change in its copy of the document;
+//! * the relay with readers that only count what arrives, as the anchor's do: what is left is the relay's own;
+//! * the anchor, which passes frames of the same size at the same pace and does nothing else.
 
 mod anchor;
-mod relay;
+mod replicas;
+mod wires;
 
-use crate::figures::Figures;
-use crate::report::{Machine, save};
+use crate::figures::{Figures, Round};
+use crate::plot::{Axis, Plot, Series};
+use crate::report::{Report, Table};
+use crate::scratch::Scratch;
 use crate::server::Server;
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long deliveries may take after the last edit.
@@ -59,93 +65,101 @@ impl Pace {
     }
 }
 
+/// One server with one kind of readers, and its rounds.
+struct Column {
+    name: &'static str,
+    rounds: Vec<Figures>,
+    /// Median lag of each second of the last round.
+    lags: Vec<(f64, f64)>,
+}
+
+impl Column {
+    fn new(name: &'static str) -> Self {
+        Self { name, rounds: Vec::new(), lags: Vec::new() }
+    }
+
+    fn add(&mut self, number: usize, round: &Round, readers: usize) {
+        let figures = round.figures(readers);
+        println!("round {number}: {:<34} p50 {:.2} ms, p99 {:.2} ms", self.name, figures.p50_ms, figures.p99_ms);
+        self.rounds.push(figures);
+        self.lags = round.lag_by_second();
+    }
+}
+
 /// Runs the rounds and tells what came of them.
 pub(crate) fn run(programs: &Path, load: Load, results: &Path) -> Result<()> {
+    let report = Report::begin("fanout");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scratch = Scratch::new()?;
-    let program = |name: &str| programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let (mut relay_rounds, mut anchor_rounds) = (Vec::new(), Vec::new());
+    let (mut whole, mut counting, mut anchor) =
+        (Column::new("relay, readers that apply"), Column::new("relay, readers that count"), Column::new("bare broadcast"));
     for number in 1..=load.rounds {
-        let data = scratch.folder.join(format!("data-{number}"));
-        let server = Server::start(&program("driftline"), scratch.folder.join("relay.log"), |address| {
-            vec!["relay".into(), "--listen".into(), address.to_string(), "--data".into(), data.to_string_lossy().into_owned()]
-        })?;
-        let round = runtime.block_on(relay::round(&server, load)).context("the relay's round")?;
+        let server = Server::relay(programs, &scratch, &format!("whole-{number}"), &[])?;
+        let round = runtime.block_on(replicas::round(&server, load)).context("the round of the relay and replicas")?;
         drop(server);
-        let bytes = round.bytes_per_delivery.round() as usize;
-        let figures = round.figures(load.readers);
-        println!("round {number}: relay   p50 {:.2} ms, p99 {:.2} ms", figures.p50_ms, figures.p99_ms);
-        relay_rounds.push(figures);
+        whole.add(number, &round, load.readers);
 
-        let server =
-            Server::start(&program("driftline-anchor"), scratch.folder.join("anchor.log"), |address| vec![address.to_string()])?;
+        let server = Server::relay(programs, &scratch, &format!("counting-{number}"), &[])?;
+        let round = runtime.block_on(wires::round(&server, load)).context("the round of the relay and counting readers")?;
+        drop(server);
+        counting.add(number, &round, load.readers);
+
+        let bytes = round.bytes_per_delivery.round() as usize;
+        let server = Server::anchor(programs, &scratch)?;
         let round = runtime.block_on(anchor::round(&server, load, bytes)).context("the anchor's round")?;
-        let figures = round.figures(load.readers);
-        println!("round {number}: anchor  p50 {:.2} ms, p99 {:.2} ms", figures.p50_ms, figures.p99_ms);
-        anchor_rounds.push(figures);
+        anchor.add(number, &round, load.readers);
     }
-    tell(load, &relay_rounds, &anchor_rounds, results)
+    tell(report, load, &[whole, counting, anchor], results)
 }
 
 /// A row of the table: what it is, and how it is shown.
 type Row = (&'static str, fn(&Figures) -> String);
 
-fn tell(load: Load, relay_rounds: &[Figures], anchor_rounds: &[Figures], results: &Path) -> Result<()> {
-    let (relay, anchor) = (Figures::median(relay_rounds), Figures::median(anchor_rounds));
-    let machine = Machine::this();
-    println!(
-        "\n{} edits/s to {} readers for {} s, median of {} rounds, {machine}\n",
+const ROWS: [Row; 9] = [
+    ("edits delivered, %", |f| format!("{:.2}", f.delivered_share * 100.0)),
+    ("writer to reader, p50 ms", |f| format!("{:.2}", f.p50_ms)),
+    ("writer to reader, p99 ms", |f| format!("{:.2}", f.p99_ms)),
+    ("writer to reader, most, ms", |f| format!("{:.2}", f.max_ms)),
+    ("growth of the median, ms per minute", |f| format!("{:+.2}", f.growth_ms_per_minute)),
+    ("writer to \"durable on the relay\", p50 / p99 ms", |f| match (f.acknowledged_p50_ms, f.acknowledged_p99_ms) {
+        (Some(p50), Some(p99)) => format!("{p50:.2} / {p99:.2}"),
+        _ => "none given".to_owned(),
+    }),
+    ("server CPU s per 1,000 deliveries", |f| format!("{:.4}", f.cpu_seconds_per_1000)),
+    ("server resident MB", |f| format!("{:.1}", f.resident_mb)),
+    ("bytes per edit per reader, WebSocket's own 2 included", |f| format!("{:.0}", f.bytes_per_delivery + 2.0)),
+];
+
+fn tell(mut report: Report, load: Load, columns: &[Column], results: &Path) -> Result<()> {
+    let caption = format!(
+        "{} edits/s by one writer to {} readers for {} s, median of {} rounds.",
         load.edits_per_second, load.readers, load.seconds, load.rounds
     );
-    let rows: [Row; 9] = [
-        ("edits delivered, %", |f| format!("{:.2}", f.delivered_share * 100.0)),
-        ("writer to reader, p50 ms", |f| format!("{:.2}", f.p50_ms)),
-        ("writer to reader, p99 ms", |f| format!("{:.2}", f.p99_ms)),
-        ("writer to reader, max ms", |f| format!("{:.2}", f.max_ms)),
-        ("growth of the median, ms per minute", |f| format!("{:+.2}", f.growth_ms_per_minute)),
-        ("writer to \"durable on the relay\", p50 / p99 ms", |f| match (f.acknowledged_p50_ms, f.acknowledged_p99_ms) {
-            (Some(p50), Some(p99)) => format!("{p50:.2} / {p99:.2}"),
-            _ => "none given".to_owned(),
-        }),
-        ("server CPU s per 1,000 deliveries", |f| format!("{:.4}", f.cpu_seconds_per_1000)),
-        ("server resident MB", |f| format!("{:.1}", f.resident_mb)),
-        ("bytes per edit per reader", |f| format!("{:.0}", f.bytes_per_delivery)),
-    ];
-    println!("{:<50} {:>16} {:>16}", "", "relay", "bare broadcast");
-    for (name, figure) in rows {
-        println!("{name:<50} {:>16} {:>16}", figure(&relay), figure(&anchor));
+    let head: Vec<&str> = std::iter::once("").chain(columns.iter().map(|column| column.name)).collect();
+    let medians: Vec<Figures> = columns.iter().map(|column| Figures::median(&column.rounds)).collect();
+    let mut table = Table::new(caption, &head);
+    for (name, shown) in ROWS {
+        table.row(name, medians.iter().map(shown));
     }
-    println!("\nfor docs/benchmarks.md:");
-    for (name, figure) in rows {
-        println!("| {name} | {} | {} |", figure(&relay), figure(&anchor));
+    if let Some(least) = medians.last() {
+        let times = |f: &Figures| format!("{:.2}", f.cpu_seconds_per_1000 / least.cpu_seconds_per_1000);
+        table.row("CPU, times the bare broadcast's", medians.iter().map(times));
     }
-    save(
-        results,
-        "fanout",
-        &json!({
-            "machine": machine.to_json(),
-            "load": { "readers": load.readers, "editsPerSecond": load.edits_per_second, "seconds": load.seconds, "rounds": load.rounds },
-            "relay": { "median": relay.to_json(), "rounds": relay_rounds.iter().map(|f| f.to_json()).collect::<Vec<_>>() },
-            "anchor": { "median": anchor.to_json(), "rounds": anchor_rounds.iter().map(|f| f.to_json()).collect::<Vec<_>>() },
-        }),
-    )
-}
-
-/// A folder for the relay's data, gone with this value.
-struct Scratch {
-    folder: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("driftline-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        Ok(Self { folder })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+    report.tables.push(table);
+    report.plots.push(Plot {
+        name: "fanout-lag".to_owned(),
+        title: "Median time from writer to reader, second by second".to_owned(),
+        x: Axis::linear("seconds since the first edit"),
+        y: Axis::linear("ms"),
+        series: columns.iter().map(|column| Series { name: column.name.to_owned(), points: column.lags.clone() }).collect(),
+    });
+    report.figures = json!({
+        "load": { "readers": load.readers, "editsPerSecond": load.edits_per_second, "seconds": load.seconds, "rounds": load.rounds },
+        "servers": columns.iter().zip(&medians).map(|(column, median)| json!({
+            "name": column.name,
+            "median": median.to_json(),
+            "rounds": column.rounds.iter().map(|round| round.to_json()).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+    });
+    report.finish(results)
 }

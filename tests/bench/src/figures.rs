@@ -46,6 +46,11 @@ pub(crate) struct Figures {
 }
 
 impl Round {
+    /// The median lag in milliseconds of each second.
+    pub(crate) fn lag_by_second(&self) -> Vec<(f64, f64)> {
+        lag_by_second(&self.deliveries)
+    }
+
     /// The round's figures, for this many readers.
     pub(crate) fn figures(&self, readers: usize) -> Figures {
         let mut lags: Vec<f64> = self.deliveries.iter().map(|delivery| ms(delivery.lag)).collect();
@@ -108,18 +113,18 @@ impl Figures {
     }
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
 /// The value below which `share` of the sorted values lie; the largest for a share of 1.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
-/// The slope, in milliseconds a minute, of the line through the median lag of each second.
-fn growth(deliveries: &[Delivery]) -> f64 {
+/// The median lag in milliseconds of each second in which an edit was made.
+fn lag_by_second(deliveries: &[Delivery]) -> Vec<(f64, f64)> {
     let mut seconds: Vec<Vec<f64>> = Vec::new();
     for delivery in deliveries {
         let second = delivery.at.as_secs() as usize;
@@ -128,19 +133,21 @@ fn growth(deliveries: &[Delivery]) -> f64 {
         }
         seconds[second].push(ms(delivery.lag));
     }
-    let points: Vec<(f64, f64)> = seconds
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, lags)| !lags.is_empty())
-        .map(|(second, lags)| {
-            lags.sort_by(f64::total_cmp);
-            (second as f64 / 60.0, quantile(lags, 0.5))
-        })
-        .collect();
+    let medians = seconds.iter_mut().enumerate().filter(|(_, lags)| !lags.is_empty()).map(|(second, lags)| {
+        lags.sort_by(f64::total_cmp);
+        (second as f64, quantile(lags, 0.5))
+    });
+    medians.collect()
+}
+
+/// The slope, in milliseconds a minute, of the line through the median lag of each second.
+fn growth(deliveries: &[Delivery]) -> f64 {
+    let points = lag_by_second(deliveries);
     let count = points.len() as f64;
     let (mean_x, mean_y) = (points.iter().map(|p| p.0).sum::<f64>() / count, points.iter().map(|p| p.1).sum::<f64>() / count);
     let spread: f64 = points.iter().map(|p| (p.0 - mean_x).powi(2)).sum();
-    if spread == 0.0 { 0.0 } else { points.iter().map(|p| (p.0 - mean_x) * (p.1 - mean_y)).sum::<f64>() / spread }
+    let slope = points.iter().map(|p| (p.0 - mean_x) * (p.1 - mean_y)).sum::<f64>() / spread;
+    if spread == 0.0 { 0.0 } else { slope * 60.0 }
 }
 
 #[cfg(test)]

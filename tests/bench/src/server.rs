@@ -1,5 +1,6 @@
 //! A server under measurement: a process of its own, so that what it costs can be read from the kernel.
 
+use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, bail};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,8 +23,29 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` with the arguments that `arguments` gives for an address, and waits until it answers at `/healthz`.
-    pub(crate) fn start(program: &Path, log: PathBuf, arguments: impl FnOnce(SocketAddr) -> Vec<String>) -> Result<Self> {
+    /// The relay that lies beside this program, with a store of this name; as it is without options, but for `further` ones.
+    pub(crate) fn relay(programs: &Path, scratch: &Scratch, store: &str, further: &[&str]) -> Result<Self> {
+        let data = scratch.folder.join(store);
+        Self::start(&program(programs, "driftline"), "/readyz", scratch.folder.join("relay.log"), |address| {
+            let (address, data) = (address.to_string(), data.to_string_lossy().into_owned());
+            let usual = ["relay", "--listen", &address, "--data", &data];
+            usual.iter().chain(further).map(|&argument| argument.to_owned()).collect()
+        })
+    }
+
+    /// The bare broadcast that lies beside this program.
+    pub(crate) fn anchor(programs: &Path, scratch: &Scratch) -> Result<Self> {
+        let log = scratch.folder.join("anchor.log");
+        Self::start(&program(programs, "driftline-anchor"), "/healthz", log, |address| vec![address.to_string()])
+    }
+
+    /// Starts `program` with the arguments that `arguments` gives for an address, and waits until it answers at `path`.
+    pub(crate) fn start(
+        program: &Path,
+        path: &str,
+        log: PathBuf,
+        arguments: impl FnOnce(SocketAddr) -> Vec<String>,
+    ) -> Result<Self> {
         let address = free_address()?;
         let output = std::fs::File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
         let child = Command::new(program)
@@ -35,7 +57,7 @@ impl Server {
             .with_context(|| format!("{} could not be started", program.display()))?;
         let mut server = Self { child, address, log };
         let began = Instant::now();
-        while !is_healthy(address) {
+        while get(address, path).is_err() {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{} ended at once ({status}):\n{}", program.display(), server.printed());
             }
@@ -59,8 +81,18 @@ impl Server {
 
     /// Megabytes of memory it holds now.
     pub(crate) fn resident_mb(&self) -> Result<f64> {
+        self.status_mb("VmRSS:")
+    }
+
+    /// Megabytes of memory it ever held.
+    pub(crate) fn peak_mb(&self) -> Result<f64> {
+        self.status_mb("VmHWM:")
+    }
+
+    fn status_mb(&self, name: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("/proc/PID/status has no {name}"))?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }
@@ -77,8 +109,8 @@ impl Drop for Server {
     }
 }
 
-fn is_healthy(address: SocketAddr) -> bool {
-    get(address, "/healthz").is_ok()
+fn program(programs: &Path, name: &str) -> PathBuf {
+    programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn get(address: SocketAddr, path: &str) -> Result<String> {

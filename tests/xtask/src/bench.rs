@@ -8,6 +8,10 @@ use std::process::ExitCode;
 
 /// The benchmarks' npm package.
 const PACKAGE: &str = "tests/bench";
+/// The editing history of a long document, seen from the repository.
+const TRACE: &str = "../shared/traces/automerge-paper.json.gz";
+/// The program that measures.
+const PROGRAM: &str = "driftline-bench";
 
 /// One benchmark.
 struct Benchmark {
@@ -25,8 +29,16 @@ struct Options {
     further: Vec<String>,
 }
 
+/// What people read, and where the figures go that `cargo xtask bench all` finds.
+const DOCUMENT: &str = "docs/benchmarks.md";
+
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "fanout", story: "200 edits/s by one writer to 20 readers, beside a bare broadcast", work: fanout },
+    Benchmark { name: "flood", story: "one writer flat out to 20 readers, beside a bare broadcast", work: flood },
+    Benchmark { name: "ingest", story: "changes made durable, and the time until a killed relay is back", work: ingest },
+    Benchmark { name: "reconnect", story: "coming back to a space of up to 100,000 documents", work: reconnect },
+    Benchmark { name: "cold", story: "a document of 259,778 keystrokes for someone who has nothing", work: cold },
+    Benchmark { name: "idle", story: "what 5,000 idle connections cost", work: idle },
     Benchmark {
         name: "wasm-size",
         story: "the browser's module and its load time, beside @automerge/automerge",
@@ -37,6 +49,7 @@ const BENCHMARKS: &[Benchmark] = &[
 /// `cargo xtask bench`
 pub(crate) fn command(repository: &Repository, mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let mut chosen = Vec::new();
+    let mut documents = false;
     let mut options = Options::default();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -44,9 +57,16 @@ pub(crate) fn command(repository: &Repository, mut arguments: lexopt::Parser) ->
                 for benchmark in BENCHMARKS {
                     println!("  {:<10} {}", benchmark.name, benchmark.story);
                 }
+                println!("  {:<10} every one, and then the figures into {DOCUMENT}", "all");
+                println!("  {:<10} only that: the last results into {DOCUMENT}", "document");
                 return Ok(ExitCode::SUCCESS);
             }
             Long("smoke") => options.smoke = true,
+            Value(name) if chosen.is_empty() && name == "all" => {
+                chosen.extend(BENCHMARKS);
+                documents = true;
+            }
+            Value(name) if chosen.is_empty() && name == "document" => return document(repository, &options),
             Value(name) if chosen.is_empty() => chosen.push(named(&name.string()?)?),
             Long(option) if !chosen.is_empty() => {
                 let option = format!("--{option}");
@@ -62,6 +82,15 @@ pub(crate) fn command(repository: &Repository, mut arguments: lexopt::Parser) ->
         repository.say(&format!("\n━━ {}: {} ━━", benchmark.name, benchmark.story));
         (benchmark.work)(repository, &options)?;
     }
+    if documents && !options.smoke { document(repository, &options) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Puts the last results into what people read.
+fn document(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    build_programs(repository)?;
+    let program = repository.binary("release", PROGRAM).to_string_lossy().into_owned();
+    let into = repository.path(DOCUMENT).to_string_lossy().into_owned();
+    repository.program(&program, &["document", "--into", &into, "--results", &results(repository, options)]).run()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,21 +108,63 @@ fn named(name: &str) -> Result<&'static Benchmark> {
 }
 
 fn fanout(repository: &Repository, options: &Options) -> Result<()> {
-    let mut arguments = vec!["fanout"];
+    measure(repository, options, "fanout", &["--readers", "3", "--seconds", "2", "--rounds", "1"])
+}
+
+fn flood(repository: &Repository, options: &Options) -> Result<()> {
+    measure(repository, options, "flood", &["--readers", "3", "--changes", "500"])
+}
+
+fn ingest(repository: &Repository, options: &Options) -> Result<()> {
+    measure(repository, options, "ingest", &["--changes", "400"])
+}
+
+fn reconnect(repository: &Repository, options: &Options) -> Result<()> {
+    measure(repository, options, "reconnect", &["--documents", "20"])
+}
+
+fn idle(repository: &Repository, options: &Options) -> Result<()> {
+    measure(repository, options, "idle", &["--connections", "20", "--seconds", "1"])
+}
+
+/// The editing history is not ours to pass on: where it is not to be found, and none was named, there is nothing to measure.
+fn cold(repository: &Repository, options: &Options) -> Result<()> {
+    let usual = repository.path(TRACE);
+    if options.smoke {
+        return Ok(());
+    }
+    if options.further.iter().any(|option| option == "--trace") {
+        return measure(repository, options, "cold", &[]);
+    }
+    if !usual.exists() {
+        repository.say(&format!("Not measured: there is no {TRACE} beside this checkout; name one with --trace FILE"));
+        return Ok(());
+    }
+    let further = vec!["--trace".to_owned(), usual.to_string_lossy().into_owned()];
+    measure(repository, &Options { smoke: false, further }, "cold", &[])
+}
+
+/// Runs a benchmark of the measuring program; `brief` is how to run it when only its running is asked about.
+fn measure(repository: &Repository, options: &Options, name: &str, brief: &[&str]) -> Result<()> {
+    let mut arguments = vec![name];
     let profile = if options.smoke {
-        arguments.extend(["--readers", "3", "--seconds", "2", "--rounds", "1"]);
+        arguments.extend(brief);
         "debug"
     } else {
-        repository.say("Building the relay and its clients with optimisation; the first time takes several minutes");
-        let packages = ["--package", "driftline-relay", "--package", "driftline-bench"];
-        repository.cargo(&[&["build", "--release", "--bins"], &packages[..]].concat()).run()?;
+        build_programs(repository)?;
         "release"
     };
     let results = results(repository, options);
     arguments.extend(["--results", &results]);
     arguments.extend(options.further.iter().map(String::as_str));
-    let program = repository.binary(profile, "driftline-bench").to_string_lossy().into_owned();
+    let program = repository.binary(profile, PROGRAM).to_string_lossy().into_owned();
     repository.program(&program, &arguments).run()
+}
+
+fn build_programs(repository: &Repository) -> Result<()> {
+    repository.say("Building the relay and what measures it, with optimisation; the first time takes several minutes");
+    let packages = ["--package", "driftline-relay", "--package", "driftline-bench"];
+    repository.cargo(&[&["build", "--release", "--bins"], &packages[..]].concat()).run()
 }
 
 fn wasm_size(repository: &Repository, options: &Options) -> Result<()> {

@@ -3,14 +3,11 @@
 use super::{Load, Pace};
 use crate::figures::{Delivery, Round};
 use crate::server::Server;
+use crate::wire::{Socket, dial};
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Bytes of a frame that say which edit it is.
 const NUMBER_BYTES: usize = 8;
@@ -18,10 +15,10 @@ const NUMBER_BYTES: usize = 8;
 /// One round: a writer's frames of `bytes` bytes, each to every reader.
 pub(crate) async fn round(server: &Server, load: Load, bytes: usize) -> Result<Round> {
     let bytes = bytes.max(NUMBER_BYTES);
-    let mut writer = connect(server, "write").await?;
+    let mut writer = dial(server, "write").await?;
     let mut readers = Vec::new();
     for _ in 0..load.readers {
-        readers.push(connect(server, "read").await?);
+        readers.push(dial(server, "read").await?);
     }
     let edits = load.edits();
     let cpu_before = server.cpu_seconds()?;
@@ -46,12 +43,6 @@ pub(crate) async fn round(server: &Server, load: Load, bytes: usize) -> Result<R
         resident_mb: server.resident_mb()?,
         bytes_per_delivery: bytes as f64,
     })
-}
-
-async fn connect(server: &Server, path: &str) -> Result<Socket> {
-    let without_nagle = true;
-    let (socket, _) = connect_async_with_config(format!("ws://{}/{path}", server.address), None, without_nagle).await?;
-    Ok(socket)
 }
 
 async fn read(mut socket: Socket, edits: u64, start: Instant, load: Load) -> Result<Vec<Delivery>> {

@@ -1,0 +1,159 @@
+//! A long document for someone who has nothing yet: an editing history of 259,778 keystrokes, from the relay.
+//!
+//! What comes is measured beside what Automerge's own `save()` of the document weighs, and the time until the text is there
+//! beside the time until that file is imported into an empty document, change by change as here: Automerge's own `load()`, which
+//! takes the file as a whole, is several times as fast as that. The history is typed in this process, not replayed through the
+//! network, and is durable on the relay before anyone asks for it.
+
+use crate::figures::ms;
+use crate::report::{Report, Table};
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::wire::Wire;
+use anyhow::{Context as _, Result, bail};
+use driftline_core::base::id::{ActorId, DocumentId, SpaceId};
+use driftline_core::doc::document::Document;
+use driftline_core::doc::edit::{Edit, Op};
+use driftline_core::doc::value::{Prop, TextUnit, Value};
+use driftline_core::log::entry::Entry;
+use driftline_core::sync::message::{Message, encode_entries};
+use driftline_relay::repo::{Repo, RepoOptions};
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Entries in a frame on the way to the relay.
+const ENTRIES_PER_FRAME: usize = 500;
+/// How long the relay may take to say that it has everything, and a replica to have it.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The text in the document.
+const TEXT: &str = "text";
+
+/// An editing history.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace {
+    end_content: String,
+    txns: Vec<Transaction>,
+}
+
+#[derive(Deserialize)]
+struct Transaction {
+    patches: Vec<(usize, usize, String)>,
+}
+
+pub(crate) fn run(programs: &Path, trace: &Path, results: &Path) -> Result<()> {
+    let mut report = Report::begin("cold");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let scratch = Scratch::new()?;
+    let story = || format!("{} is not an editing history", trace.display());
+    let file = std::fs::File::open(trace).with_context(|| format!("{} cannot be opened", trace.display()))?;
+    let trace: Trace = serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(file))).with_context(story)?;
+    let (space, id) = (SpaceId::from_name("cold"), DocumentId([3; 16]));
+    let (document, entries) = typed(id, &trace)?;
+    let raw: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+    let saved = document.save();
+    drop(document);
+    let start = Instant::now();
+    let mut loaded = Document::new(id, actor(2)?, TextUnit::CodePoint);
+    loaded.import(&saved)?;
+    let load = start.elapsed();
+    if loaded.text(TEXT).as_deref() != Some(&trace.end_content) {
+        bail!("Automerge's file does not give the trace's text");
+    }
+    drop(loaded);
+
+    let server = Server::relay(programs, &scratch, "cold", &[])?;
+    let (ingested, ingesting) = runtime.block_on(bring(&server, space, id, &entries))?;
+    let (memory_before, cpu_before) = (server.resident_mb()?, server.cpu_seconds()?);
+    let (bytes, seconds) = runtime.block_on(fetch(&server, space, id, trace.end_content))?;
+    let (cpu_ms, memory) = ((server.cpu_seconds()? - cpu_before) * 1000.0, server.peak_mb()? - memory_before);
+
+    let caption = format!("{} changes, {:.1} MB one by one, for a replica that has nothing.", entries.len(), raw as f64 / 1e6);
+    let mut table = Table::new(caption, &["", "from the relay", "Automerge's own file, imported"]);
+    table.row("bytes", [bytes.to_string(), saved.len().to_string()]);
+    table.row("until the text is there, ms", [format!("{:.0}", seconds * 1000.0), format!("{:.0}", ms(load))]);
+    table.row("relay CPU, ms", [format!("{cpu_ms:.0}"), "none".to_owned()]);
+    table.row("relay's peak memory above what it held, MB", [format!("{:.1}", memory.max(0.0)), "none".to_owned()]);
+    table.row("before: all of it made durable, s", [format!("{ingested:.2}"), "none".to_owned()]);
+    table.row("before: relay CPU for that, s", [format!("{ingesting:.2}"), "none".to_owned()]);
+    report.tables.push(table);
+    report.figures = json!({
+        "changes": entries.len(), "rawBytes": raw, "bytes": bytes, "seconds": seconds, "savedBytes": saved.len(), "loadMs": ms(load),
+        "relayCpuMs": cpu_ms, "ingestSeconds": ingested, "ingestCpuSeconds": ingesting,
+    });
+    report.finish(results)
+}
+
+fn actor(number: u8) -> Result<ActorId> {
+    ActorId::new(&[number; 16]).context("16 bytes are an actor")
+}
+
+/// The document that the history leads to, and each step to it.
+fn typed(id: DocumentId, trace: &Trace) -> Result<(Document, Vec<Entry>)> {
+    let mut document = Document::new(id, actor(1)?, TextUnit::CodePoint);
+    let path = || vec![Prop::Key(TEXT.to_owned())];
+    let begin = Op::Put { path: path(), value: Value::Text(String::new()) };
+    let steps = trace.txns.iter().map(|transaction| {
+        let splice = |(index, delete, insert): &(usize, usize, String)| Op::Splice {
+            path: path(),
+            index: *index,
+            delete: *delete,
+            insert: insert.clone(),
+        };
+        transaction.patches.iter().map(splice).collect()
+    });
+    let mut entries = Vec::with_capacity(trace.txns.len() + 1);
+    for ops in std::iter::once(vec![begin]).chain(steps) {
+        entries.extend(document.edit(None, &Edit { ops, message: None }, 0)?);
+    }
+    Ok((document, entries))
+}
+
+/// Seconds until the relay holds all entries durably, and of its processor.
+async fn bring(server: &Server, space: SpaceId, document: DocumentId, entries: &[Entry]) -> Result<(f64, f64)> {
+    let mut wire = Wire::connect(server, 1).await?;
+    wire.subscribe(space).await?;
+    wire.subscribed().await?;
+    let (mut outgoing, mut incoming) = wire.split();
+    let cpu_before = server.cpu_seconds()?;
+    let start = Instant::now();
+    let all = entries.len() as u64;
+    let listening = tokio::spawn(async move {
+        while let Some(frame) = incoming.next().await {
+            match Message::decode(&frame)? {
+                Message::Ack { held, .. } if held.iter().any(|(_, seq)| *seq >= all) => return Ok(()),
+                Message::Error { text, .. } => bail!("the relay refused: {text}"),
+                _ => {}
+            }
+        }
+        bail!("the relay hung up")
+    });
+    for some in entries.chunks(ENTRIES_PER_FRAME) {
+        outgoing.send(encode_entries(&space, &document, some.iter().map(|entry| &entry.payload))).await?;
+    }
+    tokio::time::timeout(PATIENCE, listening).await.context("the relay did not say that all is durable")???;
+    Ok((start.elapsed().as_secs_f64(), server.cpu_seconds()? - cpu_before))
+}
+
+/// Bytes that came, and seconds until a replica that had nothing shows the text.
+async fn fetch(server: &Server, space: SpaceId, document: DocumentId, text: String) -> Result<(u64, f64)> {
+    let start = Instant::now();
+    let repo = Repo::open(RepoOptions::memory().relay(format!("ws://{}/sync", server.address))).await?;
+    let fetching = async {
+        let handle = repo.space_of(space).find_within(document, PATIENCE).await?;
+        handle
+            .when(move |document| {
+                document.length(TEXT) == Some(text.chars().count()) && document.text(TEXT).as_deref() == Some(&text)
+            })
+            .await
+    };
+    tokio::time::timeout(PATIENCE, fetching).await.context("the document did not come")??;
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = repo.host().stats().bytes_in.load(Ordering::Relaxed);
+    repo.close().await;
+    Ok((bytes, seconds))
+}
