@@ -12,13 +12,17 @@ use std::time::{Duration, Instant};
 
 /// Connections that are opened at the same time.
 const OPENING: usize = 32;
+/// Above one MiB a connection, the least that the relay takes as its ceiling.
+const MEMORY_SPARE_MIB: usize = 1024;
 
 /// Opens them, and then watches for so many seconds what idling costs.
 pub(crate) fn run(programs: &Path, connections: usize, seconds: u64, results: &Path) -> Result<()> {
     let mut report = Report::begin("idle");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scratch = Scratch::new()?;
-    let server = Server::relay(programs, &scratch, "idle", &["--connections-max", &connections.to_string()])?;
+    // The relay refuses more connections than its ceiling has room for, and by itself takes fewer than these.
+    let (most, ceiling) = (connections.to_string(), format!("{}MiB", connections + MEMORY_SPARE_MIB));
+    let server = Server::relay(programs, &scratch, "idle", &["--connections-max", &most, "--memory-max", &ceiling])?;
     let (memory_before, cpu_before) = (server.resident_mb()?, server.cpu_seconds()?);
     let start = Instant::now();
     let held = runtime.block_on(open(&server, connections))?;
