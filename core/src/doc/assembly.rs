@@ -19,6 +19,9 @@ use automerge::{Automerge, LoadOptions};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+/// Entries applied at once: a batch costs time in proportion to the document, and memory in proportion to the batch.
+const BATCH_ENTRIES_MAX: usize = 10_000;
+
 /// A document to be put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assembly {
@@ -117,7 +120,9 @@ impl Assembly {
             document.import(bytes).map_err(|error| refused(Piece::Snapshot(place), error.to_string()))?;
         }
         let of_snapshot = document.heads();
-        document.apply(self.entries.iter().cloned()).map_err(|error| refused(Piece::Entries, error.to_string()))?;
+        for batch in self.entries.chunks(BATCH_ENTRIES_MAX) {
+            document.apply(batch.iter().cloned()).map_err(|error| refused(Piece::Entries, error.to_string()))?;
+        }
         let snapshot = self.save.then(|| {
             let is_whole = self.snapshots.len() == 1 && document.heads() == of_snapshot;
             let bytes = if is_whole { Arc::clone(&self.snapshots[0]) } else { Arc::from(document.save()) };

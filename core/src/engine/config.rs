@@ -32,7 +32,7 @@ pub struct Compaction {
 impl Default for Compaction {
     fn default() -> Self {
         Self {
-            busy_bytes_min: 256 * 1024,
+            busy_bytes_min: 4 * 1024 * 1024,
             quiet_bytes_min: 16 * 1024,
             quiet_ms: 20_000,
             kept_bytes_min: 4 * 1024,
