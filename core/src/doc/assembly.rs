@@ -78,6 +78,8 @@ pub enum Piece {
     Snapshot(usize),
     /// One of the entries.
     Entries,
+    /// Whichever it was: reading them ended in a panic.
+    Unknown,
 }
 
 impl std::fmt::Display for Piece {
@@ -85,6 +87,7 @@ impl std::fmt::Display for Piece {
         match self {
             Self::Snapshot(place) => write!(f, "snapshot {}", place + 1),
             Self::Entries => write!(f, "a change"),
+            Self::Unknown => write!(f, "a piece"),
         }
     }
 }

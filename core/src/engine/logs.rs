@@ -471,7 +471,10 @@ impl Engine {
 
     /// Reads again what could not be read: for peers, for entries in line, for the app.
     pub(super) fn on_read_retry(&mut self, document: DocumentId) {
-        if let Some(line) = self.logs.lines.remove(&document)
+        self.gather_again(document);
+        // What waits for a snapshot that is taken in goes on waiting.
+        if !self.snapshots.is_adopting(&document)
+            && let Some(line) = self.logs.lines.remove(&document)
             && let Some(space) = self.locations.get(&document).copied()
         {
             for (entry, source) in line.entries {

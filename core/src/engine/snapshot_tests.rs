@@ -137,3 +137,45 @@ fn a_document_is_opened_from_its_snapshot() {
     world.write(0, "and on");
     assert!(world.text(0).unwrap().ends_with("and on"));
 }
+
+/// Two has written by itself; then it is sent a snapshot by a relay that has let go of what two lacks.
+fn about_to_adopt() -> World {
+    let mut world = world(&[Role::Relay, Role::Client, Role::Client], |role| role == Role::Relay);
+    for client in [1, 2] {
+        world.open(client);
+        world.connect(client, 0);
+    }
+    world.run();
+    type_words(&mut world, 1, 20);
+    world.disconnect(1);
+    type_words(&mut world, 2, 5);
+    type_words(&mut world, 1, 300);
+    world.wait(2_000);
+    world
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_for_a_moment_only_delays_the_taking_in_of_a_snapshot() {
+    let mut world = about_to_adopt();
+    world.slow_down(2);
+    world.connect(2, 0);
+    world.run();
+    assert!(world.let_fail(2) > 0, "the snapshot is put together with what the disk holds");
+    world.wait(1);
+    assert_ne!(world.text(1), world.text(2));
+    world.wait(10_000);
+    assert_eq!(world.text(1), world.text(2));
+    assert_eq!(log(&world, 0).durable(), log(&world, 2).durable());
+}
+
+#[test]
+fn a_snapshot_that_makes_the_reader_panic_costs_the_sender_its_connection_and_nobody_a_document() {
+    let mut world = about_to_adopt();
+    let before = (world.text(2), log(&world, 2).version().clone());
+    world.nodes[2].panics = true;
+    world.connect(2, 0);
+    world.run();
+    world.wait(1);
+    assert_eq!(world.nodes[2].engine.connected_peers(), 0);
+    assert_eq!((world.text(2), log(&world, 2).version().clone()), before, "what is held is not set aside for it");
+}

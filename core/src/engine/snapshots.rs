@@ -204,6 +204,14 @@ impl Engine {
         }
     }
 
+    /// Begins anew with reading what could not be read of a document whose snapshot is being made.
+    pub(super) fn gather_again(&mut self, document: DocumentId) {
+        if let Some(Making { received, .. }) = self.snapshots.making.remove(&document) {
+            self.snapshots.making.insert(document, Making { received, ..Making::default() });
+            self.gather(document);
+        }
+    }
+
     pub(super) fn on_snapshot_gathered(&mut self, task: TaskId, document: DocumentId, part: Option<SnapshotPart>) {
         if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
             return;
@@ -270,7 +278,10 @@ impl Engine {
                 let loaded = received.is_some().then(|| Box::new(loaded));
                 self.snapshots.finished.push_back(Finished { document, space, snapshot, received, loaded, is_void: false });
             }
-            Err(AssemblyError { piece: Piece::Snapshot(place), reason }) if received.is_some() && place == usize::from(held) => {
+            Err(AssemblyError { piece, reason })
+                if piece == Piece::Unknown || received.is_some() && piece == Piece::Snapshot(usize::from(held)) =>
+            {
+                // What ends in a panic is never held against the document that is here.
                 if let Some(received) = received {
                     let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });

@@ -6,13 +6,14 @@ use super::effect::{Effect, Event};
 use super::input::{Command, Input};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
+use crate::doc::assembly::{AssemblyError, Piece};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
 use crate::log::log::Log;
 use crate::log::version::Version;
 use crate::store::journal::Journal;
 use crate::store::medium::MemoryMedium;
-use crate::store::task::StoreTask;
+use crate::store::task::{StoreError, StoreErrorKind, StoreTask};
 use crate::sync::message::{ErrorCode, Message};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(super) struct Node {
     events: Vec<Event>,
     /// Whether its disk is slow: tasks then wait here until they are let through.
     slow: bool,
+    /// Whether it fails to put documents together.
+    pub(super) panics: bool,
     waiting: Vec<(TaskId, StoreTask)>,
 }
 
@@ -49,7 +52,14 @@ impl World {
             let mut config = EngineConfig::new(*role, [index as u8; 32]);
             configure(&mut config);
             let engine = Engine::new(config, Now::at(0));
-            Node { engine, store: Journal::new(MemoryMedium::new()), events: Vec::new(), slow: false, waiting: Vec::new() }
+            Node {
+                engine,
+                store: Journal::new(MemoryMedium::new()),
+                events: Vec::new(),
+                slow: false,
+                panics: false,
+                waiting: Vec::new(),
+            }
         });
         let mut world = Self { nodes: nodes.collect(), links: Vec::new(), frames: VecDeque::new(), bytes: 0, now: 0 };
         for node in 0..world.nodes.len() {
@@ -79,7 +89,8 @@ impl World {
                     self.nodes[node].engine.handle(Now::at(self.now), Input::StoreDone { task, result });
                 }
                 Effect::Assemble { task, assembly } => {
-                    let result = assembly.run().map(Box::new);
+                    let panicked = AssemblyError { piece: Piece::Unknown, reason: "it panicked".to_owned() };
+                    let result = if self.nodes[node].panics { Err(panicked) } else { assembly.run().map(Box::new) };
                     self.nodes[node].engine.handle(Now::at(self.now), Input::Assembled { task, result });
                 }
                 Effect::Event(event) => self.nodes[node].events.push(event),
@@ -89,6 +100,23 @@ impl World {
                 Effect::Dial { .. } => {}
             }
         }
+    }
+
+    /// Has the disk of a node hold back what it is asked.
+    pub(super) fn slow_down(&mut self, node: usize) {
+        self.nodes[node].slow = true;
+    }
+
+    /// Has everything fail that a disk has held back; answers how much that was.
+    pub(super) fn let_fail(&mut self, node: usize) -> usize {
+        self.nodes[node].slow = false;
+        let waiting = std::mem::take(&mut self.nodes[node].waiting);
+        let failed = waiting.len();
+        for (task, _) in waiting {
+            let error = StoreError { kind: StoreErrorKind::Unavailable, message: "not now".to_owned() };
+            self.input(node, Input::StoreDone { task, result: Err(error) });
+        }
+        failed
     }
 
     fn let_through(&mut self, node: usize) {

@@ -25,14 +25,14 @@ impl Workshop {
         Self { runtime, inbox, benches: Arc::new(Semaphore::new(ASSEMBLIES_MAX)) }
     }
 
-    /// Takes on an assembly. One that panics is answered as unsound: the document is at fault, and nobody else's is harmed.
+    /// Takes on an assembly. One that panics is answered as unsound, and harms nothing.
     pub(super) fn take_on(&self, task: TaskId, assembly: Box<Assembly>) {
         let (inbox, benches) = (self.inbox.clone(), Arc::clone(&self.benches));
         self.runtime.spawn(async move {
             // The semaphore is never closed.
             let _bench = benches.acquire_owned().await;
             let run = move || catch_unwind(AssertUnwindSafe(|| assembly.run().map(Box::new)));
-            let panicked = || AssemblyError { piece: Piece::Entries, reason: "reading it failed".to_owned() };
+            let panicked = || AssemblyError { piece: Piece::Unknown, reason: "reading it failed".to_owned() };
             let result = match tokio::task::spawn_blocking(run).await {
                 Ok(Ok(result)) => result,
                 _ => Err(panicked()),
