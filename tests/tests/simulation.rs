@@ -57,6 +57,7 @@ const MUST_HAPPEN: &[&str] = &[
     "connection gone",
     "changes judged",
     "edits said to be saved",
+    "documents let go",
 ];
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -152,6 +153,8 @@ fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault]
             .chain(must_happen.iter().map(ToString::to_string))
             .filter(|what| tally.of(what) == 0)
             .collect();
+        let (may, did) = (tally.of("life that may let go of documents"), tally.of("life that let go of documents"));
+        assert!(2 * did >= may, "most lives that may are to let go of documents, and {did} of {may} did");
         assert!(missing.is_empty(), "the generator is dead: these never happened in {lived} lives: {missing:?}");
     }
 }

@@ -56,6 +56,10 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const PARKED_ENTRIES_MAX: usize = 16_384;
 /// Recent entries of a document kept in memory to serve peers without reading the store, in bytes of payload.
 pub const TAIL_BYTES_MAX: usize = 256 * 1024;
+/// What one document's exchange with one peer takes in memory, about.
+pub const EXCHANGE_BYTES: usize = 400;
+/// Documents looked at in one drain to let go of what is quiet of them.
+pub const LOOKS_PER_DRAIN_MAX: usize = 16_384;
 /// Spaces one connection may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.
@@ -74,10 +78,24 @@ pub struct Limits {
     pub documents_per_space_max: usize,
     /// Most documents this replica holds in all.
     pub documents_max: usize,
-    /// Bytes of entries not yet durable; above it nothing more is accepted until the store has caught up.
+    /// Bytes that all documents take in memory, those left out that are not yet durable: above it what is quiet is let go of,
+    /// and read again from the store when it is wanted. What is left then of a document is what spaces are compared by; when
+    /// even that is too much, nothing is taken that would add to it: no new document, and no new actor in one.
+    pub documents_bytes_max: usize,
+    /// Of these, the bytes of what may be let go of.
+    pub recent_bytes_max: usize,
+    /// Bytes of entries not yet durable, of entries that wait for others, and of snapshots that arrive; above it nothing more is
+    /// accepted until the store has caught up.
     pub undurable_bytes_max: usize,
+    /// What putting documents together for snapshots may take in memory, in bytes, about. A log that takes more is left as it
+    /// is; a snapshot that a peer sent is then taken in alone.
+    pub assembly_bytes_max: usize,
     /// Bytes handed to a connection and not yet written; above it the peer is a slow consumer and is caught up later.
     pub outbound_bytes_max: usize,
+    /// The same of all connections together: above it all are caught up later.
+    pub outbound_all_bytes_max: usize,
+    /// Bytes of frames of all connections that have arrived and wait for their turn; above it no connection is read.
+    pub inbound_all_bytes_max: usize,
     /// Most connections at once.
     pub connections_max: usize,
 }
@@ -90,8 +108,13 @@ impl Default for Limits {
             snapshot_bytes_max: 64 * 1024 * 1024,
             documents_per_space_max: 100_000,
             documents_max: 1_000_000,
+            documents_bytes_max: 512 * 1024 * 1024,
+            recent_bytes_max: 512 * 1024 * 1024,
             undurable_bytes_max: 64 * 1024 * 1024,
+            assembly_bytes_max: usize::MAX,
             outbound_bytes_max: 1024 * 1024,
+            outbound_all_bytes_max: 256 * 1024 * 1024,
+            inbound_all_bytes_max: 64 * 1024 * 1024,
             connections_max: 10_000,
         }
     }

@@ -70,14 +70,17 @@ impl Engine {
             return;
         };
         if offset == 0 {
-            if self.snapshots.received_bytes() > self.config.limits.undurable_bytes_max {
-                self.logs.refuse(document, space);
-                let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
-                let error = Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text };
-                return self.send(connection, &error);
-            }
             subscription.arriving.insert(document, Vec::new());
         }
+        let own = subscription.arriving.get(&document).map_or(0, Vec::len);
+        if self.arriving_bytes() - own + self.bytes_under_way() > self.config.limits.undurable_bytes_max {
+            // Of several that arrive at once some have to wait.
+            return self.put_off_snapshot(connection, space, document);
+        }
+        let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space))
+        else {
+            return;
+        };
         if !subscription.arriving.contains_key(&document) {
             // The rest of one that was not taken.
             return;
@@ -95,6 +98,22 @@ impl Engine {
         }
         let bytes: Arc<[u8]> = subscription.arriving.remove(&document).unwrap_or_default().into();
         self.on_snapshot_whole(connection, space, document, bytes);
+    }
+
+    /// Bytes of snapshots of which parts have arrived, on all connections. Looks at each subscription once, for every part.
+    pub(super) fn arriving_bytes(&self) -> usize {
+        let subscriptions = self.sessions.values().flat_map(|session| session.subscriptions.values());
+        subscriptions.flat_map(|subscription| subscription.arriving.values()).map(Vec::len).sum()
+    }
+
+    /// Lets go of what has arrived of a snapshot for which there is no room now, and asks for it again when there is.
+    fn put_off_snapshot(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
+        let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
+        if subscription.is_some_and(|subscription| subscription.arriving.remove(&document).is_some()) {
+            self.logs.refuse(document, space);
+            let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
+            self.send(connection, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
+        }
     }
 
     fn on_snapshot_whole(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, bytes: Arc<[u8]>) {

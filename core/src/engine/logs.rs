@@ -68,6 +68,8 @@ pub(super) struct Logs {
     queue: Vec<Undurable>,
     writing: Vec<Undurable>,
     undurable_bytes: usize,
+    /// Bytes of entries that wait in line.
+    waiting_bytes: usize,
     write_failures: u32,
     waiting_to_retry: bool,
     /// Documents that are appended to on their own, since an append with them failed for damage.
@@ -127,6 +129,18 @@ impl Logs {
         owed
     }
 
+    /// Whether entries of a document wait in line.
+    pub(super) fn is_in_line(&self, document: &DocumentId) -> bool {
+        self.lines.contains_key(document)
+    }
+
+    /// Takes the entries of a document out of their line.
+    fn take_line(&mut self, document: &DocumentId) -> Option<Line> {
+        let line = self.lines.remove(document)?;
+        self.waiting_bytes -= line.entries.iter().map(|(entry, _)| entry.weight()).sum::<usize>();
+        Some(line)
+    }
+
     /// Notes that a document is to be asked for again, because what was sent of it was not taken.
     pub(super) fn refuse(&mut self, document: DocumentId, space: SpaceId) {
         self.refused.insert(document, space);
@@ -152,15 +166,17 @@ impl Engine {
     /// Takes in an entry of a peer's, of a document in a space that is synced with it.
     pub(super) fn receive_entry(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId) {
         let document = entry.document;
-        if let Some(line) = self.logs.lines.get_mut(&document) {
+        let has_room = self.bytes_under_way() <= self.config.limits.undurable_bytes_max;
+        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| has_room) {
             if line.entries.len() < PARKED_ENTRIES_MAX {
+                self.logs.waiting_bytes += entry.weight();
                 line.entries.push_back((entry, source));
             } else {
                 self.logs.refused.insert(document, space);
             }
             return;
         }
-        if self.logs.undurable_bytes > self.config.limits.undurable_bytes_max {
+        if !has_room {
             if self.logs.refused.insert(document, space).is_none() {
                 let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
                 self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
@@ -172,6 +188,11 @@ impl Engine {
         }
     }
 
+    /// Bytes between arrival and durability: entries on their way to the store or in line, and snapshots that arrive.
+    pub(super) fn bytes_under_way(&self) -> usize {
+        self.logs.undurable_bytes + self.logs.waiting_bytes + self.snapshots.received_bytes()
+    }
+
     /// Whether a document is held or may be; says so to the sender when it may not.
     pub(super) fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
         if self.locations.contains_key(&document) {
@@ -180,18 +201,25 @@ impl Engine {
         let limits = &self.config.limits;
         let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
         let room = held < limits.documents_per_space_max && self.locations.len() < limits.documents_max;
-        if !room {
-            let text = format!(
-                "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
-            );
+        if !room || self.is_full() {
+            let text = if room {
+                format!(
+                    "this replica has no more memory for documents (--memory-max on a relay); document {document} was not taken"
+                )
+            } else {
+                format!(
+                    "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
+                )
+            };
             self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
+            return false;
         }
-        room
+        true
     }
 
     pub(super) fn add_document(&mut self, space: SpaceId, document: DocumentId) {
         self.locations.insert(document, space);
-        self.open_space(space).space.insert(Log::new(document, space));
+        self.change_space(space, |held| held.insert(Log::new(document, space)));
         self.tell(Event::DocumentAdded { space, document });
     }
 
@@ -199,7 +227,12 @@ impl Engine {
         let document = entry.document;
         let empty = Log::new(document, space);
         let log = self.log(&document).unwrap_or(&empty);
-        match log.admission(&entry, confirmed) {
+        let admission = match log.admission(&entry, confirmed) {
+            // A new actor in it stays for as long as it is held.
+            Admission::Next if entry.seq == 1 && !log.version().is_empty() && self.is_full() => Admission::Full,
+            admission => admission,
+        };
+        match admission {
             Admission::Next => {
                 if !self.locations.contains_key(&document) {
                     self.add_document(space, document);
@@ -222,11 +255,13 @@ impl Engine {
             Admission::Unknown(hashes) => {
                 let line = self.logs.lines.entry(document).or_default();
                 line.confirmed.extend(confirmed);
+                self.logs.waiting_bytes += entry.weight();
                 line.entries.push_front((entry, source));
                 self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
             }
             Admission::Full => {
-                let text = format!("document {document} has as many actors or heads as it may have here");
+                let text =
+                    format!("document {document} has as many actors or heads as it may have here, or as there is memory for");
                 self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
             }
         }
@@ -235,8 +270,9 @@ impl Engine {
     /// Gives an entry that comes next its place. A local one has no source.
     pub(super) fn append(&mut self, entry: Arc<Entry>, source: Option<ConnectionId>) {
         let document = entry.document;
-        let Some(log) = self.log_mut(&document) else { return };
-        let (space, position) = (log.space(), log.append(entry.clone()));
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let Some(position) = self.change_space(space, |held| held.append(entry.clone())) else { return };
+        let Some(log) = self.log(&document) else { return };
         // An entry whose writer knew of all heads is the only one afterwards.
         self.stats.merged += u64::from(log.version().heads.len() > 1);
         self.logs.undurable_bytes += entry.weight();
@@ -366,9 +402,8 @@ impl Engine {
             }
         }
         for (document, end) in ends {
-            if let Some(held) = self.locations.get(&document).and_then(|space| self.spaces.get_mut(space)) {
-                held.space.on_durable(&document, end);
-                let space = held.space.id();
+            if let Some(space) = self.locations.get(&document).copied() {
+                self.change_space(space, |held| held.on_durable(&document, end));
                 self.touch_progress(space);
                 self.mark_soon(space);
             }
@@ -380,7 +415,7 @@ impl Engine {
 
     /// Asks again for what was not taken for want of room, once there is some.
     pub(super) fn ask_for_refused(&mut self) {
-        if self.logs.undurable_bytes <= self.config.limits.undurable_bytes_max / 2 {
+        if self.bytes_under_way() <= self.config.limits.undurable_bytes_max / 2 {
             for (document, space) in std::mem::take(&mut self.logs.refused) {
                 self.ask_everyone(space, document);
             }
@@ -440,7 +475,7 @@ impl Engine {
             }
             return;
         }
-        let Some(mut line) = self.logs.lines.remove(&document) else { return };
+        let Some(mut line) = self.logs.take_line(&document) else { return };
         let Some(space) = self.locations.get(&document).copied() else { return };
         line.confirmed.extend(hashes);
         if let Some((first, source)) = line.entries.pop_front() {
@@ -457,6 +492,7 @@ impl Engine {
         for (entry, source) in line.entries {
             self.receive_entry(space, entry, source);
         }
+        self.ask_for_refused();
     }
 
     pub(super) fn on_read_failed(&mut self, document: DocumentId, error: &StoreError) {
@@ -474,7 +510,7 @@ impl Engine {
         self.gather_again(document);
         // What waits for a snapshot that is taken in goes on waiting.
         if !self.snapshots.is_adopting(&document)
-            && let Some(line) = self.logs.lines.remove(&document)
+            && let Some(line) = self.logs.take_line(&document)
             && let Some(space) = self.locations.get(&document).copied()
         {
             for (entry, source) in line.entries {
@@ -509,10 +545,10 @@ impl Engine {
             gone
         };
         self.logs.undurable_bytes -= unwritten.iter().map(|undurable| undurable.stored.entry.weight()).sum::<usize>();
-        self.logs.lines.remove(&document);
+        drop(self.logs.take_line(&document));
         self.logs.suspects.remove(&document);
         self.snapshots.forget(&document);
-        self.open_space(space).space.insert(Log::new(document, space));
+        self.change_space(space, |held| held.insert(Log::new(document, space)));
         for session in self.sessions.values_mut() {
             if let Some(subscription) = session.subscriptions.get_mut(&space) {
                 subscription.deltas.remove(&document);

@@ -16,6 +16,7 @@ mod exchange;
 mod handover;
 pub mod input;
 mod logs;
+mod memory;
 mod peers;
 mod presences;
 mod push;
@@ -64,6 +65,7 @@ pub struct Engine {
     spaces: BTreeMap<SpaceId, HeldSpace>,
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
+    memory: memory::Memory,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
     strands: strands::Strands,
@@ -122,6 +124,7 @@ impl Engine {
             spaces: BTreeMap::new(),
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
+            memory: memory::Memory::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             strands: strands::Strands::default(),
@@ -271,18 +274,16 @@ impl Engine {
         self.push_entries();
         self.send_sent();
         self.write_entries();
+        self.take_in_received();
         self.send_acks();
         self.tell_saved();
         self.count_syncs();
+        self.let_go_of_quiet();
     }
 
     fn open_space(&mut self, space: SpaceId) -> &mut HeldSpace {
         let open = self.config.role == Role::Relay;
         self.spaces.entry(space).or_insert_with(|| HeldSpace { space: Space::new(space), open, sessions: BTreeSet::new() })
-    }
-
-    fn log_mut(&mut self, document: &DocumentId) -> Option<&mut Log> {
-        self.spaces.get_mut(self.locations.get(document)?)?.space.log_mut(document)
     }
 
     fn store(&mut self, work: logs::Work, task: StoreTask) -> TaskId {

@@ -161,16 +161,19 @@ impl Engine {
 
     pub(super) fn on_written(&mut self, connection: ConnectionId, bytes: usize) {
         let Some(session) = self.sessions.get_mut(&connection) else { return };
-        session.outbound_bytes = session.outbound_bytes.saturating_sub(bytes);
+        let bytes = bytes.min(session.outbound_bytes);
+        session.outbound_bytes -= bytes;
         if session.outbound_bytes <= self.config.limits.outbound_bytes_max / 2 {
             self.resume_waiting(connection);
         }
+        self.on_left(bytes);
     }
 
     pub(super) fn on_disconnected(&mut self, connection: ConnectionId, reason: String) {
         let Some(session) = self.sessions.remove(&connection) else { return };
         self.timers.cancel(&Timer::Hello(connection));
         self.timers.cancel(&Timer::Silence(connection));
+        self.on_left(session.outbound_bytes);
         for space in session.subscriptions.keys() {
             if let Some(held) = self.spaces.get_mut(space) {
                 held.sessions.remove(&connection);
@@ -180,6 +183,8 @@ impl Engine {
         }
         self.strands.forget(connection);
         self.drop_presences(connection);
+        // What had arrived of a snapshot made others wait.
+        self.ask_for_refused();
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));
         let peer = session.peer.map(|peer| peer.id);
         self.tell(Event::PeerDisconnected { connection: Some(connection), peer, endpoint: session.endpoint, reason, retry_ms });
@@ -207,6 +212,7 @@ impl Engine {
     pub(super) fn send_frame(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
         session.outbound_bytes += frame.len();
+        self.pushes.outbound_bytes += frame.len();
         if !session.syncing.is_empty() {
             self.stats.sync_bytes_out += frame.len() as u64;
         }

@@ -37,6 +37,10 @@ pub(super) struct Pushes {
     due: BTreeMap<(SpaceId, DocumentId), BTreeSet<ConnectionId>>,
     /// Who is being sent what has moved since a state it has named.
     pub(super) owing_since: BTreeSet<(ConnectionId, SpaceId)>,
+    /// Bytes handed to all connections and not yet written.
+    pub(super) outbound_bytes: usize,
+    /// Whether someone waits for other connections' bytes to be written.
+    are_all_held_up: bool,
     /// Connections that are owed acknowledgements.
     owing: BTreeSet<ConnectionId>,
 }
@@ -76,6 +80,7 @@ impl Engine {
             self.touch_progress(space);
         }
         let mut due: Vec<_> = std::mem::take(&mut self.pushes.due).into_iter().collect();
+        self.warm(due.iter().map(|((_, document), _)| document));
         due.sort_by_cached_key(|((space, document), connections)| {
             let changed = self.spaces.get(space).map_or(0, |held| held.space.changed(document));
             (!self.is_looked_at(space, document, connections), std::cmp::Reverse(changed))
@@ -107,8 +112,10 @@ impl Engine {
             }
             let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
             let Some(delta) = subscription.deltas.get_mut(&document) else { return };
-            if session.outbound_bytes > self.config.limits.outbound_bytes_max {
+            let limits = &self.config.limits;
+            if session.outbound_bytes > limits.outbound_bytes_max || self.pushes.outbound_bytes > limits.outbound_all_bytes_max {
                 subscription.waiting.insert(document);
+                self.pushes.are_all_held_up |= session.outbound_bytes <= limits.outbound_bytes_max;
                 return;
             }
             match delta.next(log) {
@@ -198,6 +205,16 @@ impl Engine {
         }
         self.push_soon(connection, space, document);
         self.touch_progress(space);
+    }
+
+    /// Learns that bytes have left, or were lost with their connection.
+    pub(super) fn on_left(&mut self, bytes: usize) {
+        self.pushes.outbound_bytes = self.pushes.outbound_bytes.saturating_sub(bytes);
+        if self.pushes.are_all_held_up && self.pushes.outbound_bytes <= self.config.limits.outbound_all_bytes_max / 2 {
+            self.pushes.are_all_held_up = false;
+            let connections: Vec<ConnectionId> = self.sessions.keys().copied().collect();
+            connections.into_iter().for_each(|connection| self.resume_waiting(connection));
+        }
     }
 
     /// Goes on with documents that a slow peer had to wait for.

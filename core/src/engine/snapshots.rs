@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 /// A busy log is compacted when its entries are so many times as large as its snapshot: each time costs a load of all of it.
 const BUSY_FACTOR: u64 = 8;
+/// What an entry takes at most while the document that it is part of is put together, about.
+const MADE_ENTRY_BYTES: u64 = 800;
 /// Of a snapshot's size, the part that the entries of a quiet log may have beside it.
 const QUIET_DIVISOR: u64 = 8;
 /// Of a snapshot's size, the part that the newest entries have which stay beside it.
@@ -110,6 +112,11 @@ impl Snapshots {
         }
     }
 
+    /// Whether a snapshot of a document is between being wanted and being stored.
+    pub(super) fn is_at_work(&self, document: &DocumentId) -> bool {
+        self.is_making(document) || self.received.contains_key(document)
+    }
+
     fn is_making(&self, document: &DocumentId) -> bool {
         self.making.contains_key(document)
             || self.finished.iter().any(|finished| finished.document == *document)
@@ -155,7 +162,11 @@ impl Engine {
         if self.snapshots.is_making(&document) {
             return;
         }
-        if self.snapshots.making.len() >= self.config.compaction.at_once_max {
+        if self.making_bytes(&document) > self.config.limits.assembly_bytes_max as u64 {
+            // It stays as it is: peers are sent entries.
+            return;
+        }
+        if !self.may_make_another(document) {
             self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
             return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
         }
@@ -173,16 +184,46 @@ impl Engine {
         self.gather(document);
     }
 
-    /// Takes in a peer's snapshot, that is complete and not believed yet.
+    /// Takes in a peer's snapshot, that is complete and not believed yet: when its turn comes.
     pub(super) fn adopt_snapshot(&mut self, document: DocumentId, received: Received) {
         // Whatever comes of the document until then waits.
         self.logs.hold_line(document);
-        if self.snapshots.is_making(&document) {
-            self.snapshots.received.entry(document).or_default().push_back(received);
-        } else {
-            self.snapshots.making.insert(document, Making { received: Some(received), ..Making::default() });
+        self.snapshots.received.entry(document).or_default().push_back(received);
+    }
+
+    /// Begins to take in peers' snapshots, as far as that may be done beside what is under way.
+    pub(super) fn take_in_received(&mut self) {
+        let waiting: Vec<DocumentId> = self.snapshots.received.keys().copied().collect();
+        for document in waiting {
+            if self.snapshots.is_making(&document) || !self.may_make_another(document) {
+                continue;
+            }
+            let received = self.snapshots.received.get_mut(&document).and_then(VecDeque::pop_front);
+            if self.snapshots.received.get(&document).is_some_and(VecDeque::is_empty) {
+                self.snapshots.received.remove(&document);
+            }
+            self.snapshots.making.insert(document, Making { received, ..Making::default() });
             self.gather(document);
         }
+    }
+
+    /// Whether another snapshot may be made beside those that are: none but one takes up all there is room for.
+    fn may_make_another(&self, document: DocumentId) -> bool {
+        let making = self.snapshots.making.keys();
+        let bytes = making.map(|document| self.making_bytes(document)).fold(0, u64::saturating_add);
+        let fits = bytes.saturating_add(self.making_bytes(&document)) <= self.config.limits.assembly_bytes_max as u64;
+        self.snapshots.making.is_empty() || (fits && self.snapshots.making.len() < self.config.compaction.at_once_max)
+    }
+
+    /// About how many bytes it takes to put a document together.
+    fn making_bytes(&self, document: &DocumentId) -> u64 {
+        let log = self.log(document);
+        let held = log.map_or(0, |log| log.version().clock.entries());
+        let waiting = self.snapshots.received.get(document).into_iter().flatten();
+        let making = self.snapshots.making.get(document).and_then(|making| making.received.as_ref());
+        let received = waiting.chain(making).map(|received| received.clock.entries()).max().unwrap_or(0);
+        let stored = log.map_or(0, |log| log.entry_bytes() + log.snapshot().map_or(0, |snapshot| snapshot.bytes));
+        held.saturating_add(received).saturating_mul(MADE_ENTRY_BYTES).saturating_add(stored)
     }
 
     /// Reads what is held of a document: its snapshot first, if it begins with one.
@@ -275,7 +316,8 @@ impl Engine {
                 let Assembled { document: loaded, snapshot: Some(snapshot), .. } = *assembled else { return };
                 let space = received.as_ref().map(|received| received.space).or(self.locations.get(&document).copied());
                 let Some(space) = space else { return };
-                let loaded = received.is_some().then(|| Box::new(loaded));
+                // A relay has nobody to show it to.
+                let loaded = (received.is_some() && !self.is_relay()).then(|| Box::new(loaded));
                 self.snapshots.finished.push_back(Finished { document, space, snapshot, received, loaded, is_void: false });
             }
             Err(AssemblyError { piece, reason })
@@ -341,17 +383,15 @@ impl Engine {
         if received.is_some() {
             self.unmark(space, document);
         }
-        let Some(held) = self.spaces.get_mut(&space) else { return };
-        let Some(log) = held.space.log(&document) else { return };
+        let Some(log) = self.log(&document) else { return };
         let (before, end_before) = (log.version().clone(), log.end());
         let clock = snapshot.version.clock.clone();
         let summary = SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base };
-        held.space.begin_with(&document, summary);
+        self.change_space(space, |held| held.begin_with(&document, summary));
         self.mark_soon(space);
         match received {
             None => {
                 self.restart_loading(document);
-                self.take_next_received(document);
             }
             Some(received) => {
                 let later: Vec<Arc<Entry>> = self.log(&document).map_or_else(Vec::new, |log| {
@@ -390,27 +430,14 @@ impl Engine {
         } else {
             self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
             self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
-            self.take_next_received(document);
         }
         self.on_write_refused(error, None);
     }
 
     /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
     fn on_adoption_over(&mut self, document: DocumentId) {
-        self.take_next_received(document);
         if !self.snapshots.is_adopting(&document) {
             self.on_found(document, Vec::new());
-        }
-    }
-
-    /// Takes in the next of a document's snapshots that waited for another.
-    fn take_next_received(&mut self, document: DocumentId) {
-        let next = self.snapshots.received.get_mut(&document).and_then(VecDeque::pop_front);
-        if self.snapshots.received.get(&document).is_some_and(VecDeque::is_empty) {
-            self.snapshots.received.remove(&document);
-        }
-        if let Some(received) = next {
-            self.adopt_snapshot(document, received);
         }
     }
 

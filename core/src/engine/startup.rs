@@ -51,7 +51,7 @@ impl Engine {
             }
             let log = Log::stored(stored.document, stored.space, stored.version, stored.end);
             let log = log.with_snapshot(stored.snapshot, stored.bytes);
-            self.open_space(stored.space).space.insert(log);
+            self.change_space(stored.space, |held| held.insert(log));
             self.on_log_grown(stored.document);
         }
         self.restore_states(&contents.damaged);

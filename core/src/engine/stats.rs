@@ -39,6 +39,10 @@ pub struct EngineSizes {
     pub spaces: usize,
     /// Documents held.
     pub documents: usize,
+    /// About how many bytes they take in memory, but for what is not durable yet.
+    pub documents_bytes: usize,
+    /// Documents of which all but what is compared was let go of since the start, counted as often as they were.
+    pub let_go: u64,
     /// Subscriptions that are not in sync yet.
     pub syncing: usize,
     /// Entries that are not durable yet, and so not acknowledged to whoever sent them.
@@ -62,6 +66,8 @@ impl Engine {
         let mut sizes = EngineSizes {
             spaces: self.spaces.len(),
             documents: self.locations.len(),
+            documents_bytes: self.documents_bytes(),
+            let_go: self.memory.let_go,
             unacknowledged: self.logs.undurable(),
             unacknowledged_bytes: self.logs.undurable_bytes(),
             ..EngineSizes::default()

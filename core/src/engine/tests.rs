@@ -359,7 +359,7 @@ fn fill(world: &mut World, node: usize, count: u32, step: u32) {
         let clock = [(ActorId::new(&[7; 16]).expect("16 bytes are few enough"), seq)].into_iter().collect();
         let version = Version { heads: [ChangeHash([seq as u8; 32])].into(), clock };
         engine.locations.insert(id, SPACE);
-        engine.open_space(SPACE).space.insert(Log::stored(id, SPACE, version, seq));
+        engine.change_space(SPACE, |held| held.insert(Log::stored(id, SPACE, version, seq)));
     }
 }
 

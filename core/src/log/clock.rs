@@ -7,14 +7,20 @@ use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::ActorId;
 use crate::base::limits::{ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as MapEntry;
 
 /// Actor to highest sequence number held; an actor not named is at 0.
+///
+/// A list in the actors' order and not a tree: a replica holds a clock of every document it has, and most name few actors. A
+/// tree of one takes as much as a list of ten.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct VectorClock {
-    actors: BTreeMap<ActorId, u64>,
+    actors: Vec<(ActorId, u64)>,
 }
+
+/// Up to so many actors, there is no room for more than there are.
+const FEW: usize = 4;
+/// What an actor takes in memory.
+const ACTOR_BYTES: usize = std::mem::size_of::<(ActorId, u64)>();
 
 /// How two clocks stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ impl VectorClock {
 
     /// The highest sequence number held of `actor`, 0 for none.
     pub fn get(&self, actor: &ActorId) -> u64 {
-        self.actors.get(actor).copied().unwrap_or(0)
+        self.place(actor).map_or(0, |at| self.actors[at].1)
     }
 
     /// Whether entry `seq` of `actor` is held.
@@ -47,9 +53,9 @@ impl VectorClock {
 
     /// Counts one more entry of `actor`, and returns its sequence number.
     pub fn increment(&mut self, actor: ActorId) -> u64 {
-        let seq = self.actors.entry(actor).or_insert(0);
-        *seq += 1;
-        *seq
+        let seq = self.get(&actor) + 1;
+        self.raise(actor, seq);
+        seq
     }
 
     /// Raises `actor` to at least `seq`.
@@ -57,28 +63,37 @@ impl VectorClock {
         if seq == 0 {
             return;
         }
-        match self.actors.entry(actor) {
-            MapEntry::Vacant(entry) => {
-                entry.insert(seq);
-            }
-            MapEntry::Occupied(mut entry) => {
-                let held = entry.get_mut();
-                *held = seq.max(*held);
+        match self.place(&actor) {
+            Ok(at) => self.actors[at].1 = seq.max(self.actors[at].1),
+            Err(at) => {
+                if self.actors.len() < FEW {
+                    self.actors.reserve_exact(1);
+                }
+                self.actors.insert(at, (actor, seq));
             }
         }
     }
 
     /// Lowers `actor` to at most `seq`.
     pub fn lower(&mut self, actor: &ActorId, seq: u64) {
+        let Ok(at) = self.place(actor) else { return };
         if seq == 0 {
-            self.actors.remove(actor);
-        } else if let Some(held) = self.actors.get_mut(actor) {
-            *held = seq.min(*held);
+            self.actors.remove(at);
+        } else {
+            self.actors[at].1 = seq.min(self.actors[at].1);
         }
+    }
+
+    /// Where an actor is, or would be.
+    fn place(&self, actor: &ActorId) -> Result<usize, usize> {
+        self.actors.binary_search_by(|(held, _)| held.cmp(actor))
     }
 
     /// Takes the higher of both for every actor: what both replicas hold together.
     pub fn merge(&mut self, other: &Self) {
+        if self.actors.is_empty() {
+            return self.actors.clone_from(&other.actors);
+        }
         for (actor, seq) in &other.actors {
             self.raise(*actor, *seq);
         }
@@ -96,17 +111,33 @@ impl VectorClock {
 
     /// Whether `other` holds all that `self` holds.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.actors.len() <= other.actors.len() && self.actors.iter().all(|(actor, seq)| other.covers(actor, *seq))
+        if self.actors.len() > other.actors.len() {
+            return false;
+        }
+        if self.actors.len() < other.actors.len() / FEW {
+            return self.actors.iter().all(|(actor, seq)| other.covers(actor, *seq));
+        }
+        // Both are in the same order.
+        let mut theirs = other.actors.iter();
+        let covers = |(actor, seq): &(ActorId, u64)| {
+            theirs.find(|(held, _)| held >= actor).is_some_and(|(held, held_seq)| held == actor && held_seq >= seq)
+        };
+        self.actors.iter().all(covers)
     }
 
     /// How many entries it stands for; no more than `u64` can tell, whatever a peer or a disk makes of it.
     pub fn entries(&self) -> u64 {
-        self.actors.values().fold(0, |entries, seq| entries.saturating_add(*seq))
+        self.actors.iter().fold(0, |entries, (_, seq)| entries.saturating_add(*seq))
     }
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.actors.is_empty()
+    }
+
+    /// About how many bytes it takes in memory beside itself, for bounds.
+    pub fn weight(&self) -> usize {
+        self.actors.len() * ACTOR_BYTES
     }
 
     /// Actors it names.
@@ -131,7 +162,7 @@ impl VectorClock {
     /// Reads what [`Self::encode`] wrote; refuses actors out of order and sequence number 0, so that one clock has one encoding.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.count(CLOCK_ACTORS_MAX, 2)?;
-        let mut actors = BTreeMap::new();
+        let mut actors = Vec::with_capacity(count);
         let mut last = None;
         for _ in 0..count {
             let actor = ActorId::new(reader.bytes(ACTOR_BYTES_MAX)?).ok_or(DecodeError::Invalid("an actor id is too long"))?;
@@ -143,7 +174,7 @@ impl VectorClock {
                 return Err(DecodeError::Invalid("a clock names an actor at zero"));
             }
             last = Some(actor);
-            actors.insert(actor, seq);
+            actors.push((actor, seq));
         }
         Ok(Self { actors })
     }
@@ -151,11 +182,15 @@ impl VectorClock {
 
 impl FromIterator<(ActorId, u64)> for VectorClock {
     fn from_iter<T: IntoIterator<Item = (ActorId, u64)>>(iter: T) -> Self {
-        let mut clock = Self::new();
-        for (actor, seq) in iter {
-            clock.raise(actor, seq);
-        }
-        clock
+        let mut actors: Vec<(ActorId, u64)> = iter.into_iter().filter(|(_, seq)| *seq > 0).collect();
+        actors.sort_unstable();
+        // Of an actor that is named twice the highest number comes last, and is kept.
+        actors.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            kept.1 = if same { later.1 } else { kept.1 };
+            same
+        });
+        Self { actors }
     }
 }
 

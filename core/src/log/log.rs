@@ -5,14 +5,18 @@
 //!
 //! Only the newest entries are here (the tail); all others are in the store. What is not durable yet is always in the tail.
 //! A long log begins with a snapshot instead of its first entries: up to its base, entries are not even in the store.
+//!
+//! There is one for every document that a replica holds, so what it takes in memory counts. A log that is let go of is as after
+//! a start: no entry is in memory, and its two versions, which are then equal, are one.
 
 use super::clock::VectorClock;
 use super::entry::Entry;
 use super::snapshot::{Base, SnapshotSummary};
+use super::tail::Tail;
 use super::version::Version;
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use crate::base::limits::{CLOCK_ACTORS_MAX, HEADS_MAX, TAIL_BYTES_MAX};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One document's log.
@@ -20,17 +24,40 @@ use std::sync::Arc;
 pub struct Log {
     document: DocumentId,
     space: SpaceId,
-    version: Version,
+    version: Arc<Version>,
     end: u64,
-    durable: Version,
+    durable: Arc<Version>,
     durable_end: u64,
-    tail: VecDeque<Arc<Entry>>,
-    tail_bytes: usize,
-    tail_hashes: BTreeSet<ChangeHash>,
+    tail: Option<Box<Tail>>,
     /// What it begins with.
     snapshot: Option<Box<SnapshotSummary>>,
     /// Bytes of payload that are held as entries.
     entry_bytes: u64,
+}
+
+/// What a document takes in memory beside its versions, its snapshot's summary and its tail: the log, and its places in the
+/// space's tree and feed and in the list of where documents are.
+const LOG_BYTES: usize = 400;
+
+/// About how many bytes something takes in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// For as long as it is held.
+    pub fixed: usize,
+    /// Until it is let go of.
+    pub loose: usize,
+}
+
+impl Weight {
+    /// What two things take together.
+    pub fn plus(self, other: Self) -> Self {
+        Self { fixed: self.fixed + other.fixed, loose: self.loose + other.loose }
+    }
+
+    /// What is left without something that is part of it.
+    pub fn minus(self, other: Self) -> Self {
+        Self { fixed: self.fixed - other.fixed, loose: self.loose - other.loose }
+    }
 }
 
 /// What a log makes of an entry it is offered.
@@ -56,19 +83,9 @@ impl Log {
 
     /// The log of a document that a store holds up to `end`.
     pub fn stored(document: DocumentId, space: SpaceId, version: Version, end: u64) -> Self {
-        Self {
-            document,
-            space,
-            durable: version.clone(),
-            durable_end: end,
-            version,
-            end,
-            tail: VecDeque::new(),
-            tail_bytes: 0,
-            tail_hashes: BTreeSet::new(),
-            snapshot: None,
-            entry_bytes: 0,
-        }
+        let version = Arc::new(version);
+        let durable = Arc::clone(&version);
+        Self { document, space, version, end, durable, durable_end: end, tail: None, snapshot: None, entry_bytes: 0 }
     }
 
     /// The same, beginning with a snapshot if there is one, where the store holds `entry_bytes` of payload as entries.
@@ -122,8 +139,7 @@ impl Log {
         if entry.seq != held + 1 {
             return Admission::Gap;
         }
-        let known =
-            |dep: &ChangeHash| self.version.heads.contains(dep) || self.tail_hashes.contains(dep) || confirmed.contains(dep);
+        let known = |dep: &ChangeHash| self.version.heads.contains(dep) || self.is_in_tail(dep) || confirmed.contains(dep);
         let unknown: Vec<ChangeHash> = entry.deps.iter().filter(|dep| !known(dep)).copied().collect();
         if !unknown.is_empty() {
             return Admission::Unknown(unknown);
@@ -137,33 +153,55 @@ impl Log {
 
     /// Appends an entry that [`Self::admission`] found to come next, and returns its position.
     pub fn append(&mut self, entry: Arc<Entry>) -> u64 {
-        self.version.advance(&entry);
+        Arc::make_mut(&mut self.version).advance(&entry);
         self.end += 1;
-        self.tail_bytes += entry.weight();
         self.entry_bytes += entry.payload.len() as u64;
-        self.tail_hashes.insert(entry.hash);
-        self.tail.push_back(entry);
+        self.tail.get_or_insert_default().push(entry);
         self.end
     }
 
     /// Learns that everything up to `position` is durable, and lets go of what the tail need not keep.
     pub fn on_durable(&mut self, position: u64) {
         debug_assert!(position <= self.end, "only what was appended becomes durable");
-        while self.durable_end < position {
-            self.durable_end += 1;
-            let index = (self.durable_end - self.tail_start()) as usize;
-            self.durable.advance(&self.tail[index]);
+        let first = self.tail_start();
+        if let Some(tail) = self.tail.as_deref().filter(|_| self.durable_end < position) {
+            let durable = Arc::make_mut(&mut self.durable);
+            let newly = (self.durable_end + 1 - first) as usize..=(position - first) as usize;
+            tail.entries().range(newly).for_each(|entry| durable.advance(entry));
+            self.durable_end = position;
         }
-        while self.tail_bytes > TAIL_BYTES_MAX && self.tail_start() <= self.durable_end {
+        while self.tail_bytes() > TAIL_BYTES_MAX && self.tail_start() <= self.durable_end {
             self.forget_first();
         }
     }
 
-    fn forget_first(&mut self) {
-        if let Some(entry) = self.tail.pop_front() {
-            self.tail_bytes -= entry.weight();
-            self.tail_hashes.remove(&entry.hash);
+    /// Lets go of all that is in the store too, where that is everything; answers whether it was.
+    pub fn let_go(&mut self) -> bool {
+        let is_durable = self.undurable() == 0;
+        if is_durable {
+            self.tail = None;
+            self.durable = Arc::clone(&self.version);
         }
+        is_durable
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.forget_first();
+        }
+    }
+
+    /// Entries in the tail, the oldest first.
+    fn tail(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        self.tail.iter().flat_map(|tail| tail.entries())
+    }
+
+    fn tail_len(&self) -> usize {
+        self.tail.as_ref().map_or(0, |tail| tail.len())
+    }
+
+    fn is_in_tail(&self, hash: &ChangeHash) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.holds(hash))
     }
 
     /// What it begins with, when it begins with a snapshot.
@@ -191,7 +229,7 @@ impl Log {
         let mut base = Base { position: self.durable_end, clock: self.durable.clock.clone() };
         let durable = (self.durable_end + 1).saturating_sub(self.tail_start()) as usize;
         let mut kept = 0;
-        for entry in self.tail.iter().take(durable).rev() {
+        for entry in self.tail_until(self.durable_end).take(durable) {
             kept += entry.payload.len();
             if kept > bytes {
                 break;
@@ -204,7 +242,7 @@ impl Log {
 
     /// Whether all that a snapshot with `clock` does not stand for is in the tail, so that the log can begin with it.
     pub fn can_begin_with(&self, clock: &VectorClock) -> bool {
-        self.tail.iter().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64 == self.entries_above(clock)
+        self.tail().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64 == self.entries_above(clock)
             && self.snapshot.as_ref().is_none_or(|held| held.base.clock.is_within(clock))
     }
 
@@ -215,21 +253,20 @@ impl Log {
         if !snapshot.version.clock.is_within(&self.durable.clock) {
             self.adopt(&snapshot);
         }
-        while self.tail_start() <= snapshot.base.position {
+        while self.tail_len() > 0 && self.tail_start() <= snapshot.base.position {
             self.forget_first();
         }
-        self.entry_bytes = self.tail.iter().map(|entry| entry.payload.len() as u64).sum();
+        self.entry_bytes = self.tail().map(|entry| entry.payload.len() as u64).sum();
         self.snapshot = Some(Box::new(snapshot));
     }
 
     /// Takes in what a snapshot stands for beyond the log: its entries come first, then what the log alone held.
     fn adopt(&mut self, snapshot: &SnapshotSummary) {
         let undurable = self.undurable() as usize;
-        let own = std::mem::take(&mut self.tail);
+        let own: Vec<Arc<Entry>> = self.tail.take().iter().flat_map(|tail| tail.entries()).cloned().collect();
         let durable_own = own.len() - undurable;
-        (self.tail_bytes, self.entry_bytes) = (0, 0);
-        self.tail_hashes.clear();
-        self.version = snapshot.version.clone();
+        self.entry_bytes = 0;
+        self.version = Arc::new(snapshot.version.clone());
         self.end = snapshot.version.clock.entries();
         (self.durable, self.durable_end) = (self.version.clone(), self.end);
         for (index, entry) in own.into_iter().enumerate() {
@@ -245,20 +282,22 @@ impl Log {
 
     /// The position of the first entry in the tail, or the one after the end when the tail is empty.
     pub fn tail_start(&self) -> u64 {
-        self.end + 1 - self.tail.len() as u64
+        self.end + 1 - self.tail_len() as u64
     }
 
     /// Entries after `position`, with their positions, when all of them are in the tail.
     pub fn tail_after(&self, position: u64) -> Option<impl Iterator<Item = (u64, &Arc<Entry>)>> {
         let start = self.tail_start();
         let skip = (position + 1).checked_sub(start)? as usize;
-        Some(self.tail.iter().enumerate().skip(skip).map(move |(index, entry)| (start + index as u64, entry)))
+        let entries = self.tail.as_deref().map(|tail| tail.entries().range(skip.min(tail.len())..));
+        Some((position + 1..).zip(entries.into_iter().flatten()))
     }
 
     /// Entries in the tail at `position` and before, the newest first.
     pub fn tail_until(&self, position: u64) -> impl Iterator<Item = &Arc<Entry>> {
         let held = (position + 1).saturating_sub(self.tail_start()) as usize;
-        self.tail.range(..held.min(self.tail.len())).rev()
+        let entries = self.tail.as_deref().map(|tail| tail.entries().range(..held.min(tail.len())).rev());
+        entries.into_iter().flatten()
     }
 
     /// A position after which everything above `clock` comes, when the tail holds all of it: the store need not be read.
@@ -267,7 +306,7 @@ impl Log {
         if missing == 0 {
             return Some(self.end);
         }
-        let in_tail = self.tail.iter().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64;
+        let in_tail = self.tail().filter(|entry| !clock.covers(&entry.actor, entry.seq)).count() as u64;
         (missing == in_tail).then(|| self.tail_start() - 1)
     }
 
@@ -289,7 +328,14 @@ impl Log {
 
     /// Bytes the tail takes in memory.
     pub fn tail_bytes(&self) -> usize {
-        self.tail_bytes
+        self.tail.as_ref().map_or(0, |tail| tail.bytes())
+    }
+
+    /// About how many bytes it takes in memory, for bounds.
+    pub fn weight(&self) -> Weight {
+        let durable = if Arc::ptr_eq(&self.version, &self.durable) { 0 } else { self.durable.weight() };
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.weight());
+        Weight { fixed: LOG_BYTES + self.version.weight() + snapshot, loose: durable + self.tail_bytes() }
     }
 }
 

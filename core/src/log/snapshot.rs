@@ -63,6 +63,16 @@ pub struct SnapshotSummary {
     pub base: Base,
 }
 
+impl SnapshotSummary {
+    /// About how many bytes it takes in memory, for bounds.
+    pub fn weight(&self) -> usize {
+        SUMMARY_BYTES + self.version.weight() + self.base.clock.weight()
+    }
+}
+
+/// What a summary takes in memory beside its version and the clock of its base.
+const SUMMARY_BYTES: usize = 96;
+
 /// A part of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotPart {

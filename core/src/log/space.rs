@@ -3,13 +3,15 @@
 //! A fingerprint stands for the durable versions of a range of documents: the sum modulo 2^128 of their digests, and how
 //! many there are. Only what is durable counts, so that two replicas with equal fingerprints have saved each other's work.
 
+use super::entry::Entry;
 use super::feed::{Feed, Moved};
-use super::log::Log;
+use super::log::{Log, Weight};
 use super::snapshot::SnapshotSummary;
 use super::tree::{DigestTree, Fingerprint};
 use super::version::Digest;
 use crate::base::id::{DocumentId, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One space.
 #[derive(Clone, Debug)]
@@ -18,12 +20,13 @@ pub struct Space {
     logs: BTreeMap<DocumentId, Log>,
     digests: DigestTree,
     feed: Feed,
+    weight: Weight,
 }
 
 impl Space {
     /// A space of which nothing is held.
     pub fn new(id: SpaceId) -> Self {
-        Self { id, logs: BTreeMap::new(), digests: DigestTree::default(), feed: Feed::default() }
+        Self { id, logs: BTreeMap::new(), digests: DigestTree::default(), feed: Feed::default(), weight: Weight::default() }
     }
 
     /// The space.
@@ -36,16 +39,39 @@ impl Space {
         self.logs.get(document)
     }
 
-    /// The log of a document that is held, to append to.
-    pub fn log_mut(&mut self, document: &DocumentId) -> Option<&mut Log> {
-        self.logs.get_mut(document)
+    /// Appends an entry to the log of its document, which is held and finds that it comes next; answers its position.
+    pub fn append(&mut self, entry: Arc<Entry>) -> Option<u64> {
+        let document = entry.document;
+        self.change(&document, |log| log.append(entry))
+    }
+
+    /// Lets go of what is in the store too of a document, where that is everything; answers whether it was.
+    pub fn let_go(&mut self, document: &DocumentId) -> bool {
+        self.change(document, Log::let_go).unwrap_or(true)
+    }
+
+    /// About how many bytes all logs take in memory.
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    /// Changes a log, and what all of them weigh.
+    fn change<R>(&mut self, document: &DocumentId, change: impl FnOnce(&mut Log) -> R) -> Option<R> {
+        let log = self.logs.get_mut(document)?;
+        let before = log.weight();
+        let answer = change(log);
+        self.weight = self.weight.minus(before).plus(log.weight());
+        Some(answer)
     }
 
     /// Takes in a log, replacing the one there was. What came before is then no way to what is held now, and is forgotten.
     pub fn insert(&mut self, log: Log) {
         let document = log.document();
         let before = self.digests.whole();
-        self.logs.insert(document, log);
+        self.weight = self.weight.plus(log.weight());
+        if let Some(replaced) = self.logs.insert(document, log) {
+            self.weight = self.weight.minus(replaced.weight());
+        }
         self.refresh(&document);
         if self.digests.whole() != before {
             self.feed.clear();
@@ -54,9 +80,13 @@ impl Space {
 
     /// Learns that a document's log is durable up to `position`.
     pub fn on_durable(&mut self, document: &DocumentId, position: u64) {
-        let Some(log) = self.logs.get_mut(document) else { return };
-        let (held, before) = (log.durable_end(), self.digests.whole());
-        log.on_durable(position);
+        let before = self.digests.whole();
+        let held = self.change(document, |log| {
+            let held = log.durable_end();
+            log.on_durable(position);
+            held
+        });
+        let Some(held) = held else { return };
         let digest = self.refresh(document);
         if self.digests.whole() != before {
             self.feed.advance(*document, Moved { held, digest }, before);
@@ -66,9 +96,13 @@ impl Space {
     /// Has a document's log begin with a snapshot that is durable. Where that gives other entries their positions, the states
     /// before are forgotten, because what moved since is known by its positions.
     pub fn begin_with(&mut self, document: &DocumentId, snapshot: SnapshotSummary) {
-        let Some(log) = self.logs.get_mut(document) else { return };
-        let (held, before) = (log.durable_end(), self.digests.whole());
-        log.begin_with(snapshot);
+        let before = self.digests.whole();
+        let held = self.change(document, |log| {
+            let held = log.durable_end();
+            log.begin_with(snapshot);
+            held
+        });
+        let Some(held) = held else { return };
         let digest = self.refresh(document);
         if self.digests.whole() == before {
             return;

@@ -7,10 +7,8 @@ use crate::base::error::DecodeError;
 use crate::base::id::{ChangeHash, DocumentId};
 use crate::base::limits::HEADS_MAX;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
 
-/// The hashes of the entries nothing depends on yet, in order.
-pub type Heads = BTreeSet<ChangeHash>;
+pub use super::heads::Heads;
 
 /// How far a replica has come in one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +18,9 @@ pub struct Version {
     /// Highest sequence number held, by actor.
     pub clock: VectorClock,
 }
+
+/// What a version takes in memory beside its heads and its clock.
+const VERSION_BYTES: usize = 96;
 
 /// 16 bytes that stand for a document at a version: first half of the SHA-256 of its id and heads.
 pub type Digest = [u8; 16];
@@ -82,6 +83,11 @@ impl Version {
             return Err(DecodeError::Invalid("a version has heads without a clock, or a clock without heads"));
         }
         Ok(Self { heads, clock })
+    }
+
+    /// About how many bytes it takes in memory, for bounds.
+    pub fn weight(&self) -> usize {
+        VERSION_BYTES + 32 * self.heads.len() + self.clock.weight()
     }
 
     /// Bytes that [`Self::encode`] writes.

@@ -263,7 +263,7 @@ impl InspectedDocument {
             "changes": self.stored.end,
             "bytes": self.stored.bytes,
             "clock": clock,
-            "heads": version.heads,
+            "heads": version.heads.iter().collect::<Vec<_>>(),
             "heldBy": held_by,
         })
     }

@@ -19,7 +19,8 @@ use tracing::Span;
 
 /// Bytes of one connection's frames that the engine has not yet taken; above it the connection is not read.
 pub(super) const INBOUND_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of all connections' frames that the engine has not yet taken; above it no connection is read.
+/// Bytes of all connections' frames that the engine has not yet taken, at most; above the engine's limit, or this if it is less, no
+/// connection is read.
 pub(super) const INBOUND_BYTES_ALL_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that one permit of those two stands for.
 const BYTES_PER_PERMIT: usize = 1024;
@@ -65,8 +66,8 @@ pub(super) struct ConnectionHost {
 }
 
 /// Room for the frames of all connections.
-pub(super) fn inbox_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(INBOUND_BYTES_ALL_MAX / BYTES_PER_PERMIT))
+pub(super) fn inbox_room(bytes_max: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(bytes_max.min(INBOUND_BYTES_ALL_MAX) / BYTES_PER_PERMIT))
 }
 
 /// Starts a connection's task on the current runtime.

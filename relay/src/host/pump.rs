@@ -75,8 +75,9 @@ impl Pump {
     pub(super) fn new(config: EngineConfig, outside: Outside) -> Self {
         let start = Instant::now();
         let stats = Arc::clone(outside.inbox.stats());
-        let connection_host =
-            ConnectionHost { inbox: outside.inbox.clone(), stats: Arc::clone(&stats), room: connection::inbox_room() };
+        // The largest frame always finds room.
+        let room = connection::inbox_room(config.limits.inbound_all_bytes_max.max(config.limits.frame_bytes_max));
+        let connection_host = ConnectionHost { inbox: outside.inbox.clone(), stats: Arc::clone(&stats), room };
         let workshop = Workshop::new(outside.runtime.clone(), outside.inbox.clone());
         Self {
             engine: Engine::new(config, now(start)),

@@ -151,6 +151,13 @@ impl Counted {
         page.gauge("driftline_spaces", "Spaces of which documents are held", sizes.spaces)?;
         page.gauge("driftline_documents", "Documents held", sizes.documents)?;
         page.gauge("driftline_documents_max", "Documents that may be held", self.shared.limits.documents_max)?;
+        page.gauge("driftline_documents_bytes", "Memory that documents take, about", sizes.documents_bytes)?;
+        page.gauge(
+            "driftline_documents_bytes_max",
+            "Memory above which documents that are quiet are let go of",
+            self.shared.limits.documents_bytes_max,
+        )?;
+        page.counter("driftline_documents_let_go", "Documents let go of, to be read from disk when wanted", sizes.let_go)?;
         page.counter("driftline_documents_quarantined", "Documents set aside because they were damaged", stats.quarantined)?;
         page.gauge("driftline_inbox_messages", "Messages the engine has not yet taken", host.inbox.load(Relaxed))?;
         page.gauge_seconds(

@@ -102,7 +102,16 @@ impl Disk {
         let journal = self.journal.as_mut().expect("tasks come from a process");
         let answers = journal.execute_batch(batch.clone());
         assert_eq!(answers.len(), batch.len(), "a journal answers every task");
-        batch.into_iter().zip(answers).map(|((task, work), (_, result))| Carried { task, work, result }).collect()
+        let mut platter = self.platter.borrow_mut();
+        let mut answered = |((task, work), (_, result))| {
+            let result = if reads(&work) && platter.fails(Fault::ReadFails) {
+                Err(refused(StoreErrorKind::Unavailable, "the simulated disk is not read"))
+            } else {
+                result
+            };
+            Carried { task, work, result }
+        };
+        batch.into_iter().zip(answers).map(&mut answered).collect()
     }
 
     /// Ends the process: some of the tasks under way are still carried out, the last of them perhaps in part, and nobody
@@ -309,6 +318,11 @@ impl Platter {
         let many = self.fuse.map_or(bytes.len(), |fuse| fuse.min(bytes.len()));
         self.written.extend_from_slice(&bytes[..many]);
     }
+}
+
+/// Whether a task only reads.
+fn reads(work: &StoreTask) -> bool {
+    matches!(work, StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. })
 }
 
 fn refused(kind: StoreErrorKind, message: &str) -> StoreError {

@@ -109,7 +109,7 @@ fn draw_one(fault: Fault, options: &Options, dice: &mut Dice, tricks: &mut Vec<(
         Fault::CrashInDrain => say(at, Trick::Arm(one, dice.below(20))),
         // These show in how a process ends, and want one that does.
         Fault::LostWrites | Fault::TornWrites => say(at, Trick::Kill(one, dice.below(5_000))),
-        Fault::WriteFails | Fault::DiskFull | Fault::SyncFails | Fault::SlowSync => {
+        Fault::WriteFails | Fault::DiskFull | Fault::SyncFails | Fault::SlowSync | Fault::ReadFails => {
             say(at, Trick::Disk(one, fault, true));
             say(at + long, Trick::Disk(one, fault, false));
         }

@@ -91,6 +91,9 @@ impl World {
             let at = self.now_ms + self.app_dice.below(self.options.faulty_ms);
             self.plan(at, Happening::Act);
         }
+        if self.options.letting_go {
+            self.tally.count("life that may let go of documents");
+        }
         for fault in self.options.faults.clone() {
             self.tally.count(&format!("life with {fault}"));
         }
@@ -190,6 +193,11 @@ impl World {
         }
         self.judge_presence();
         self.judge_economy();
+        let let_go = self.replicas.iter().map(super::replica::Replica::let_go).sum();
+        self.tally.add("documents let go", let_go);
+        if self.tally.of("documents let go") > 0 {
+            self.tally.count("life that let go of documents");
+        }
         let made = self.oracle.made.len() as u64;
         self.tally.add("edits doubled by a mirror that was not answered", self.oracle.doubled.len() as u64);
         self.tally.add("edits told", self.oracle.edits.len() as u64);

@@ -46,6 +46,8 @@ pub enum Fault {
     OldBackup,
     /// A bit of what is stored flips while a replica is down.
     BitFlip,
+    /// Reads fail for a while.
+    ReadFails,
 }
 
 impl Fault {
@@ -68,6 +70,7 @@ impl Fault {
         Self::SyncFails,
         Self::SlowSync,
         Self::ClockJump,
+        Self::ReadFails,
     ];
 
     /// Those that no store promises to undo: what they destroy may be lost where it was nowhere else.
@@ -137,11 +140,16 @@ pub struct Options {
     pub compacting: bool,
     /// Whether some of the replicas speak the version of the protocol before this one.
     pub mixed_versions: bool,
+    /// Whether replicas let go of documents, all but at once.
+    pub letting_go: bool,
     /// Whether mirrors outlive their engine, as other tabs do when the one that ran it is closed.
     pub tabs_stay: bool,
     /// Whether some of the replicas count text in UTF-16, as browsers do.
     pub mixed_text_units: bool,
 }
+
+/// The usual faults that are drawn first.
+const EARLIER: &[Fault] = Fault::USUAL.split_last().expect("there are some").1;
 
 impl Options {
     /// The life that `seed` stands for; `destructive` adds the faults no store can undo.
@@ -149,14 +157,14 @@ impl Options {
         let mut dice = Dice::new(seed, "options");
         let replicas = dice.between(2, 6) as usize;
         let shape = *dice.pick(&[Shape::Star, Shape::Star, Shape::StarWithEdges, Shape::Mesh, Shape::Chain]);
-        let mut faults: BTreeSet<_> = Fault::USUAL.iter().copied().filter(|_| dice.percent(40)).collect();
+        let mut faults: BTreeSet<_> = EARLIER.iter().copied().filter(|_| dice.percent(40)).collect();
         if dice.percent(5) {
             faults.clear();
         }
         if destructive {
             faults.extend(Fault::DESTRUCTIVE.iter().filter(|_| dice.percent(50)));
         }
-        Self {
+        let mut options = Self {
             seed,
             replicas,
             shape,
@@ -173,7 +181,13 @@ impl Options {
             tabs_stay: dice.percent(40),
             compacting: dice.percent(60),
             mixed_versions: dice.percent(20),
+            letting_go: dice.percent(60),
+        };
+        // Drawn last, so that what was drawn before stays what it was.
+        if dice.percent(40) && !options.faults.is_empty() {
+            options.faults.insert(Fault::ReadFails);
         }
+        options
     }
 
     /// Whether `fault` can happen in this life.

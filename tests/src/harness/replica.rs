@@ -101,6 +101,9 @@ impl Replica {
             limits.outbound_bytes_max = 8 * 1024;
             limits.undurable_bytes_max = 3 * 1024;
         }
+        if options.letting_go {
+            limits.recent_bytes_max = [0, 1_000, 4_000][(options.seed as usize + index) % 3];
+        }
         let mut compaction = Compaction::default();
         if options.compacting && !(options.seed + index as u64).is_multiple_of(3) {
             compaction.busy_bytes_min = 1_500;
@@ -148,6 +151,11 @@ impl Replica {
         self.fuse = None;
         self.next_connection = 0;
         self.engine = Some(Engine::new(config, now));
+    }
+
+    /// Documents that its process has let go of, counted as often as it did.
+    pub fn let_go(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.sizes().let_go)
     }
 
     /// Forgets all that lived in the process; and its mirrors, unless they `stay`.

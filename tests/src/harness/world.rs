@@ -189,6 +189,7 @@ impl World {
                 self.hang_up(connection.wire, connection.side, "the other side's process ended");
             }
         }
+        self.tally.add("documents let go", self.replicas[index].let_go());
         if self.options.tabs_stay {
             self.hear_last_words(index);
         }

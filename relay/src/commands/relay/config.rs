@@ -26,6 +26,15 @@ const TRACE_RATIO: f64 = 0.01;
 const FRAME_BYTES_MIN: Size = Size(1 << 20);
 /// What a connection must be able to have waiting, at the least: two frames of catching up.
 const OUTBOUND_BYTES_MIN: u64 = 2 * CATCH_UP_FRAME_BYTES as u64;
+/// Memory that a relay takes without documents and connections: itself, its threads, the cache of the database (16 MiB), and what the
+/// allocator keeps.
+const BASE_BYTES: u64 = 48 << 20;
+/// Memory that a connection takes while nothing is on its way.
+const CONNECTION_BYTES: u64 = 64 << 10;
+/// Into so many shares goes what is left of the ceiling.
+const SHARES: u64 = 8;
+/// The smallest share.
+const SHARE_BYTES_MIN: u64 = 4 << 20;
 /// More than this waiting for one reader means that it is slow, however much memory there is.
 const OUTBOUND_BYTES_MAX: u64 = 4 << 20;
 
@@ -99,14 +108,14 @@ pub struct RelayArguments {
     /// Documents held; one more is refused, those that are held go on [default: 1000000]
     #[arg(long, value_name = "N", env = "DRIFTLINE_DOCUMENTS_MAX", help_heading = "Limits")]
     documents_max: Option<usize>,
-    /// What peers can make the relay hold in memory on its way [default: 1GiB]
+    /// How much memory the relay takes at most [default: 1GiB]
     ///
-    /// A quarter is for changes that are not on disk yet: above it nothing more is accepted until the disk has caught up.
-    /// A half, shared equally between --connections-max, is for what is sent and not yet taken: a reader above its share is
-    /// slow, and is caught up from disk later. The rest is for frames that have arrived and wait their turn.
-    /// It does not bound what is kept of each document so that peers are served quickly (its version, and up to 256 KiB of
-    /// its newest changes), the cache of the database (16 MiB), or frames still arriving (up to --frame-bytes-max for each
-    /// connection).
+    /// 48 MiB are for the relay itself and 64 KiB for each of --connections-max. Of what is left, three eighths are for documents: above
+    /// it those that are quiet are let go of, and read from disk when they are wanted; when what is left of each (some 500 bytes)
+    /// takes as much, no more documents are taken. Two eighths are for making snapshots: a document that takes more is not compacted. One
+    /// eighth each is for changes that are not on disk yet (above it nothing more is accepted until the disk has caught up), for
+    /// what is sent and not yet taken (readers who have much of it are caught up from disk later), and for frames that have arrived.
+    /// Frames still arriving, up to --frame-bytes-max for each connection, are not counted.
     #[arg(long, value_name = "SIZE", env = "DRIFTLINE_MEMORY_MAX", help_heading = "Limits")]
     memory_max: Option<Size>,
     /// The largest the database may grow; above it changes are refused as on a full disk [default: as large as the disk]
@@ -233,8 +242,8 @@ impl RelayConfig {
         if self.connections_max == 0 || self.documents_max == 0 {
             return Err("--connections-max and --documents-max must be at least 1".to_owned());
         }
-        let memory_min =
-            Size((2 * OUTBOUND_BYTES_MIN).saturating_mul(self.connections_max as u64).max(4 * self.frame_bytes_max.0));
+        let share_min = SHARE_BYTES_MIN.max(self.frame_bytes_max.0);
+        let memory_min = Size(self.memory_taken().saturating_add(SHARES.saturating_mul(share_min)));
         if self.memory_max < memory_min {
             return Err(format!(
                 "--memory-max {} is too small for {} connections and frames of {}: give it at least {memory_min}, or lower --connections-max or --frame-bytes-max",
@@ -247,18 +256,29 @@ impl RelayConfig {
     /// The engine's bounds.
     pub(super) fn limits(&self) -> Limits {
         let usual = Limits::default();
-        let share = self.memory_max.0 / 2 / self.connections_max as u64;
+        let share = self.memory_max.0.saturating_sub(self.memory_taken()) / SHARES;
         let frame_bytes_max = bytes(self.frame_bytes_max.0);
         Limits {
             frame_bytes_max,
             entry_bytes_max: frame_bytes_max / 4 * 3,
             documents_per_space_max: usual.documents_per_space_max.min(self.documents_max),
             documents_max: self.documents_max,
-            undurable_bytes_max: bytes(self.memory_max.0 / 4),
-            outbound_bytes_max: bytes(share.clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
+            documents_bytes_max: bytes(3 * share),
+            recent_bytes_max: bytes(3 * share),
+            assembly_bytes_max: bytes(2 * share),
+            // One snapshot may arrive when the share is half full.
+            undurable_bytes_max: bytes(share / 2),
+            snapshot_bytes_max: usual.snapshot_bytes_max.min(bytes(share / 2)),
+            outbound_bytes_max: bytes((share / SHARES).clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
+            outbound_all_bytes_max: bytes(share),
+            inbound_all_bytes_max: bytes(share),
             connections_max: self.connections_max,
-            snapshot_bytes_max: usual.snapshot_bytes_max,
         }
+    }
+
+    /// Memory that is taken before there are documents, or anything on its way.
+    fn memory_taken(&self) -> u64 {
+        CONNECTION_BYTES.saturating_mul(self.connections_max as u64).saturating_add(BASE_BYTES)
     }
 
     /// The store's settings.
