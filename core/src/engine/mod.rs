@@ -18,6 +18,7 @@ pub mod input;
 mod logs;
 mod peers;
 mod presences;
+mod previews;
 mod push;
 mod saved;
 mod snapshots;
@@ -28,6 +29,8 @@ pub mod stored;
 mod strands;
 mod timers;
 
+#[cfg(test)]
+mod preview_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -71,6 +74,7 @@ pub struct Engine {
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
+    previews: previews::Previews,
     saved: saved::Receipts,
     states: states::States,
     stats: stats::EngineStats,
@@ -129,6 +133,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
+            previews: previews::Previews::default(),
             saved: saved::Receipts::default(),
             states: states::States::default(),
             stats: stats::EngineStats::default(),
@@ -257,6 +262,7 @@ impl Engine {
                 Timer::SpaceSync => self.tell_progress(),
                 Timer::Confirm => self.on_confirm(),
                 Timer::Compaction => self.on_compaction_due(),
+                Timer::Previews => self.on_previews_due(),
             }
         }
     }
@@ -271,6 +277,7 @@ impl Engine {
         self.push_entries();
         self.send_sent();
         self.write_entries();
+        self.write_previews();
         self.send_acks();
         self.tell_saved();
         self.count_syncs();

@@ -135,6 +135,8 @@ pub struct Options {
     pub small_limits: bool,
     /// Whether most replicas compact their logs, which then are short and begin with snapshots.
     pub compacting: bool,
+    /// Whether what documents say is stored, and shown before they are loaded.
+    pub previews: bool,
     /// Whether some of the replicas speak the version of the protocol before this one.
     pub mixed_versions: bool,
     /// Whether mirrors outlive their engine, as other tabs do when the one that ran it is closed.
@@ -173,6 +175,7 @@ impl Options {
             tabs_stay: dice.percent(40),
             compacting: dice.percent(60),
             mixed_versions: dice.percent(20),
+            previews: dice.percent(60),
         }
     }
 

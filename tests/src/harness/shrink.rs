@@ -115,6 +115,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.view_percent = 0);
     offer(&|other| other.tabs_stay = false);
     offer(&|other| other.compacting = false);
+    offer(&|other| other.previews = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.mixed_versions = false);
@@ -141,7 +142,8 @@ pub fn rerun_line(options: &Options) -> String {
             + 2 * u8::from(options.mixed_text_units)
             + 4 * u8::from(options.tabs_stay)
             + 8 * u8::from(options.mixed_versions)
-            + 16 * u8::from(options.compacting),
+            + 16 * u8::from(options.compacting)
+            + 32 * u8::from(options.previews),
     )
 }
 
@@ -174,6 +176,7 @@ pub fn from_environment() -> Option<Options> {
         options.mixed_versions = flags & 8 == 8;
         options.tabs_stay = flags & 4 == 4;
         options.compacting = flags & 16 == 16;
+        options.previews = flags & 32 == 32;
     }
     Some(options)
 }
