@@ -43,6 +43,8 @@ const MUST_HAPPEN: &[&str] = &[
     "event Presence",
     "event Trouble",
     "edit through a mirror",
+    "preview shown",
+    "edit on a preview",
     "edit as data",
     "edit by a closure",
     "answer taken",

@@ -3,14 +3,16 @@
 use crate::panic;
 use crate::query::{self, Question};
 use crate::shelf::Shelf;
-use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId};
+use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
 use driftline_core::base::time::Now;
+use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{EngineConfig, Role};
+use driftline_core::engine::config::{EngineConfig, Previews, Role};
 use driftline_core::engine::effect::Effect;
 use driftline_core::engine::input::Input;
 use driftline_core::store::task::{StoreError, StoreErrorKind};
+use std::collections::VecDeque;
 use wasm_bindgen::prelude::{JsError, wasm_bindgen};
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -54,6 +56,8 @@ extern "C" {
 pub struct EngineHost {
     engine: Engine,
     shelf: Shelf,
+    /// What is to be put together, in order.
+    assemblies: VecDeque<(TaskId, Box<Assembly>)>,
 }
 
 #[wasm_bindgen]
@@ -66,7 +70,8 @@ impl EngineHost {
         let seed = seed.try_into().map_err(|_| JsError::new("a seed is 32 bytes"))?;
         let mut config = EngineConfig::new(if is_relay { Role::Relay } else { Role::Client }, seed);
         config.text_unit = TextUnit::Utf16;
-        Ok(Self { engine: Engine::new(config, now()), shelf: Shelf::new(journal) })
+        config.previews = Some(Previews::default());
+        Ok(Self { engine: Engine::new(config, now()), shelf: Shelf::new(journal), assemblies: VecDeque::new() })
     }
 
     /// A connection is open: to this endpoint when it was dialled.
@@ -120,19 +125,30 @@ impl EngineHost {
         self.engine.handle(now(), Input::Tick);
     }
 
-    /// Has `driver` carry out everything the engine wants.
-    pub fn poll(&mut self, driver: &Driver) -> Result<(), JsError> {
+    /// Has `driver` carry out everything the engine wants. Answers whether it must be called again, once what it was told is on
+    /// its way: what comes next may take long, such as loading a document of which a preview was told.
+    pub fn poll(&mut self, driver: &Driver) -> Result<bool, JsError> {
         loop {
+            let mut has_told = false;
             while let Some(effect) = self.engine.poll_effect() {
+                has_told |= matches!(effect, Effect::Event(_));
                 self.carry_out(effect, driver)?;
             }
             self.shelf.advance(|write| driver.store(write.at as f64, write.bytes));
-            let answers = self.shelf.take_answers();
-            if answers.is_empty() {
-                return Ok(());
+            let has_work = self.shelf.has_answers() || !self.assemblies.is_empty();
+            if has_told && has_work {
+                return Ok(true);
             }
-            for (task, result) in answers {
+            if !has_work {
+                return Ok(false);
+            }
+            for (task, result) in self.shelf.take_answers() {
                 self.engine.handle(now(), Input::StoreDone { task, result });
+            }
+            // A worker has one thread: what is put together is put together here.
+            if let Some((task, assembly)) = self.assemblies.pop_front() {
+                let result = assembly.run().map(Box::new);
+                self.engine.handle(now(), Input::Assembled { task, result });
             }
         }
     }
@@ -143,10 +159,10 @@ impl EngineHost {
         self.engine.next_deadline().map(|deadline| deadline as f64)
     }
 
-    /// Whether something is on its way to the medium.
+    /// Whether something is on its way to the medium, or may come to be when the engine is polled again.
     #[wasm_bindgen(js_name = isStoring)]
     pub fn is_storing(&self) -> bool {
-        self.shelf.is_busy()
+        self.shelf.is_busy() || self.shelf.has_answers() || !self.assemblies.is_empty()
     }
 
     /// The documents held in a space, as JSON.
@@ -181,11 +197,7 @@ impl EngineHost {
             Effect::Disconnect { connection, reason } => driver.disconnect(connection.0 as f64, &reason),
             Effect::Dial { endpoint } => driver.dial(&endpoint),
             Effect::Store { task, work } => self.shelf.push(task, work),
-            // A worker has one thread: what is put together is put together at once.
-            Effect::Assemble { task, assembly } => {
-                let result = assembly.run().map(Box::new);
-                self.engine.handle(now(), Input::Assembled { task, result });
-            }
+            Effect::Assemble { task, assembly } => self.assemblies.push_back((task, assembly)),
             Effect::Event(event) => driver.event(&serde_json::to_string(&event)?),
         }
         Ok(())

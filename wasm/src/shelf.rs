@@ -56,6 +56,11 @@ impl Shelf {
         std::mem::take(&mut self.answers)
     }
 
+    /// Whether there are answers.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// Whether something is waiting for the medium.
     pub(crate) fn is_busy(&self) -> bool {
         !self.waiting.is_empty() || matches!(self.state, State::Opening { .. } | State::Writing(..))

@@ -292,6 +292,8 @@ export interface DocHandleEvents<T> {
   saved: SavedStatus;
   /** The state changed. */
   state: DocHandleState;
+  /** `isPreview` changed. */
+  preview: boolean;
 }
 
 /**
@@ -327,6 +329,11 @@ export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
   readonly space: Space;
   readonly state: DocHandleState;
   readonly isReady: boolean;
+  /**
+   * Whether `doc()` is what was stored when the document was last open here, shown while the document itself is loaded: it may be
+   * behind for a moment, and can be changed like any other. Documents that load in no time have no such view.
+   */
+  readonly isPreview: boolean;
   /** Resolved once it is ready, rejected when it is closed before, or `timeout` milliseconds have passed. */
   whenReady(options?: { timeout?: number; signal?: AbortSignal }): Promise<void>;
   /** The document now; nothing until it is ready. The same object until it changes. */

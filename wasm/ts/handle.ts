@@ -53,6 +53,10 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     return this.state === "ready";
   }
 
+  get isPreview(): boolean {
+    return this.mirror.isPreview;
+  }
+
   get heads(): Heads {
     return this.mirror.heads;
   }
@@ -162,6 +166,7 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
 
   /** The engine's answer. */
   handleUpdate(update: ViewUpdate): void {
+    const wasPreview = this.mirror.isPreview;
     let taken: ReturnType<Mirror["take"]>;
     try {
       taken = this.mirror.take(update);
@@ -174,6 +179,7 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     this.engineHeads = heads;
     for (const edit of taken.send) this.sendEdit(edit);
     this.showState(update, taken.change);
+    if (wasPreview !== this.mirror.isPreview) this.emit("preview", this.mirror.isPreview);
     this.updateSaved();
     this.check();
   }

@@ -165,12 +165,15 @@ export class Host implements Driver {
   private poll(): void {
     if (this.isOver) return;
     try {
+      let hasMore: boolean;
       do {
-        this.engine.poll(this);
+        hasMore = this.engine.poll(this);
         // Before anything is written: a tab must have heard of its edit by the time that it is durable, or it would make
         // it a second time should this engine end right then.
         this.tell();
-      } while (this.act());
+      } while (this.act() && !hasMore);
+      // What comes next may take long, and other things have arrived that do not.
+      if (hasMore) return this.wake();
       this.setTimer();
       if (this.idle.length > 0 && !this.engine.isStoring()) for (const resolve of this.idle.splice(0)) resolve();
     } catch (error) {

@@ -265,7 +265,8 @@ export class Leader {
         if (event.kind === "storeOpen") this.onUnusable?.(event.message);
         return;
       case "viewUpdated":
-        return this.onLoaded(event.document);
+        // Answer number 0 is a stored view, told before the document is loaded.
+        return event.number === 0 ? undefined : this.onLoaded(event.document);
       case "spaceSync":
         return this.remember(event.space, "sync", event);
       case "presence":

@@ -6,6 +6,9 @@
  * difference between what the mirror shows and the merged document. The mirror takes an answer only if it has made no
  * edit since the one the answer covers; otherwise the answer to the later edit will cover both.
  *
+ * The first answer may be what the engine has stored of a document that it is still loading: number 0, a state to go on from
+ * as any other. Edits that are made on it are committed once the document is there.
+ *
  * When the engine is another one suddenly (the tab that ran it was closed), the mirror offers the states it has shown,
  * the newest first, and the new engine goes on from the first whose changes all reached the disk. For that the mirror
  * keeps, of each state since the last durable one, the value it showed, and every edit since.
@@ -82,6 +85,9 @@ export class Mirror {
   /** The last edit that an answer has covered. */
   covered = 0;
 
+  /** Whether the engine has told what it has stored of the document, and not yet loaded the document itself. */
+  isPreview = false;
+
   private seen = 0;
   private shown: Shown[] = [];
   private kept: Kept[] = [];
@@ -129,6 +135,7 @@ export class Mirror {
     else if (this.attached) this.follow(update);
     else send = this.goOn(update);
     this.attached = true;
+    this.isPreview = update.number === 0;
     this.covered = update.covers;
     const change = this.value === before ? undefined : { before, patches: this.patches ?? diff(before, this.value) };
     return { change, send: send.map((edit) => this.toSend(edit)) };

@@ -41,6 +41,21 @@ impl Default for Compaction {
     }
 }
 
+/// Which documents' values are stored, to be shown before they are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previews {
+    /// Documents of so many changes and more: others are loaded before anyone could notice.
+    pub changes_min: u64,
+    /// How long an open document must not have moved on, in milliseconds; one that is closed need not have been quiet.
+    pub quiet_ms: u64,
+}
+
+impl Default for Previews {
+    fn default() -> Self {
+        Self { changes_min: 5_000, quiet_ms: 20_000 }
+    }
+}
+
 /// What a driver decides once.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -58,6 +73,8 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// When logs are compacted.
     pub compaction: Compaction,
+    /// Which documents' values are stored beside them; none where nobody opens mirrors.
+    pub previews: Option<Previews>,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
@@ -77,6 +94,7 @@ impl EngineConfig {
             text_unit: TextUnit::CodePoint,
             limits: Limits::default(),
             compaction: Compaction::default(),
+            previews: None,
             version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,

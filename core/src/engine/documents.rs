@@ -4,8 +4,9 @@
 //! they are gathered and applied once a drain, and for a large document not more often than it can bear.
 
 use super::effect::{Event, TroubleKind, ViewUpdate};
-use super::input::{Input, Resume};
+use super::input::{Command, Input, Resume};
 use super::logs::Work;
+use super::stored::StoredPreview;
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ChangeHash, DocumentId, SpaceId, TaskId, ViewId};
@@ -55,6 +56,8 @@ enum State {
         snapshot: Option<Arc<[u8]>>,
         gathered: Vec<Arc<Entry>>,
         after: u64,
+        /// The stored view that mirrors were shown.
+        preview: Option<Arc<StoredPreview>>,
         /// What the app asked meanwhile.
         deferred: Vec<Input>,
     },
@@ -192,17 +195,36 @@ impl Engine {
     }
 
     pub(super) fn on_close_document(&mut self, document: DocumentId) {
+        if !self.defer_close(&document, Command::CloseDocument { document }) {
+            self.let_go(document);
+        }
+    }
+
+    /// Puts off the closing of a document that is being loaded and was edited: what it is edited on comes first.
+    fn defer_close(&mut self, document: &DocumentId, close: Command) -> bool {
+        let is_edit = |input: &Input| matches!(input, Input::Command(Command::EditView { .. } | Command::EditDocument { .. }));
+        match self.documents.open.get_mut(document).map(|open| &mut open.state) {
+            Some(State::Loading { deferred, .. }) if deferred.iter().any(is_edit) => {
+                deferred.push(Input::Command(close));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Holds a document once less.
+    fn let_go(&mut self, document: DocumentId) {
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         open.holders -= 1;
         if open.holders == 0 {
+            self.make_preview(document);
             self.documents.open.remove(&document);
             self.timers.cancel(&Timer::Apply(document));
         }
     }
 
     pub(super) fn on_edit_document(&mut self, document: DocumentId, number: u64, edit: Edit) {
-        if self.defer(&document, || Input::Command(super::input::Command::EditDocument { document, number, edit: edit.clone() }))
-        {
+        if self.defer(&document, || Input::Command(Command::EditDocument { document, number, edit: edit.clone() })) {
             return;
         }
         let heads = self.documents.loaded(&document).map(Document::heads).unwrap_or_default();
@@ -213,9 +235,7 @@ impl Engine {
     }
 
     pub(super) fn on_open_view(&mut self, view: ViewId, space: SpaceId, document: DocumentId, resume: Vec<Resume>) {
-        if self.documents.views.contains_key(&view) {
-            self.on_close_view(view);
-        }
+        self.end_view(view);
         if !self.hold(space, document) {
             return;
         }
@@ -223,13 +243,22 @@ impl Engine {
         self.begin_view(view, document, resume);
     }
 
-    fn begin_view(&mut self, view: ViewId, document: DocumentId, resume: Vec<Resume>) {
+    fn begin_view(&mut self, view: ViewId, document: DocumentId, mut resume: Vec<Resume>) {
+        let is_loading = self.documents.open.get(&document).is_some_and(|open| matches!(open.state, State::Loading { .. }));
+        if is_loading
+            && resume.is_empty()
+            && let Some((shown, state)) = self.show_preview(view, document)
+        {
+            resume.push(state);
+            if let Some(Open { state: State::Loading { preview, .. }, .. }) = self.documents.open.get_mut(&document) {
+                *preview = Some(shown);
+            }
+        }
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         match &mut open.state {
             State::Loading { deferred, .. } => {
                 // Held already: what is left to do once it is loaded is to begin.
-                let (space, command) = (open.space, |space| super::input::Command::OpenView { view, space, document, resume });
-                deferred.push(Input::Command(command(space)));
+                deferred.push(Input::Command(Command::OpenView { view, space: open.space, document, resume }));
             }
             State::Loaded(loaded) => {
                 let resume: Vec<_> = resume.into_iter().map(|resume| (resume.covers, resume.heads)).collect();
@@ -242,7 +271,7 @@ impl Engine {
 
     pub(super) fn on_edit_view(&mut self, view: ViewId, number: u64, seen: u64, edit: Edit) {
         let Some(document) = self.documents.views.get(&view).copied() else { return };
-        if self.defer(&document, || Input::Command(super::input::Command::EditView { view, number, seen, edit: edit.clone() })) {
+        if self.defer(&document, || Input::Command(Command::EditView { view, number, seen, edit: edit.clone() })) {
             return;
         }
         let unix_ms = self.now.unix_ms;
@@ -257,11 +286,22 @@ impl Engine {
     }
 
     pub(super) fn on_close_view(&mut self, view: ViewId) {
-        let Some(document) = self.documents.views.remove(&view) else { return };
-        if let Some(open) = self.documents.open.get_mut(&document) {
-            open.views.remove(&view);
+        let Some(document) = self.documents.views.get(&view).copied() else { return };
+        if !self.defer_close(&document, Command::CloseView { view }) {
+            self.end_view(view);
         }
-        self.on_close_document(document);
+    }
+
+    fn end_view(&mut self, ended: ViewId) {
+        let Some(document) = self.documents.views.remove(&ended) else { return };
+        let is_its = |input: &Input| matches!(input, Input::Command(Command::OpenView { view, .. } | Command::EditView { view, .. }) if *view == ended);
+        if let Some(open) = self.documents.open.get_mut(&document) {
+            open.views.remove(&ended);
+            if let State::Loading { deferred, .. } = &mut open.state {
+                deferred.retain(|input| !is_its(input));
+            }
+        }
+        self.let_go(document);
     }
 
     /// Opens a document, or holds it once more; answers whether it may be opened in this space.
@@ -283,7 +323,9 @@ impl Engine {
             Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let state = match self.log(&document) {
             None => State::Loaded(Box::new(fresh)),
-            Some(_) => State::Loading { task: None, snapshot: None, gathered: Vec::new(), after: 0, deferred: Vec::new() },
+            Some(_) => {
+                State::Loading { task: None, snapshot: None, gathered: Vec::new(), after: 0, preview: None, deferred: Vec::new() }
+            }
         };
         let loading = matches!(state, State::Loading { .. });
         // What is in the log and may not be in the store yet is in its tail; what comes from now on is told by `on_entry`.
@@ -352,7 +394,7 @@ impl Engine {
         let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(loaded)));
         self.tell_unless_applied(document, applied);
         match before {
-            State::Loading { deferred, .. } => self.begin_deferred(document, heads, deferred),
+            State::Loading { preview, deferred, .. } => self.begin_deferred(document, heads, preview, deferred),
             State::Loaded(_) => self.answer_soon(document),
         }
     }
@@ -396,17 +438,29 @@ impl Engine {
         let applied = fresh.apply(gathered.into_iter().chain(unapplied));
         let heads = fresh.heads();
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loading { deferred, .. } = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh))) else { return };
+        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
+        let State::Loading { preview, deferred, .. } = before else { return };
         self.tell_unless_applied(document, applied);
-        self.begin_deferred(document, heads, deferred);
+        self.begin_deferred(document, heads, preview, deferred);
     }
 
-    /// Tells that a document is loaded, and does what was asked of it meanwhile.
-    fn begin_deferred(&mut self, document: DocumentId, heads: Vec<ChangeHash>, deferred: Vec<Input>) {
+    /// Tells that a document is loaded, and does what was asked of it meanwhile. A mirror that was shown what the document never
+    /// said begins anew.
+    fn begin_deferred(
+        &mut self,
+        document: DocumentId,
+        heads: Vec<ChangeHash>,
+        preview: Option<Arc<StoredPreview>>,
+        deferred: Vec<Input>,
+    ) {
         self.tell(Event::DocumentOpened { document, heads });
+        self.touch_preview(document);
+        let wrong = preview.filter(|preview| !self.prove_preview(preview));
+        let is_wrong = |resume: &Resume| wrong.as_ref().is_some_and(|wrong| wrong.version.heads.iter().eq(&resume.heads));
         for input in deferred {
             match input {
-                Input::Command(super::input::Command::OpenView { view, document, resume, .. }) => {
+                Input::Command(Command::OpenView { view, document, mut resume, .. }) => {
+                    resume.retain(|resume| !is_wrong(resume));
                     self.begin_view(view, document, resume)
                 }
                 input => self.on_input(input),
@@ -453,6 +507,7 @@ impl Engine {
             let Some(space) = self.locations.get(&document).copied() else { continue };
             let heads = self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect());
             self.tell(Event::DocumentChanged { space, document, heads, local });
+            self.touch_preview(document);
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) enum Work {
     Seek { document: DocumentId },
     /// A named value, written for its own sake.
     Meta,
+    /// What a document says, to be shown before it is loaded: nobody misses one that could not be written.
+    Preview,
     /// A damaged document that is set aside.
     Quarantine { document: DocumentId },
 }
@@ -378,7 +380,9 @@ impl Engine {
             (work, result) => debug_assert!(
                 matches!(
                     (&work, &result),
-                    (Work::Meta, Ok(StoreDone::MetaPut)) | (Work::Quarantine { .. }, Ok(StoreDone::Quarantined))
+                    (Work::Meta | Work::Preview, Ok(StoreDone::MetaPut))
+                        | (Work::Preview, Err(_))
+                        | (Work::Quarantine { .. }, Ok(StoreDone::Quarantined))
                 ),
                 "{work:?} was answered with {result:?}"
             ),
@@ -548,6 +552,7 @@ impl Engine {
         drop(self.logs.take_line(&document));
         self.logs.suspects.remove(&document);
         self.snapshots.forget(&document);
+        self.forget_preview(document);
         self.change_space(space, |held| held.insert(Log::new(document, space)));
         for session in self.sessions.values_mut() {
             if let Some(subscription) = session.subscriptions.get_mut(&space) {

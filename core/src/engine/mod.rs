@@ -19,6 +19,7 @@ mod logs;
 mod memory;
 mod peers;
 mod presences;
+mod previews;
 mod push;
 mod saved;
 mod snapshots;
@@ -29,6 +30,8 @@ pub mod stored;
 mod strands;
 mod timers;
 
+#[cfg(test)]
+mod preview_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -73,6 +76,7 @@ pub struct Engine {
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
+    previews: previews::Previews,
     saved: saved::Receipts,
     states: states::States,
     stats: stats::EngineStats,
@@ -132,6 +136,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
+            previews: previews::Previews::default(),
             saved: saved::Receipts::default(),
             states: states::States::default(),
             stats: stats::EngineStats::default(),
@@ -260,6 +265,7 @@ impl Engine {
                 Timer::SpaceSync => self.tell_progress(),
                 Timer::Confirm => self.on_confirm(),
                 Timer::Compaction => self.on_compaction_due(),
+                Timer::Previews => self.on_previews_due(),
             }
         }
     }
@@ -275,6 +281,7 @@ impl Engine {
         self.send_sent();
         self.write_entries();
         self.take_in_received();
+        self.write_previews();
         self.send_acks();
         self.tell_saved();
         self.count_syncs();

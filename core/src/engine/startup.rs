@@ -31,6 +31,7 @@ impl Engine {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
             self.states.load(key, value);
+            self.previews.load(key, value);
         }
         let mut identity = Identity::new(
             &secret,
@@ -54,6 +55,7 @@ impl Engine {
             self.change_space(stored.space, |held| held.insert(log));
             self.on_log_grown(stored.document);
         }
+        self.check_previews();
         self.restore_states(&contents.damaged);
         self.tell(Event::Ready { peer, documents });
         self.stats.quarantined += contents.damaged.len() as u64;

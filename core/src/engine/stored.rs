@@ -3,9 +3,11 @@
 
 use crate::base::codec::{Reader, Writer};
 use crate::base::id::{DocumentId, PeerId, SpaceId, StoreEpoch};
+use crate::base::limits::PREVIEW_BYTES_MAX;
 use crate::log::clock::VectorClock;
 use crate::log::feed::Moved;
 use crate::log::tree::Fingerprint;
+use crate::log::version::Version;
 use crate::sync::hello::Identity;
 
 /// The name under which a store keeps the replica's secret key when the driver has none.
@@ -17,6 +19,8 @@ const RECEIPT_PREFIX: &str = "receipt/";
 const STATE_PREFIX: &str = "agreed/";
 /// What the names of documents that moved begin with; the space and the document follow, parted by a slash.
 const MOVED_PREFIX: &str = "moved/";
+/// What the names of stored previews begin with; the document follows.
+const PREVIEW_PREFIX: &str = "preview/";
 
 /// What a peer has said it durably holds of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +124,46 @@ impl StoredMove {
     }
 }
 
+/// What a document says at a version, to be shown before it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPreview {
+    /// The document.
+    pub document: DocumentId,
+    /// The order in which previews were written: where there is no room for all, the lowest goes.
+    pub number: u64,
+    /// The version whose value it is.
+    pub version: Version,
+    /// The value, as JSON.
+    pub value: Vec<u8>,
+}
+
+impl StoredPreview {
+    /// Reads a named value; nothing when it is another one, or does not read. Whether the JSON reads is seen when it is needed.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let document = name.strip_prefix(PREVIEW_PREFIX)?.parse().ok()?;
+        let mut reader = Reader::new(value);
+        let number = reader.uint().ok()?;
+        let version = Version::decode(&mut reader).ok()?;
+        let value = reader.bytes(PREVIEW_BYTES_MAX).ok()?.to_vec();
+        reader.end().ok()?;
+        Some(Self { document, number, version, value }).filter(|preview| !preview.version.is_empty())
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.uint(self.number);
+        self.version.encode(&mut writer);
+        writer.bytes(&self.value);
+        (Self::name(&self.document), writer.finish())
+    }
+
+    /// Its name.
+    pub(super) fn name(document: &DocumentId) -> String {
+        format!("{PREVIEW_PREFIX}{document}")
+    }
+}
+
 /// Who the replica is that keeps this named value as its secret key; nothing when it is another value. The key itself stays
 /// where it is.
 pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
@@ -153,6 +197,16 @@ mod tests {
         assert_eq!(StoredState::read(&state_name, &state_value), Some(agreed));
         assert_eq!(StoredState::read(&state_name, &state_value[..9]), None);
         assert_eq!(StoredState::read(&name, &state_value), None);
+        let clock = [(ActorId::new(&[1, 2]).unwrap(), 7)].into_iter().collect();
+        let version = Version { heads: [crate::base::id::ChangeHash([8; 32])].into_iter().collect(), clock };
+        let preview = StoredPreview { document: DocumentId([3; 16]), number: 4, version, value: b"{}".to_vec() };
+        let (preview_name, preview_value) = preview.write();
+        assert_eq!(StoredPreview::read(&preview_name, &preview_value), Some(preview));
+        for end in 0..preview_value.len() {
+            assert_eq!(StoredPreview::read(&preview_name, &preview_value[..end]), None);
+        }
+        assert_eq!(StoredPreview::read(&preview_name, &[preview_value.as_slice(), &[0]].concat()), None);
+        assert_eq!(StoredPreview::read(&name, &preview_value), None);
         assert_eq!(stored_identity(&name, &[1; 32]), None);
         assert_eq!(stored_identity(IDENTITY_KEY, &[1; 31]), None);
         assert!(stored_identity(IDENTITY_KEY, &[1; 32]).is_some());

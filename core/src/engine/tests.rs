@@ -23,8 +23,8 @@ pub(super) const NOTE: DocumentId = DocumentId([2; 16]);
 
 pub(super) struct Node {
     pub(super) engine: Engine,
-    store: Journal<MemoryMedium>,
-    events: Vec<Event>,
+    pub(super) store: Journal<MemoryMedium>,
+    pub(super) events: Vec<Event>,
     /// Whether its disk is slow: tasks then wait here until they are let through.
     slow: bool,
     /// Whether it fails to put documents together.
@@ -40,6 +40,14 @@ pub(super) struct World {
     frames: VecDeque<(usize, ConnectionId, Arc<[u8]>)>,
     pub(super) bytes: usize,
     pub(super) now: u64,
+}
+
+impl Node {
+    /// Forgets what its disk has held back, as a process does that ends.
+    pub(super) fn forget_tasks(&mut self) {
+        self.slow = false;
+        self.waiting.clear();
+    }
 }
 
 impl World {
@@ -119,7 +127,16 @@ impl World {
         failed
     }
 
-    fn let_through(&mut self, node: usize) {
+    /// Starts a node's process anew, on its store as it is.
+    pub(super) fn restart(&mut self, node: usize, config: EngineConfig) {
+        let medium = std::mem::replace(&mut self.nodes[node].store, Journal::new(MemoryMedium::new())).into_medium();
+        self.nodes[node].store = Journal::new(medium);
+        self.nodes[node].engine = Engine::new(config, Now::at(self.now));
+        self.nodes[node].events.clear();
+        self.drain(node);
+    }
+
+    pub(super) fn let_through(&mut self, node: usize) {
         self.nodes[node].slow = false;
         for (task, work) in std::mem::take(&mut self.nodes[node].waiting) {
             let result = self.nodes[node].store.execute(work);

@@ -30,6 +30,8 @@ pub(super) enum Timer {
     SpaceSync,
     /// Logs of documents that have fallen quiet may be compacted.
     Compaction,
+    /// What documents say that have fallen quiet may be stored, to be shown before they are loaded.
+    Previews,
     /// Peers are asked for their word on open documents again.
     Confirm,
 }

@@ -303,6 +303,14 @@ impl World {
         (number, edit, intent)
     }
 
+    /// Someone who is shown a document before it is loaded may begin to write at once.
+    pub fn on_preview(&mut self, index: usize, document: DocumentId, view: driftline_core::base::id::ViewId) {
+        self.tally.count("preview shown");
+        if !self.healed && self.last_edit < self.options.edits as u64 && self.app_dice.percent(50) {
+            self.edit_view(index, document, view);
+        }
+    }
+
     fn edit_view(&mut self, index: usize, document: DocumentId, view: driftline_core::base::id::ViewId) {
         let value = self.replicas[index].app.mirrors[&view].value.clone();
         let (number, edit, intent) = self.draw_edit(index, document, &value, true);
@@ -311,6 +319,9 @@ impl World {
         let in_view = mirror.edit(&edit);
         self.oracle.on_edit(number, EditRecord { replica: index, document, intent }, Some((view, in_view)));
         self.tally.count("edit through a mirror");
+        if self.replicas[index].app.mirrors[&view].is_preview {
+            self.tally.count("edit on a preview");
+        }
         self.command(index, Command::EditView { view, number: in_view, seen, edit });
     }
 

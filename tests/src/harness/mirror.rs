@@ -28,6 +28,8 @@ pub struct Mirror {
     pub unanswered: VecDeque<(u64, Edit)>,
     /// Whether an engine has answered it yet.
     pub open: bool,
+    /// Whether it shows what was stored, while the document is loaded.
+    pub is_preview: bool,
     /// The state it could go on from with another engine: what it showed, with its edits up to a number.
     remembered: Option<(Resume, Value)>,
     unit: TextUnit,
@@ -44,6 +46,7 @@ impl Mirror {
             made: 0,
             unanswered: VecDeque::new(),
             open: false,
+            is_preview: false,
             remembered: None,
             unit,
         }
@@ -65,6 +68,7 @@ impl Mirror {
     pub fn hear(&mut self, update: &ViewUpdate) -> bool {
         assert_eq!(update.document, self.document, "S6: an answer for another document");
         self.open = true;
+        self.is_preview = update.number == 0;
         if let Some(value) = &update.reset {
             // Edits that were under way are given up: the engine has refused them, or never heard of them.
             self.value = value.clone();

@@ -138,6 +138,8 @@ pub struct Options {
     pub small_limits: bool,
     /// Whether most replicas compact their logs, which then are short and begin with snapshots.
     pub compacting: bool,
+    /// Whether what documents say is stored, and shown before they are loaded.
+    pub previews: bool,
     /// Whether some of the replicas speak the version of the protocol before this one.
     pub mixed_versions: bool,
     /// Whether replicas let go of documents, all but at once.
@@ -182,6 +184,7 @@ impl Options {
             compacting: dice.percent(60),
             mixed_versions: dice.percent(20),
             letting_go: dice.percent(60),
+            previews: dice.percent(60),
         };
         // Drawn last, so that what was drawn before stays what it was.
         if dice.percent(40) && !options.faults.is_empty() {

@@ -7,7 +7,7 @@ use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId, ViewId
 use driftline_core::base::limits::Limits;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{Compaction, EngineConfig, Role};
+use driftline_core::engine::config::{Compaction, EngineConfig, Previews, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
 use driftline_core::sync::hello::VERSION_MAX;
@@ -60,6 +60,8 @@ pub struct Replica {
     pub version_max: u64,
     /// Its bounds.
     pub limits: Limits,
+    /// Which documents' values it stores.
+    pub previews: Option<Previews>,
     /// When it compacts.
     pub compaction: Compaction,
     /// The process, while one runs.
@@ -117,6 +119,7 @@ impl Replica {
             version_max: if options.mixed_versions && index % 3 == 1 { VERSION_MAX - 1 } else { VERSION_MAX },
             unit: if utf16 { TextUnit::Utf16 } else { TextUnit::CodePoint },
             limits,
+            previews: options.previews.then_some(Previews { changes_min: 2, quiet_ms: 400 * (1 + index as u64) }),
             compaction,
             engine: None,
             life: 0,
@@ -142,6 +145,7 @@ impl Replica {
         config.version_max = self.version_max;
         config.limits = self.limits.clone();
         config.compaction = self.compaction.clone();
+        config.previews = self.previews.clone().filter(|_| self.role == Role::Client);
         self.disk.start();
         self.disk_busy = false;
         self.life += 1;

@@ -116,6 +116,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.tabs_stay = false);
     offer(&|other| other.compacting = false);
     offer(&|other| other.letting_go = false);
+    offer(&|other| other.previews = false);
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.mixed_versions = false);
@@ -143,7 +144,8 @@ pub fn rerun_line(options: &Options) -> String {
             + 4 * u8::from(options.tabs_stay)
             + 8 * u8::from(options.mixed_versions)
             + 16 * u8::from(options.compacting)
-            + 32 * u8::from(options.letting_go),
+            + 32 * u8::from(options.letting_go)
+            + 64 * u8::from(options.previews),
     )
 }
 
@@ -177,6 +179,7 @@ pub fn from_environment() -> Option<Options> {
         options.tabs_stay = flags & 4 == 4;
         options.compacting = flags & 16 == 16;
         options.letting_go = flags & 32 == 32;
+        options.previews = flags & 64 == 64;
     }
     Some(options)
 }

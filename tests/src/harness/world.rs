@@ -495,6 +495,9 @@ impl World {
         if let Some(mirror) = app.mirrors.get_mut(&update.view) {
             let taken = mirror.hear(&update);
             self.tally.count(if taken { "answer taken" } else { "answer dropped" });
+            if update.number == 0 {
+                self.on_preview(index, update.document, update.view);
+            }
         }
     }
 }

@@ -29,11 +29,12 @@ export class TestEngine implements Driver {
   }
 
   poll(): EngineEvent[] {
+    let hasMore: boolean;
     do {
       this.stored = 0;
-      this.host.poll(this);
+      hasMore = this.host.poll(this);
       if (this.stored > 0) this.host.handleStored(this.failure, this.failure !== undefined);
-    } while (this.stored > 0);
+    } while (this.stored > 0 || hasMore);
     const events = this.events;
     this.events = [];
     return events;
