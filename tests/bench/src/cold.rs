@@ -35,7 +35,7 @@ const TEXT: &str = "text";
 /// An editing history.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Trace {
+pub(crate) struct Trace {
     end_content: String,
     txns: Vec<Transaction>,
 }
@@ -45,13 +45,25 @@ struct Transaction {
     patches: Vec<(usize, usize, String)>,
 }
 
+impl Trace {
+    /// Reads a gzipped one.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(file)))
+            .with_context(|| format!("{} is not an editing history", path.display()))
+    }
+
+    /// Letters of the text that it ends with.
+    pub(crate) fn end_length(&self) -> usize {
+        self.end_content.chars().count()
+    }
+}
+
 pub(crate) fn run(programs: &Path, trace: &Path, results: &Path) -> Result<()> {
     let mut report = Report::begin("cold");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scratch = Scratch::new()?;
-    let story = || format!("{} is not an editing history", trace.display());
-    let file = std::fs::File::open(trace).with_context(|| format!("{} cannot be opened", trace.display()))?;
-    let trace: Trace = serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(file))).with_context(story)?;
+    let trace = Trace::read(trace)?;
     let (space, id) = (SpaceId::from_name("cold"), DocumentId([3; 16]));
     let (document, entries) = typed(id, &trace)?;
     let raw: usize = entries.iter().map(|entry| entry.payload.len()).sum();
@@ -93,7 +105,7 @@ fn actor(number: u8) -> Result<ActorId> {
 }
 
 /// The document that the history leads to, and each step to it.
-fn typed(id: DocumentId, trace: &Trace) -> Result<(Document, Vec<Entry>)> {
+pub(crate) fn typed(id: DocumentId, trace: &Trace) -> Result<(Document, Vec<Entry>)> {
     let mut document = Document::new(id, actor(1)?, TextUnit::CodePoint);
     let path = || vec![Prop::Key(TEXT.to_owned())];
     let begin = Op::Put { path: path(), value: Value::Text(String::new()) };
@@ -114,7 +126,7 @@ fn typed(id: DocumentId, trace: &Trace) -> Result<(Document, Vec<Entry>)> {
 }
 
 /// Seconds until the relay holds all entries durably, and of its processor.
-async fn bring(server: &Server, space: SpaceId, document: DocumentId, entries: &[Entry]) -> Result<(f64, f64)> {
+pub(crate) async fn bring(server: &Server, space: SpaceId, document: DocumentId, entries: &[Entry]) -> Result<(f64, f64)> {
     let mut wire = Wire::connect(server, 1).await?;
     wire.subscribe(space).await?;
     wire.subscribed().await?;

@@ -7,6 +7,7 @@ mod figures;
 mod flood;
 mod idle;
 mod ingest;
+mod peers;
 mod plot;
 mod reconnect;
 mod report;
@@ -17,6 +18,7 @@ mod wire;
 use anyhow::{Context as _, Result, bail};
 use fanout::Load;
 use lexopt::prelude::*;
+use peers::Size;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ driftline-bench ingest    [--changes N]
 driftline-bench reconnect [--documents N,N,...]
 driftline-bench cold      --trace FILE.json.gz
 driftline-bench idle      [--connections N] [--seconds N]
+driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle
+                          [--readers N] [--rate N] [--seconds N] [--changes N] [--documents N] [--connections N] [--trace FILE.json.gz]
 driftline-bench document  --into FILE                     put the last results into a document
 
 --results FOLDER   where results go, and are read from
@@ -47,8 +51,8 @@ fn main() -> ExitCode {
 fn command() -> Result<()> {
     let mut arguments = lexopt::Parser::from_env();
     let mut name = None;
-    let mut load = Load { readers: 20, edits_per_second: 200, seconds: 30, rounds: 3 };
-    let (mut changes, mut connections, mut documents) = (20_000, 5_000, vec![100, 1_000, 10_000, 100_000]);
+    let (mut readers, mut rate, mut seconds, mut rounds) = (20, 200, None, 3);
+    let (mut changes, mut connections, mut documents) = (None, None, Vec::new());
     // The binaries measured lie beside this one.
     let programs = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let mut results = programs.join("../bench");
@@ -56,12 +60,12 @@ fn command() -> Result<()> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
-            Long("readers") => load.readers = arguments.value()?.parse()?,
-            Long("rate") => load.edits_per_second = arguments.value()?.parse()?,
-            Long("seconds") => load.seconds = arguments.value()?.parse()?,
-            Long("rounds") => load.rounds = arguments.value()?.parse()?,
-            Long("changes") => changes = arguments.value()?.parse()?,
-            Long("connections") => connections = arguments.value()?.parse()?,
+            Long("readers") => readers = arguments.value()?.parse()?,
+            Long("rate") => rate = arguments.value()?.parse()?,
+            Long("seconds") => seconds = Some(arguments.value()?.parse()?),
+            Long("rounds") => rounds = arguments.value()?.parse()?,
+            Long("changes") => changes = Some(arguments.value()?.parse()?),
+            Long("connections") => connections = Some(arguments.value()?.parse()?),
             Long("documents") => {
                 documents = arguments.value()?.string()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
             }
@@ -75,21 +79,38 @@ fn command() -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    if [load.readers, load.edits_per_second as usize, load.seconds as usize, load.rounds, connections].contains(&0) {
-        bail!("readers, rate, seconds, rounds and connections must be at least 1");
+    if [readers, rate, rounds, seconds.unwrap_or(1), changes.unwrap_or(1), connections.unwrap_or(1)].contains(&0) {
+        bail!("readers, rate, seconds, rounds, changes and connections must be at least 1");
     }
+    let name = name.with_context(|| format!("say which benchmark\n\n{HELP}"))?;
+    let load = Load { readers, edits_per_second: rate as u64, seconds: seconds.unwrap_or(30) as u64, rounds };
+    if let Some(name) = name.strip_prefix("peers-") {
+        let size = Size {
+            readers,
+            edits_per_second: load.edits_per_second,
+            seconds: seconds.unwrap_or(10) as u64,
+            changes: changes.unwrap_or(5_000),
+            documents: documents.first().copied().unwrap_or(1_000),
+            connections: connections.unwrap_or(1_000),
+            trace,
+        };
+        return peers::run(&programs, name, &size, &results);
+    }
+    let changes = changes.unwrap_or(20_000);
     if !(100..=FLOOD_CHANGES_MAX).contains(&changes) {
         bail!("changes must be 100 to {FLOOD_CHANGES_MAX}");
     }
-    match name.as_deref() {
-        Some("fanout") => fanout::run(&programs, load, &results),
-        Some("flood") => flood::run(&programs, changes, load.readers, &results),
-        Some("ingest") => ingest::run(&programs, changes, &results),
-        Some("reconnect") => reconnect::run(&programs, &documents, &results),
-        Some("cold") => cold::run(&programs, &trace.context("say --trace with the file of an editing history")?, &results),
-        Some("idle") => idle::run(&programs, connections, load.seconds, &results),
-        Some("document") => document::write(&results, &into.context("say --into which file")?),
-        Some(other) => bail!("there is no benchmark {other:?}\n\n{HELP}"),
-        None => bail!("say which benchmark\n\n{HELP}"),
+    if documents.is_empty() {
+        documents = vec![100, 1_000, 10_000, 100_000];
+    }
+    match name.as_str() {
+        "fanout" => fanout::run(&programs, load, &results),
+        "flood" => flood::run(&programs, changes, load.readers, &results),
+        "ingest" => ingest::run(&programs, changes, &results),
+        "reconnect" => reconnect::run(&programs, &documents, &results),
+        "cold" => cold::run(&programs, &trace.context("say --trace with the file of an editing history")?, &results),
+        "idle" => idle::run(&programs, connections.unwrap_or(5_000), load.seconds, &results),
+        "document" => document::write(&results, &into.context("say --into which file")?),
+        other => bail!("there is no benchmark {other:?}\n\n{HELP}"),
     }
 }

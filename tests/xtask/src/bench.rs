@@ -5,6 +5,7 @@ use crate::{browser, npm, wasm};
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// The benchmarks' npm package.
 const PACKAGE: &str = "tests/bench";
@@ -17,7 +18,8 @@ const PROGRAM: &str = "driftline-bench";
 struct Benchmark {
     name: &'static str,
     story: &'static str,
-    work: fn(&Repository, &Options) -> Result<()>,
+    /// What it does; it is told its name, because several are one program with other names.
+    work: fn(&Repository, &Options, &str) -> Result<()>,
 }
 
 /// How to measure.
@@ -39,6 +41,16 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "reconnect", story: "coming back to a space of up to 100,000 documents", work: reconnect },
     Benchmark { name: "cold", story: "a document of 259,778 keystrokes for someone who has nothing", work: cold },
     Benchmark { name: "idle", story: "what 5,000 idle connections cost", work: idle },
+    Benchmark { name: "typing", story: "typing into that document in Chromium, five who follow", work: typing },
+    Benchmark {
+        name: "peers-fanout",
+        story: "200 edits/s to 20 readers, beside automerge-repo, y-websocket, Hocuspocus",
+        work: peers,
+    },
+    Benchmark { name: "peers-flood", story: "one writer flat out, beside the same", work: peers },
+    Benchmark { name: "peers-reconnect", story: "10 of 1,000 documents changed, beside the same", work: peers },
+    Benchmark { name: "peers-long", story: "a long document, cold and while someone types in it, beside the same", work: peers },
+    Benchmark { name: "peers-idle", story: "1,000 idle connections with a document each, beside the same", work: peers },
     Benchmark {
         name: "wasm-size",
         story: "the browser's module and its load time, beside @automerge/automerge",
@@ -55,16 +67,23 @@ pub(crate) fn command(repository: &Repository, mut arguments: lexopt::Parser) ->
         match argument {
             Long("list") => {
                 for benchmark in BENCHMARKS {
-                    println!("  {:<10} {}", benchmark.name, benchmark.story);
+                    println!("  {:<15} {}", benchmark.name, benchmark.story);
                 }
-                println!("  {:<10} every one, and then the figures into {DOCUMENT}", "all");
-                println!("  {:<10} only that: the last results into {DOCUMENT}", "document");
+                println!(
+                    "  {:<15} every one, and then the figures into {DOCUMENT}; with --from NAME that one and those after it",
+                    "all"
+                );
+                println!("  {:<15} only that: the last results into {DOCUMENT}", "document");
                 return Ok(ExitCode::SUCCESS);
             }
             Long("smoke") => options.smoke = true,
             Value(name) if chosen.is_empty() && name == "all" => {
                 chosen.extend(BENCHMARKS);
                 documents = true;
+            }
+            Long("from") if documents => {
+                let first = named(&arguments.value()?.string()?)?.name;
+                chosen = BENCHMARKS.iter().skip_while(|benchmark| benchmark.name != first).collect();
             }
             Value(name) if chosen.is_empty() && name == "document" => return document(repository, &options),
             Value(name) if chosen.is_empty() => chosen.push(named(&name.string()?)?),
@@ -78,11 +97,24 @@ pub(crate) fn command(repository: &Repository, mut arguments: lexopt::Parser) ->
     if chosen.is_empty() {
         chosen.extend(BENCHMARKS);
     }
+    // One that fails must not cost the figures of the others.
+    let mut failed = Vec::new();
     for benchmark in chosen {
         repository.say(&format!("\n━━ {}: {} ━━", benchmark.name, benchmark.story));
-        (benchmark.work)(repository, &options)?;
+        let began = Instant::now();
+        if let Err(error) = (benchmark.work)(repository, &options, benchmark.name) {
+            repository.say(&format!("error: {error:#}"));
+            failed.push(benchmark.name);
+        }
+        repository.say(&format!("{} took {:.0} s", benchmark.name, began.elapsed().as_secs_f64()));
     }
-    if documents && !options.smoke { document(repository, &options) } else { Ok(ExitCode::SUCCESS) }
+    if documents && !options.smoke {
+        document(repository, &options)?;
+    }
+    match failed.as_slice() {
+        [] => Ok(ExitCode::SUCCESS),
+        failed => bail!("these did not get to their end, and may be run again by their names: {}", failed.join(", ")),
+    }
 }
 
 /// Puts the last results into what people read.
@@ -97,7 +129,7 @@ fn document(repository: &Repository, options: &Options) -> Result<ExitCode> {
 /// Runs every benchmark briefly: figures mean nothing, failures do.
 pub(crate) fn smoke(repository: &Repository) -> Result<()> {
     let options = Options { smoke: true, further: Vec::new() };
-    BENCHMARKS.iter().try_for_each(|benchmark| (benchmark.work)(repository, &options))
+    BENCHMARKS.iter().try_for_each(|benchmark| (benchmark.work)(repository, &options, benchmark.name))
 }
 
 fn named(name: &str) -> Result<&'static Benchmark> {
@@ -107,41 +139,88 @@ fn named(name: &str) -> Result<&'static Benchmark> {
     }
 }
 
-fn fanout(repository: &Repository, options: &Options) -> Result<()> {
-    measure(repository, options, "fanout", &["--readers", "3", "--seconds", "2", "--rounds", "1"])
+fn fanout(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--readers", "3", "--seconds", "2", "--rounds", "1"])
 }
 
-fn flood(repository: &Repository, options: &Options) -> Result<()> {
-    measure(repository, options, "flood", &["--readers", "3", "--changes", "500"])
+fn flood(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--readers", "3", "--changes", "500"])
 }
 
-fn ingest(repository: &Repository, options: &Options) -> Result<()> {
-    measure(repository, options, "ingest", &["--changes", "400"])
+fn ingest(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--changes", "400"])
 }
 
-fn reconnect(repository: &Repository, options: &Options) -> Result<()> {
-    measure(repository, options, "reconnect", &["--documents", "20"])
+fn reconnect(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--documents", "20"])
 }
 
-fn idle(repository: &Repository, options: &Options) -> Result<()> {
-    measure(repository, options, "idle", &["--connections", "20", "--seconds", "1"])
+fn idle(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--connections", "20", "--seconds", "1"])
 }
 
 /// The editing history is not ours to pass on: where it is not to be found, and none was named, there is nothing to measure.
-fn cold(repository: &Repository, options: &Options) -> Result<()> {
+fn cold(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     let usual = repository.path(TRACE);
     if options.smoke {
         return Ok(());
     }
     if options.further.iter().any(|option| option == "--trace") {
-        return measure(repository, options, "cold", &[]);
+        return measure(repository, options, name, &[]);
     }
     if !usual.exists() {
         repository.say(&format!("Not measured: there is no {TRACE} beside this checkout; name one with --trace FILE"));
         return Ok(());
     }
     let further = vec!["--trace".to_owned(), usual.to_string_lossy().into_owned()];
-    measure(repository, &Options { smoke: false, further }, "cold", &[])
+    measure(repository, &Options { smoke: false, further }, name, &[])
+}
+
+/// The history's document, or without one a short text; in real browsers.
+fn typing(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    wasm::build(repository)?;
+    npm::install(repository, PACKAGE)?;
+    let profile = if options.smoke {
+        "debug"
+    } else {
+        build_programs(repository)?;
+        "release"
+    };
+    let results = results(repository, options);
+    std::fs::create_dir_all(&results)?;
+    let (result, relay) =
+        (format!("{results}/{name}.json"), repository.binary(profile, "driftline").to_string_lossy().into_owned());
+    let mut arguments = vec!["typing.mjs", &result, &relay];
+    let further = with_trace(repository, options);
+    arguments.extend(if options.smoke { &["--readers", "1", "--seconds", "1"][..] } else { &[] });
+    arguments.extend(further.iter().map(String::as_str));
+    repository.program("node", &arguments).in_folder(PACKAGE).env("CHROMIUM", browser::chromium(repository)?).run()
+}
+
+/// The further options, and the editing history where none is named and there is one.
+fn with_trace(repository: &Repository, options: &Options) -> Vec<String> {
+    let mut further = options.further.clone();
+    if options.smoke || further.iter().any(|option| option == "--trace") {
+        return further;
+    }
+    let usual = repository.path(TRACE);
+    if usual.exists() {
+        further.extend(["--trace".to_owned(), usual.to_string_lossy().into_owned()]);
+    } else {
+        repository
+            .say(&format!("There is no {TRACE} beside this checkout: a short text is taken; name a history with --trace FILE"));
+    }
+    further
+}
+
+/// The peers come from npm, and Driftline's own clients from the package in wasm/.
+fn peers(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    wasm::build(repository)?;
+    npm::install(repository, PACKAGE)?;
+    let further = if name == "peers-long" { with_trace(repository, options) } else { options.further.clone() };
+    let options = Options { smoke: options.smoke, further };
+    let brief = ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5"];
+    measure(repository, &options, name, &brief)
 }
 
 /// Runs a benchmark of the measuring program; `brief` is how to run it when only its running is asked about.
@@ -167,7 +246,7 @@ fn build_programs(repository: &Repository) -> Result<()> {
     repository.cargo(&[&["build", "--release", "--bins"], &packages[..]].concat()).run()
 }
 
-fn wasm_size(repository: &Repository, options: &Options) -> Result<()> {
+fn wasm_size(repository: &Repository, options: &Options, _: &str) -> Result<()> {
     wasm::build(repository)?;
     npm::install(repository, PACKAGE)?;
     let results = results(repository, options);

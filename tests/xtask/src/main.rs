@@ -42,6 +42,7 @@ The project's own commands.
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
       all              every one, and then the tables and plots into docs/benchmarks.md
+      --from NAME      with all: this one and those after it
       --smoke          briefly, and without optimisation: does it still run?
 ";
 

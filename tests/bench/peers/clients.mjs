@@ -1,0 +1,123 @@
+// Several clients of one server in one process, and what they are told to do. The same for every peer: a peer's file has
+//
+//   Client.connect(port, number, space)   one client, connected; number is its own among those of this process
+//     .create(name, letters)              a document with a text of so many letters: a Text
+//     .open(id)                           the document of this id, once its text is here: a Text
+//     .bring(files)                       the long document of these files, kept by the server: a Text
+//     .leave(), .comeBack()               without the network, and with it again
+//   Text.id                               by which others open it
+//     .length                             letters that this client has
+//     .append(letter)                     one edit, as an app makes it
+//     .whenChanged(call)                  calls after every change, from wherever
+//
+// and serve(port, folder), which starts its server.
+
+import { bytes, now, quiet, sleep } from "./sockets.mjs";
+
+/** Edits made in one go by someone who writes as fast as they can, before the sockets have their turn. */
+const EDITS_AT_ONCE = 50;
+const LETTERS = "a letter at a time ";
+const SETTLING_MS_MAX = 60_000;
+/** Clients that connect at the same time. */
+const CONNECTING = 50;
+
+export class Clients {
+  constructor(Client, port) {
+    Object.assign(this, { Client, port, clients: [], texts: [], watching: undefined });
+  }
+
+  /** So many clients more, in one space, or `apart` each in a space of its own where the peer knows spaces. */
+  async connect({ count, apart = false }) {
+    for (let at = 0; at < count; at += CONNECTING) {
+      const numbers = Array.from({ length: Math.min(CONNECTING, count - at) }, () => this.clients.length).map((base, n) => base + n);
+      this.clients.push(...(await Promise.all(numbers.map((n) => this.Client.connect(this.port, n, apart ? `apart ${n}` : "together")))));
+    }
+  }
+
+  /** New documents of the first client; or one of each client. */
+  async create({ documents, letters, each = false }) {
+    const text = LETTERS.repeat(Math.ceil(letters / LETTERS.length)).slice(0, letters);
+    for (let n = 0; n < documents; n++) this.texts.push(await this.clients[each ? n : 0].create(`doc-${n}`, text));
+    await quiet(SETTLING_MS_MAX);
+    return { ids: this.texts.map(({ id }) => id) };
+  }
+
+  /** The long document, from files. */
+  async bring({ files }) {
+    this.texts.push(await this.clients[0].bring(files));
+    await quiet(SETTLING_MS_MAX);
+    return { ids: this.texts.map(({ id }) => id), length: this.texts[0].length };
+  }
+
+  /** Every client opens every document; answers when all have them, in milliseconds. */
+  async open({ ids }) {
+    const began = now();
+    const opening = this.clients.flatMap((client) => ids.map((id) => client.open(id)));
+    this.texts.push(...(await Promise.all(opening)));
+    const ms = now() - began;
+    await quiet(SETTLING_MS_MAX);
+    return { ms, ...bytes(), lengths: this.texts.map(({ length }) => length) };
+  }
+
+  /** From now on notes when each of the texts has so many letters more. */
+  watch({ edits }) {
+    const arrived = this.texts.map(() => []);
+    const complete = new Promise((done) => {
+      let missing = this.texts.length;
+      this.texts.forEach((text, n) => {
+        const from = text.length;
+        text.whenChanged(() => {
+          const have = Math.min(text.length - from, edits);
+          const at = now();
+          if (arrived[n].length >= have) return;
+          while (arrived[n].length < have) arrived[n].push(at);
+          if (have === edits && --missing === 0) done();
+        });
+      });
+    });
+    this.watching = { arrived, complete, before: bytes() };
+  }
+
+  /** What came of it, when all have everything or this time is over. */
+  async watched({ seconds }) {
+    const { arrived, complete, before } = this.watching;
+    await Promise.race([complete, sleep(seconds * 1_000)]);
+    return { arrived: arrived.map((times) => times.map((at) => Math.round(at * 100) / 100)), down: bytes().down - before.down };
+  }
+
+  /** Appends to the first text: so many letters a second, or as fast as it goes, and no longer than so many seconds. */
+  async write({ edits, perSecond = 0, seconds }) {
+    const [text] = this.texts;
+    const [start, at] = [now(), []];
+    for (let n = 0; n < edits && now() - start < seconds * 1_000; n++) {
+      if (perSecond > 0) await sleep(Math.max(0, start + (n * 1_000) / perSecond - now()));
+      else if (n % EDITS_AT_ONCE === 0) await new Promise((done) => setImmediate(done));
+      at.push(Math.round(now() * 100) / 100);
+      text.append(LETTERS[n % LETTERS.length]);
+    }
+    return { at, ms: now() - start };
+  }
+
+  /** One letter to each of these documents, and then until the server has it. */
+  async touch({ numbers }) {
+    for (const n of numbers) this.texts[n].append("x");
+    await quiet(SETTLING_MS_MAX);
+  }
+
+  async leave() {
+    for (const client of this.clients) client.leave();
+    await sleep(500);
+  }
+
+  /** With the network again, until the texts are as long as they should be, and then until nothing more is said. */
+  async comeBack({ lengths, seconds }) {
+    const [before, began] = [bytes(), now()];
+    const isThere = () => this.texts.every(({ length }, n) => length === lengths[n]);
+    for (const client of this.clients) client.comeBack();
+    while (!isThere() && now() - began < seconds * 1_000) await sleep(2);
+    const [ms, complete] = [now() - began, isThere()];
+    const last = await quiet(SETTLING_MS_MAX);
+    const { up, down } = bytes();
+    return { ms, quietMs: last - began, complete, up: up - before.up, down: down - before.down };
+  }
+}

@@ -1,0 +1,88 @@
+//! One person types, many follow.
+
+use super::clients::{Clients, PATIENCE, number, numbers};
+use super::{Load, Measured, Place, Size};
+use crate::figures::{Delivery, Figures, Round};
+use crate::server::Server;
+use anyhow::Result;
+use serde_json::json;
+use std::time::Duration;
+
+/// How long deliveries may take after the last edit.
+const TAIL_SECONDS: u64 = 20;
+
+pub(super) const LOAD: Load = Load {
+    name: "fanout",
+    caption: |size| {
+        format!(
+            "{} edits/s by one writer to {} readers for {} s. Clients are each one's own, the readers' in one process.",
+            size.edits_per_second, size.readers, size.seconds
+        )
+    },
+    rows: &[
+        "edits delivered, %",
+        "writer to reader, p50 ms",
+        "writer to reader, p99 ms",
+        "server CPU s per 1,000 deliveries",
+        "server resident MB",
+        "bytes per edit per reader, framing included",
+    ],
+    measure,
+};
+
+fn measure(place: &Place, size: &Size) -> Result<Measured> {
+    let server = place.serve(&[])?;
+    let mut writer = place.clients(&server)?;
+    writer.ask(json!({ "do": "connect", "count": 1 }))?;
+    let created = writer.ask(json!({ "do": "create", "documents": 1, "letters": 1 }))?;
+    let mut readers = place.clients(&server)?;
+    readers.ask(json!({ "do": "connect", "count": size.readers }))?;
+    readers.ask(json!({ "do": "open", "ids": created["ids"] }))?;
+    let round = type_and_follow(&server, &mut writer, &mut readers, size.edits_per_second, size.seconds)?;
+    let figures = round.figures(size.readers);
+    Ok(Measured { cells: cells(&figures), figures: figures.to_json() })
+}
+
+fn cells(figures: &Figures) -> Vec<String> {
+    vec![
+        format!("{:.2}", figures.delivered_share * 100.0),
+        format!("{:.1}", figures.p50_ms),
+        format!("{:.1}", figures.p99_ms),
+        format!("{:.4}", figures.cpu_seconds_per_1000),
+        format!("{:.0}", figures.resident_mb),
+        format!("{:.0}", figures.bytes_per_delivery),
+    ]
+}
+
+/// The writer types into the text that it has, so many letters a second, and everyone else is timed.
+pub(super) fn type_and_follow(
+    server: &Server,
+    writer: &mut Clients,
+    readers: &mut Clients,
+    edits_per_second: u64,
+    seconds: u64,
+) -> Result<Round> {
+    let edits = edits_per_second * seconds;
+    readers.ask(json!({ "do": "watch", "edits": edits }))?;
+    let cpu_before = server.cpu_seconds()?;
+    // One that cannot keep the pace has twice the time.
+    writer.tell(json!({ "do": "write", "edits": edits, "perSecond": edits_per_second, "seconds": 2 * seconds }))?;
+    let written = writer.answer(PATIENCE + Duration::from_secs(2 * seconds))?;
+    let watched = readers.ask(json!({ "do": "watched", "seconds": TAIL_SECONDS }))?;
+    let cpu_seconds = server.cpu_seconds()? - cpu_before;
+    let made = numbers(&written["at"]);
+    let start = made.first().copied().unwrap_or_default();
+    let span = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1_000.0);
+    let mut deliveries = Vec::new();
+    for arrived in watched["arrived"].as_array().into_iter().flatten().map(numbers) {
+        deliveries.extend(made.iter().zip(arrived).map(|(made, at)| Delivery { at: span(made - start), lag: span(at - made) }));
+    }
+    Ok(Round {
+        edits,
+        bytes_per_delivery: number(&watched, "down")? / deliveries.len().max(1) as f64,
+        deliveries,
+        acknowledgements: Vec::new(),
+        cpu_seconds,
+        resident_mb: server.resident_mb()?,
+    })
+}
