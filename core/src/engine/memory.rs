@@ -91,7 +91,7 @@ impl Engine {
             }
             let Some(document) = self.memory.warm.pop_front() else { return };
             let was_used = self.memory.heat.get_mut(&document).is_some_and(std::mem::take);
-            if was_used || !self.let_go(document) {
+            if was_used || !self.cool(document) {
                 self.memory.warm.push_back(document);
             } else {
                 self.memory.heat.remove(&document);
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Lets go of what a document takes that is not needed; answers whether nothing is left that may be let go of later.
-    fn let_go(&mut self, document: DocumentId) -> bool {
+    fn cool(&mut self, document: DocumentId) -> bool {
         let Some(space) = self.locations.get(&document).copied() else { return true };
         // What is made of the newest entries needs them until it is stored; what waits in line is about to come to them.
         if self.snapshots.is_at_work(&document) || self.logs.is_in_line(&document) {
