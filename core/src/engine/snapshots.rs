@@ -402,6 +402,7 @@ impl Engine {
         match received {
             None => {
                 self.restart_loading(document);
+                self.begin_reads_anew(space, document);
             }
             Some(received) => {
                 let later: Vec<Arc<Entry>> = self.log(&document).map_or_else(Vec::new, |log| {
@@ -449,6 +450,22 @@ impl Engine {
         if !self.snapshots.is_adopting(&document) {
             self.on_found(document, Vec::new());
         }
+    }
+
+    /// Peers for whom entries are being read that the log has let go of meanwhile are given its snapshot.
+    fn begin_reads_anew(&mut self, space: SpaceId, document: DocumentId) {
+        let Some(held) = self.spaces.get(&space) else { return };
+        let Some(log) = held.space.log(&document) else { return };
+        let mut reading = Vec::new();
+        for connection in &held.sessions {
+            let session = self.sessions.get_mut(connection);
+            let subscription = session.and_then(|session| session.subscriptions.get_mut(&space));
+            if let Some(delta) = subscription.and_then(|subscription| subscription.deltas.get_mut(&document)) {
+                delta.on_let_go(log);
+                reading.push(*connection);
+            }
+        }
+        reading.into_iter().for_each(|connection| self.push_soon(connection, space, document));
     }
 
     /// Gives every peer's exchange of a document its place in a log that has taken in what comes first.

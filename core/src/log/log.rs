@@ -37,7 +37,7 @@ pub struct Log {
 
 /// What a document takes in memory beside its versions, its snapshot's summary and its tail: the log, and its places in the
 /// space's tree and feed and in the list of where documents are.
-const LOG_BYTES: usize = 400;
+const LOG_BYTES: usize = 300;
 
 /// About how many bytes something takes in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
