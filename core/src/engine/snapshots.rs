@@ -53,6 +53,7 @@ struct Making {
     received: Option<Received>,
     snapshot: Option<Arc<[u8]>>,
     entries: Vec<Arc<Entry>>,
+    made_of: u64,
 }
 
 /// A peer's snapshot.
@@ -72,6 +73,8 @@ struct Finished {
     snapshot: Snapshot,
     /// What came from a peer, when it did, to be made again with.
     received: Option<Received>,
+    /// Bytes of payload of the entries that it was made of.
+    made_of: u64,
     /// The document that was loaded to make it.
     loaded: Option<Box<Document>>,
     /// Whether the document was set aside meanwhile.
@@ -177,7 +180,8 @@ impl Engine {
             && loaded.version() == durable
         {
             let snapshot = Snapshot { version: durable, bytes: Arc::from(loaded.save()) };
-            let finished = Finished { document, space, snapshot, received: None, loaded: None, is_void: false };
+            let made_of = self.log(&document).map_or(0, |log| log.entry_bytes() - log.undurable_payload());
+            let finished = Finished { document, space, snapshot, received: None, made_of, loaded: None, is_void: false };
             return self.snapshots.finished.push_back(finished);
         }
         self.snapshots.making.insert(document, Making::default());
@@ -266,6 +270,7 @@ impl Engine {
     pub(super) fn on_entries_gathered(&mut self, task: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
         let Some(making) = self.snapshots.making.get_mut(&document).filter(|making| making.task == Some(task)) else { return };
         making.entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        making.made_of = making.entries.iter().map(|entry| entry.payload.len() as u64).sum();
         self.assemble(document);
     }
 
@@ -309,7 +314,7 @@ impl Engine {
         if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
             return;
         }
-        let Some(Making { received, .. }) = self.snapshots.making.remove(&document) else { return };
+        let Some(Making { received, made_of, .. }) = self.snapshots.making.remove(&document) else { return };
         let held = self.log(&document).is_some_and(|log| log.snapshot().is_some());
         match result {
             Ok(assembled) => {
@@ -318,7 +323,8 @@ impl Engine {
                 let Some(space) = space else { return };
                 // A relay has nobody to show it to.
                 let loaded = (received.is_some() && !self.is_relay()).then(|| Box::new(loaded));
-                self.snapshots.finished.push_back(Finished { document, space, snapshot, received, loaded, is_void: false });
+                let finished = Finished { document, space, snapshot, received, made_of, loaded, is_void: false };
+                self.snapshots.finished.push_back(finished);
             }
             Err(AssemblyError { piece, reason })
                 if piece == Piece::Unknown || received.is_some() && piece == Piece::Snapshot(usize::from(held)) =>
@@ -357,7 +363,11 @@ impl Engine {
                     continue;
                 }
             };
-            if !log.can_begin_with(clock) {
+            // One of the log's own beginning is good however far the log has gone on: what comes after it is not looked at.
+            let is_beginning = finished.received.is_none()
+                && base == whole(&finished.snapshot)
+                && log.snapshot().is_none_or(|held| held.base.clock.is_within(clock));
+            if !is_beginning && !log.can_begin_with(clock) {
                 let received = finished.received.take();
                 self.snapshots.making.insert(document, Making { received, ..Making::default() });
                 self.gather(document);
@@ -373,7 +383,7 @@ impl Engine {
     pub(super) fn on_snapshot_put(&mut self) {
         let Some((finished, base)) = self.snapshots.storing.take() else { return };
         self.logs.on_written();
-        let Finished { document, space, snapshot, received, loaded, is_void } = finished;
+        let Finished { document, space, snapshot, received, made_of, loaded, is_void } = finished;
         if is_void {
             return;
         }
@@ -387,11 +397,12 @@ impl Engine {
         let (before, end_before) = (log.version().clone(), log.end());
         let clock = snapshot.version.clock.clone();
         let summary = SnapshotSummary { version: snapshot.version, bytes: snapshot.bytes.len() as u64, base };
-        self.change_space(space, |held| held.begin_with(&document, summary));
+        self.change_space(space, |held| held.begin_with(&document, summary, made_of));
         self.mark_soon(space);
         match received {
             None => {
                 self.restart_loading(document);
+                self.begin_reads_anew(space, document);
             }
             Some(received) => {
                 let later: Vec<Arc<Entry>> = self.log(&document).map_or_else(Vec::new, |log| {
@@ -439,6 +450,22 @@ impl Engine {
         if !self.snapshots.is_adopting(&document) {
             self.on_found(document, Vec::new());
         }
+    }
+
+    /// Peers for whom entries are being read that the log has let go of meanwhile are given its snapshot.
+    fn begin_reads_anew(&mut self, space: SpaceId, document: DocumentId) {
+        let Some(held) = self.spaces.get(&space) else { return };
+        let Some(log) = held.space.log(&document) else { return };
+        let mut reading = Vec::new();
+        for connection in &held.sessions {
+            let session = self.sessions.get_mut(connection);
+            let subscription = session.and_then(|session| session.subscriptions.get_mut(&space));
+            if let Some(delta) = subscription.and_then(|subscription| subscription.deltas.get_mut(&document)) {
+                delta.on_let_go(log);
+                reading.push(*connection);
+            }
+        }
+        reading.into_iter().for_each(|connection| self.push_soon(connection, space, document));
     }
 
     /// Gives every peer's exchange of a document its place in a log that has taken in what comes first.

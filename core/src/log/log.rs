@@ -37,7 +37,7 @@ pub struct Log {
 
 /// What a document takes in memory beside its versions, its snapshot's summary and its tail: the log, and its places in the
 /// space's tree and feed and in the list of where documents are.
-const LOG_BYTES: usize = 400;
+const LOG_BYTES: usize = 300;
 
 /// About how many bytes something takes in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,6 +224,11 @@ impl Log {
         self.entry_bytes
     }
 
+    /// Bytes of payload of entries that are not durable yet.
+    pub fn undurable_payload(&self) -> u64 {
+        self.tail_after(self.durable_end).into_iter().flatten().map(|(_, entry)| entry.payload.len() as u64).sum()
+    }
+
     /// A base for a snapshot of all that is durable: as many of the newest entries stay beside it as are at most `bytes` together.
     pub fn base_keeping(&self, bytes: usize) -> Base {
         let mut base = Base { position: self.durable_end, clock: self.durable.clock.clone() };
@@ -247,16 +252,22 @@ impl Log {
     }
 
     /// Begins with a snapshot that is durable, as [`crate::store::task::StoreTask::PutSnapshot`] has it: what the snapshot does
-    /// not stand for comes after it. Only where [`Self::can_begin_with`] it.
-    pub fn begin_with(&mut self, snapshot: SnapshotSummary) {
-        debug_assert!(self.can_begin_with(&snapshot.version.clock), "nothing that is held may be forgotten");
+    /// not stand for comes after it. Only where [`Self::can_begin_with`] it, or where it was made of the log's first entries and
+    /// lets go of all of these, which have `made_of` bytes of payload.
+    pub fn begin_with(&mut self, snapshot: SnapshotSummary, made_of: u64) {
+        let is_near = self.tail_start() <= snapshot.base.position + 1;
+        debug_assert!(is_near || snapshot.base.position == snapshot.version.clock.entries(), "the tail tells what stays");
         if !snapshot.version.clock.is_within(&self.durable.clock) {
             self.adopt(&snapshot);
         }
         while self.tail_len() > 0 && self.tail_start() <= snapshot.base.position {
             self.forget_first();
         }
-        self.entry_bytes = self.tail().map(|entry| entry.payload.len() as u64).sum();
+        self.entry_bytes = if is_near {
+            self.tail().map(|entry| entry.payload.len() as u64).sum()
+        } else {
+            self.entry_bytes.saturating_sub(made_of)
+        };
         self.snapshot = Some(Box::new(snapshot));
     }
 
@@ -407,13 +418,29 @@ mod tests {
         let base = log.base_keeping(350);
         assert_eq!((base.position, base.clock.entries()), (5, 5), "three of a hundred bytes stay");
         let before = (log.version().clone(), log.durable().clone(), log.end(), log.durable_end());
-        log.begin_with(SnapshotSummary { version: log.durable().clone(), bytes: 30, base });
+        log.begin_with(SnapshotSummary { version: log.durable().clone(), bytes: 30, base }, 800);
         assert_eq!((log.version().clone(), log.durable().clone(), log.end(), log.durable_end()), before);
         assert_eq!((log.base(), log.entry_bytes()), (5, 500));
         assert!(log.is_base_above(&VectorClock::new()));
         let up_to_five = [(ActorId::new(&[1]).unwrap(), 5)].into_iter().collect();
         assert!(!log.is_base_above(&up_to_five));
         assert!(log.tail_after(5).is_some());
+    }
+
+    #[test]
+    fn a_log_that_went_on_for_longer_than_its_tail_begins_with_a_snapshot_of_what_was_before() {
+        let mut log = log();
+        for seq in 1..=10 {
+            log.append(entry(1, seq, &if seq == 1 { vec![] } else { vec![seq as u8 - 1] }, seq as u8));
+        }
+        log.on_durable(10);
+        let before = (log.version().clone(), log.end());
+        assert!(log.let_go(), "everything is in the store");
+        let clock: VectorClock = [(ActorId::new(&[1]).unwrap(), 6)].into_iter().collect();
+        let version = Version { heads: [ChangeHash([6; 32])].into(), clock: clock.clone() };
+        log.begin_with(SnapshotSummary { version, bytes: 30, base: Base { position: 6, clock } }, 600);
+        assert_eq!((log.version().clone(), log.end()), before);
+        assert_eq!((log.base(), log.entry_bytes(), log.tail_start()), (6, 400, 11));
     }
 
     #[test]
@@ -427,7 +454,7 @@ mod tests {
         let clock = [(ActorId::new(&[1]).unwrap(), 4)].into_iter().collect::<VectorClock>();
         let version = Version { heads: [ChangeHash([9; 32])].into(), clock: clock.clone() };
         assert!(log.can_begin_with(&clock));
-        log.begin_with(SnapshotSummary { version, bytes: 40, base: Base { position: 4, clock } });
+        log.begin_with(SnapshotSummary { version, bytes: 40, base: Base { position: 4, clock } }, 200);
         assert_eq!((log.end(), log.durable_end(), log.tail_start()), (6, 5, 5));
         assert_eq!(log.durable().heads, [ChangeHash([2; 32]), ChangeHash([9; 32])].into());
         assert_eq!(log.version().heads, [ChangeHash([3; 32]), ChangeHash([9; 32])].into());

@@ -93,13 +93,13 @@ impl Space {
         }
     }
 
-    /// Has a document's log begin with a snapshot that is durable. Where that gives other entries their positions, the states
+    /// Has a document's log begin with a snapshot that is durable, made of so many bytes of entries: see [`Log::begin_with`]. Where that gives other entries their positions, the states
     /// before are forgotten, because what moved since is known by its positions.
-    pub fn begin_with(&mut self, document: &DocumentId, snapshot: SnapshotSummary) {
+    pub fn begin_with(&mut self, document: &DocumentId, snapshot: SnapshotSummary, made_of: u64) {
         let before = self.digests.whole();
         let held = self.change(document, |log| {
             let held = log.durable_end();
-            log.begin_with(snapshot);
+            log.begin_with(snapshot, made_of);
             held
         });
         let Some(held) = held else { return };

@@ -107,6 +107,14 @@ impl Delta {
         self.reading = None;
     }
 
+    /// Learns that the log holds less as entries than before: a read of what it has let go of would find nothing, and what is found
+    /// nothing of would count as sent.
+    pub fn on_let_go(&mut self, log: &Log) {
+        if self.cursor < log.base() {
+            self.reading = None;
+        }
+    }
+
     /// What it surely holds.
     pub fn peer_holds(&self) -> &VectorClock {
         &self.peer_holds

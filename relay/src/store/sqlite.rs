@@ -11,6 +11,7 @@ mod folder;
 mod ledger;
 mod read;
 mod recover;
+mod room;
 mod snapshot;
 mod view;
 mod write;
@@ -27,6 +28,7 @@ use driftline_core::store::task::{StoreDone, StoreError, StoreTask};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -116,7 +118,7 @@ impl StoreExecutor for SqliteStore {
 }
 
 fn work(mut database: Database, queued: &mpsc::Receiver<Queued>, answering: &StoreAnswering, stats: &StoreStats) {
-    while let Ok(first) = queued.recv() {
+    while let Some(first) = next_task(&mut database, queued) {
         let mut bytes = weight(&first.work);
         let (mut tasks, mut waits) = (vec![first.work], vec![(first.task, first.since)]);
         while tasks.len() < BATCH_TASKS_MAX && bytes < BATCH_BYTES_MAX {
@@ -142,6 +144,18 @@ fn work(mut database: Database, queued: &mpsc::Receiver<Queued>, answering: &Sto
         answering(waits.into_iter().map(|(task, _)| task).zip(answers).collect());
     }
     database.close();
+}
+
+/// Waits for a task, and meanwhile gives room back; nothing when no more will come.
+fn next_task(database: &mut Database, queued: &mpsc::Receiver<Queued>) -> Option<Queued> {
+    loop {
+        let Some(wait) = database.spare_time() else { return queued.recv().ok() };
+        match queued.recv_timeout(wait) {
+            Ok(task) => return Some(task),
+            Err(RecvTimeoutError::Timeout) => database.use_spare_time(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
 }
 
 /// Counts what a batch took that wrote something.

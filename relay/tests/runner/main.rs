@@ -1,6 +1,8 @@
 //! The native side's tests, in one binary because linking is what costs.
 
 mod http;
+#[cfg(unix)]
+mod kills;
 mod limits;
 mod meeting;
 mod metrics;

@@ -83,7 +83,7 @@ pub(crate) fn run(command: &mut Command) -> (i32, String) {
 }
 
 /// A stream of numbers in no pattern, the same each time.
-fn scatter(seed: &mut u64) -> u64 {
+pub(crate) fn scatter(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }

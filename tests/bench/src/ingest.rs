@@ -2,9 +2,10 @@
 //!
 //! Writers type, each into a document of its own, and never have more changes under way than a window; a change counts when
 //! the relay has said that it is durable. Then the relay is killed (`SIGKILL`), started on what it had, and timed until it
-//! answers that it is ready.
+//! answers that it is ready; with `--store-bytes`, on a store that was filled to this size before.
 
 use crate::figures::{ms, quantile};
+use crate::fill::fill;
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;
@@ -29,7 +30,7 @@ struct Load {
     changes: usize,
 }
 
-pub(crate) fn run(programs: &Path, changes: usize, results: &Path) -> Result<()> {
+pub(crate) fn run(programs: &Path, changes: usize, store_bytes: u64, results: &Path) -> Result<()> {
     let mut report = Report::begin("ingest");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scratch = Scratch::new()?;
@@ -38,7 +39,11 @@ pub(crate) fn run(programs: &Path, changes: usize, results: &Path) -> Result<()>
     let mut table = Table::new(caption, &columns);
     let mut figures = Vec::new();
     let loads = [(1, 1, changes / 20), (1, 1_000, changes), (8, 100, changes)];
+    let mut filled = 0;
     for (number, (writers, window, changes)) in loads.into_iter().enumerate() {
+        if number + 1 == loads.len() && store_bytes > 0 {
+            filled = fill(&scratch.folder.join(format!("ingest-{number}")), store_bytes)?;
+        }
         let server = Server::relay(programs, &scratch, &format!("ingest-{number}"), &[])?;
         let cpu_before = server.cpu_seconds()?;
         let start = Instant::now();
@@ -57,19 +62,29 @@ pub(crate) fn run(programs: &Path, changes: usize, results: &Path) -> Result<()>
 
     // Dropping a server kills it.
     let last = format!("ingest-{}", loads.len() - 1);
-    let bytes = folder_bytes(&scratch.folder.join(&last))?;
+    let folder = scratch.folder.join(&last);
+    let (bytes, log_bytes) =
+        (folder_bytes(&folder)?, std::fs::metadata(folder.join("driftline.sqlite-wal")).map_or(0, |log| log.len()));
     let start = Instant::now();
     let server = Server::relay(programs, &scratch, &last, &[])?;
-    let (ready, cpu) = (start.elapsed(), server.cpu_seconds()?);
+    let (ready, cpu, resident) = (start.elapsed(), server.cpu_seconds()?, server.peak_mb()?);
     let caption = "Killed while it held that load, and started again.";
-    let mut table = Table::new(caption, &["store, MB", "changes", "until ready, ms", "CPU, ms"]);
+    let mut table =
+        Table::new(caption, &["store, MB", "of it log, MB", "documents", "until ready, ms", "CPU, ms", "most memory, MiB"]);
     table.row(
         format!("{:.1}", bytes as f64 / 1e6),
-        [changes.to_string(), format!("{:.0}", ms(ready)), format!("{:.0}", cpu * 1000.0)],
+        [
+            format!("{:.1}", log_bytes as f64 / 1e6),
+            (filled + 8).to_string(),
+            format!("{:.0}", ms(ready)),
+            format!("{:.0}", cpu * 1000.0),
+            format!("{resident:.0}"),
+        ],
     );
     report.tables.push(table);
-    report.figures =
-        json!({ "ingest": figures, "recovery": { "bytes": bytes, "changes": changes, "readyMs": ms(ready), "cpuSeconds": cpu } });
+    report.figures = json!({ "ingest": figures, "recovery": {
+            "bytes": bytes, "logBytes": log_bytes, "documents": filled + 8, "changes": changes, "readyMs": ms(ready), "cpuSeconds": cpu, "peakMiB": resident,
+        } });
     report.finish(results)
 }
 
@@ -115,7 +130,8 @@ async fn writer(server: &Server, number: u8, window: usize, changes: usize) -> R
     Ok(lags)
 }
 
-fn folder_bytes(folder: &Path) -> Result<u64> {
+/// Bytes of the files in a folder.
+pub(crate) fn folder_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for file in std::fs::read_dir(folder)? {
         bytes += file?.metadata()?.len();

@@ -4,7 +4,9 @@ mod cold;
 mod document;
 mod fanout;
 mod figures;
+mod fill;
 mod flood;
+mod hold;
 mod idle;
 mod ingest;
 mod peers;
@@ -25,7 +27,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 driftline-bench fanout    [--readers N] [--rate N] [--seconds N] [--rounds N]
 driftline-bench flood     [--readers N] [--changes N]
-driftline-bench ingest    [--changes N]
+driftline-bench ingest    [--changes N] [--store-bytes N]
+driftline-bench hold      [--documents N] [--ceiling MIB]
 driftline-bench reconnect [--documents N,N,...]
 driftline-bench cold      --trace FILE.json.gz
 driftline-bench idle      [--connections N] [--seconds N]
@@ -56,7 +59,7 @@ fn command() -> Result<()> {
     // The binaries measured lie beside this one.
     let programs = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let mut results = programs.join("../bench");
-    let (mut into, mut trace) = (None, None);
+    let (mut into, mut trace, mut store_bytes, mut ceiling_mib) = (None, None, 0, 256);
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
@@ -70,6 +73,8 @@ fn command() -> Result<()> {
                 documents = arguments.value()?.string()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
             }
             Long("trace") => trace = Some(PathBuf::from(arguments.value()?)),
+            Long("store-bytes") => store_bytes = arguments.value()?.parse()?,
+            Long("ceiling") => ceiling_mib = arguments.value()?.parse()?,
             Long("results") => results = arguments.value()?.into(),
             Long("into") => into = Some(PathBuf::from(arguments.value()?)),
             Short('h') | Long("help") => {
@@ -106,7 +111,8 @@ fn command() -> Result<()> {
     match name.as_str() {
         "fanout" => fanout::run(&programs, load, &results),
         "flood" => flood::run(&programs, changes, load.readers, &results),
-        "ingest" => ingest::run(&programs, changes, &results),
+        "ingest" => ingest::run(&programs, changes, store_bytes, &results),
+        "hold" => hold::run(&programs, documents.into_iter().max().unwrap_or_default(), ceiling_mib, &results),
         "reconnect" => reconnect::run(&programs, &documents, &results),
         "cold" => cold::run(&programs, &trace.context("say --trace with the file of an editing history")?, &results),
         "idle" => idle::run(&programs, connections.unwrap_or(5_000), load.seconds, &results),

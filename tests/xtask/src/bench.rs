@@ -38,6 +38,7 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "fanout", story: "200 edits/s by one writer to 20 readers, beside a bare broadcast", work: fanout },
     Benchmark { name: "flood", story: "one writer flat out to 20 readers, beside a bare broadcast", work: flood },
     Benchmark { name: "ingest", story: "changes made durable, and the time until a killed relay is back", work: ingest },
+    Benchmark { name: "hold", story: "100,000 documents on a relay whose memory has a ceiling", work: hold },
     Benchmark { name: "reconnect", story: "coming back to a space of up to 100,000 documents", work: reconnect },
     Benchmark { name: "cold", story: "a document of 259,778 keystrokes for someone who has nothing", work: cold },
     Benchmark { name: "idle", story: "what 5,000 idle connections cost", work: idle },
@@ -149,6 +150,10 @@ fn flood(repository: &Repository, options: &Options, name: &str) -> Result<()> {
 
 fn ingest(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     measure(repository, options, name, &["--changes", "400"])
+}
+
+fn hold(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--documents", "400"])
 }
 
 fn reconnect(repository: &Repository, options: &Options, name: &str) -> Result<()> {

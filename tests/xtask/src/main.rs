@@ -6,6 +6,7 @@ mod demo;
 #[cfg(test)]
 mod documents;
 mod job;
+mod kills;
 mod npm;
 mod repository;
 mod sim;
@@ -38,6 +39,9 @@ The project's own commands.
   cargo xtask sim      simulate lives of several replicas on a faulty network and faulty disks
       --lives N        how many (1,000 unless told)
       --seed S         the life of this seed alone, step by step; with --lives, the first of so many
+
+  cargo xtask kills    kill a relay right after it gave its word, and while it compacts, and look for what it said was saved
+      --times N        how often, each (50 unless told)
 
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
@@ -73,6 +77,7 @@ fn command() -> Result<ExitCode> {
     match name.as_deref().unwrap_or_default() {
         "demo" => demo::command(&repository, arguments),
         "sim" => sim::command(&repository, arguments),
+        "kills" => kills::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),

@@ -3,7 +3,8 @@
 use super::failure::{Failure, Outcome};
 use super::folder::{Folder, OpenError};
 use super::ledger::Ledger;
-use super::{read, recover, snapshot, write};
+use super::room::Room;
+use super::{read, recover, room, snapshot, write};
 use driftline_core::base::id::DocumentId;
 use driftline_core::store::task::{StoreDone, StoreError, StoreErrorKind, StoreTask};
 use rusqlite::Connection;
@@ -30,6 +31,7 @@ pub(super) struct Database {
     connection: Connection,
     folder: Folder,
     ledger: Ledger,
+    room: Room,
 }
 
 /// What came of one task.
@@ -41,12 +43,13 @@ impl Database {
         let folder = Folder::hold(folder)?;
         let not_a_store = |reason: String| OpenError::NotAStore { file: folder.database(), reason };
         let connection = Connection::open(folder.database()).map_err(|error| not_a_store(error.to_string()))?;
-        prepare(&connection, bytes_max).map_err(|failure| match failure {
+        let prepared = prepare(&connection, bytes_max).and_then(|()| Room::of(&connection));
+        let room = prepared.map_err(|failure| match failure {
             Failure::Damaged(reason) => not_a_store(reason),
             failure => not_a_store(failure.explain(&folder.database(), None).message),
         })?;
         folder.sync()?;
-        Ok(Self { connection, folder, ledger: Ledger::default() })
+        Ok(Self { connection, folder, ledger: Ledger::default(), room })
     }
 
     /// Carries out tasks in order, with as few syncs as it can, and answers each.
@@ -93,8 +96,9 @@ impl Database {
             return Ok(tasks.iter().map(|task| self.read_task(task)).collect());
         }
         let written = self.write_tasks(tasks);
-        if written.is_err() {
-            self.undo();
+        match written {
+            Ok(_) => self.room.on_written(),
+            Err(_) => self.undo(),
         }
         written
     }
@@ -161,6 +165,18 @@ impl Database {
         (0..tasks).map(|_| Err(StoreError { kind: StoreErrorKind::Unavailable, message: message.clone() })).collect()
     }
 
+    /// How long to wait for a task before [`Self::use_spare_time`]; nothing when there is no use for it.
+    pub(super) fn spare_time(&self) -> Option<Duration> {
+        self.room.wait()
+    }
+
+    /// Gives back some room. Where that fails nothing is lost, and it is tried again after the next write.
+    pub(super) fn use_spare_time(&mut self) {
+        if let Err(failure) = self.room.step(&self.connection) {
+            tracing::debug!("the store gives no room back at the moment: {}", failure.reason());
+        }
+    }
+
     /// Moves everything into the database file, so that it alone is the store.
     pub(super) fn close(self) {
         if let Err(error) = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -202,6 +218,9 @@ fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
     }
     if version > SCHEMA_VERSION {
         return Err(Failure::Damaged("a newer version of driftline made it; update this one to open it".to_owned()));
+    }
+    if tables == 0 {
+        room::prepare(connection)?;
     }
     // Readers beside the writer, one file to append to, and a sync before anything is answered.
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Documents remembered; above it all are forgotten.
 const DOCUMENTS_MAX: usize = 4_096;
+/// Bytes of their versions when they were read; above it all are forgotten.
+const VERSIONS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Actors remembered; above it all are forgotten.
 const ACTORS_MAX: usize = 65_536;
 
@@ -35,6 +37,7 @@ pub(super) struct DocumentRow {
 #[derive(Default)]
 pub(super) struct Ledger {
     documents: BTreeMap<DocumentId, DocumentRow>,
+    versions_bytes: usize,
     actors: BTreeMap<ActorId, i64>,
     /// Documents whose row differs from the table's.
     changed: BTreeSet<DocumentId>,
@@ -83,9 +86,12 @@ impl Ledger {
     pub(super) fn document(&mut self, connection: &Connection, document: DocumentId) -> Outcome<Option<&mut DocumentRow>> {
         if !self.documents.contains_key(&document) {
             let Some(row) = find_document(connection, document)? else { return Ok(None) };
-            if self.documents.len() >= DOCUMENTS_MAX && self.changed.is_empty() {
+            let is_full = self.documents.len() >= DOCUMENTS_MAX || self.versions_bytes > VERSIONS_BYTES_MAX;
+            if is_full && self.changed.is_empty() {
                 self.documents.clear();
+                self.versions_bytes = 0;
             }
+            self.versions_bytes += row.version.weight() + row.beginning.as_ref().map_or(0, |summary| summary.weight());
             self.documents.insert(document, row);
         }
         Ok(self.documents.get_mut(&document))

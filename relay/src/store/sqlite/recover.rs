@@ -34,12 +34,12 @@ pub(super) fn open(connection: &Connection, epoch: StoreEpoch) -> Outcome<(Store
             Ok(row) => {
                 tracing::warn!(document = %row.id, "its row was damaged ({}) and was made again from its entries", damaged.reason);
                 next_number += 1;
-                contents.documents.push(summary(&row));
+                contents.documents.push(summary(row));
             }
             Err(failure) => give_up(connection, damaged, &failure, &mut contents)?,
         }
     }
-    contents.documents.extend(scan.held.iter().map(summary));
+    contents.documents.extend(scan.held.into_iter().map(summary));
     read_meta(connection, &mut contents)?;
     Ok((contents, next_number))
 }
@@ -65,14 +65,14 @@ fn give_up(connection: &Connection, damaged: Damaged, failure: &Failure, content
 }
 
 /// A row as the engine is told of it.
-pub(super) fn summary(row: &DocumentRow) -> StoredDocument {
+pub(super) fn summary(row: DocumentRow) -> StoredDocument {
     StoredDocument {
         document: row.id,
         space: row.space,
-        version: row.version.clone(),
+        version: row.version,
         end: row.end,
         bytes: row.bytes,
-        snapshot: row.beginning.as_ref().map(|summary| Box::new((**summary).clone())),
+        snapshot: row.beginning.map(|summary| Box::new(Arc::unwrap_or_clone(summary))),
     }
 }
 

@@ -176,7 +176,7 @@ impl StoreView {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             match read_document(&moment, row, self.schema_version) {
-                Ok(read) => store.documents.push(summary(&read)),
+                Ok(read) => store.documents.push(summary(read)),
                 Err(failure) if failure.is_damage() => {
                     let number: i64 = row.get(0)?;
                     let name = row.get(1).map_or_else(|_| format!("number {number}"), |id| DocumentId(id).to_string());
