@@ -53,7 +53,13 @@ impl Document {
         let mut patches: Vec<Patch> = puts.collect();
         for path in texts {
             let marks = self.marks(path.clone()).into_iter();
-            patches.extend(marks.map(|Mark { start, end, name, value }| Patch::Mark { path: path.clone(), start, end, name, value }));
+            patches.extend(marks.map(|Mark { start, end, name, value }| Patch::Mark {
+                path: path.clone(),
+                start,
+                end,
+                name,
+                value,
+            }));
         }
         patches
     }

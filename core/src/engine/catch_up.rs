@@ -69,7 +69,8 @@ impl Engine {
             return None;
         }
         let left: Option<u64> = missing.intersection(&arrivals.found).map(|document| arrivals.left.get(document).copied()).sum();
-        let unannounced = missing.difference(&arrivals.found).filter(|_| announced == 0).map(|document| arrivals.left.get(document));
+        let unannounced =
+            missing.difference(&arrivals.found).filter(|_| announced == 0).map(|document| arrivals.left.get(document));
         let unannounced: u64 = unannounced.flatten().sum();
         let bytes_total = left.filter(|_| !comparing).map(|left| arrivals.bytes + left + unannounced + announced_left);
         Some(CatchUp {
@@ -139,7 +140,9 @@ impl Engine {
         if is_comparing || is_announced {
             self.note_arriving(space, document);
         }
-        let Some(arrivals) = self.arrivals.get_mut(&space).filter(|arrivals| arrivals.documents.contains(&document)) else { return };
+        let Some(arrivals) = self.arrivals.get_mut(&space).filter(|arrivals| arrivals.documents.contains(&document)) else {
+            return;
+        };
         arrivals.bytes += bytes as u64;
         arrivals.last_ms = now_ms;
         if !arrivals.found.contains(&document)

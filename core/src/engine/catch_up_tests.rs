@@ -89,7 +89,8 @@ fn of_a_long_document_it_is_told_how_much_of_it_has_come() {
         config.limits.frame_bytes_max = 4 * 1024;
         config.limits.entry_bytes_max = 2 * 1024;
         if config.role == Role::Relay {
-            config.compaction = Compaction { quiet_bytes_min: 2_000, quiet_ms: 1_000, kept_bytes_min: 0, ..Compaction::default() };
+            config.compaction =
+                Compaction { quiet_bytes_min: 2_000, quiet_ms: 1_000, kept_bytes_min: 0, ..Compaction::default() };
         }
     });
     world.open(1);

@@ -75,8 +75,7 @@ pub(crate) fn run(programs: &Path, trace: &Path, results: &Path) -> Result<()> {
     }
     let mut ratios: Vec<f64> = loads.iter().zip(&fetches).map(|(load, fetch)| fetch / load).collect();
     let (load, seconds, ratio) = (median(&mut loads), median(&mut fetches), median(&mut ratios));
-    let (cpu_ms, memory) =
-        ((server.cpu_seconds()? - cpu_before) * 1000.0 / ROUNDS as f64, server.peak_mb()? - memory_before);
+    let (cpu_ms, memory) = ((server.cpu_seconds()? - cpu_before) * 1000.0 / ROUNDS as f64, server.peak_mb()? - memory_before);
 
     let caption = format!("{} changes, {:.1} MB one by one, for a replica that has nothing.", entries.len(), raw as f64 / 1e6);
     let mut table = Table::new(caption, &["", "from the relay", "Automerge's own file, by `load()`"]);
