@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { arrivingOf, Patience, SHOWN_AFTER_MS } from "../../web-demo/src/model/arriving.ts";
 import { parsePlace, placeFrom, placeFragment, relayEndpoint, shareLink } from "../../web-demo/src/model/places.ts";
 import { type StatusFacts, statusOf } from "../../web-demo/src/model/status.ts";
 import { ago, headline, plain, snippet } from "../../web-demo/src/model/words.ts";
@@ -54,6 +55,21 @@ test("It says what is wrong, and when it tries again.", () => {
   assert.equal(away.details[1]?.text, "notes.example does not answer. Connection refused. Trying again in 4 s.");
   assert.equal(statusOf({ ...WELL, hasNetwork: false, connections: [{ endpoint: "wss://x/sync", state: "waiting", relay: false }] }).headline, "No network");
   assert.equal(statusOf({ ...WELL, isOnline: false }).headline, "Working offline");
+});
+
+test("What is on its way shows once it has taken a while, and nothing is made up about it.", () => {
+  const patience = new Patience();
+  const coming = { documents: { done: 3, total: 12 }, bytes: { done: 40_000 } };
+  assert.equal(patience.look(coming, 1_000).arriving, null, "it may be over in a moment");
+  const shown = patience.look(coming, 1_000 + SHOWN_AFTER_MS);
+  assert.deepEqual(shown, { arriving: { share: 0.25, words: "3 of 12 notes, 40 kB" }, news: "Notes are arriving: 3 of 12 notes, 40 kB." });
+  assert.equal(patience.look({ ...coming, documents: { done: 4, total: 12 } }, 3_000).news, null, "not each of them is news");
+  assert.deepEqual(patience.look(undefined, 4_000), { arriving: null, news: "All notes have arrived." });
+  assert.equal(patience.look(undefined, 5_000).news, null);
+  const status = statusOf({ ...WELL, sync: { peers: 1, inSync: 0, behind: 9 }, arriving: shown.arriving });
+  assert.deepEqual([status.headline, status.addition, status.phase], ["Catching up…", "3 of 12 notes, 40 kB", "syncing"]);
+  assert.deepEqual(arrivingOf({ documents: { done: 3 }, bytes: { done: 1_300_000 } }), { share: null, words: "3 notes so far, 1.3 MB" });
+  assert.deepEqual(arrivingOf({ documents: { done: 0, total: 1 }, bytes: { done: 65_000, total: 130_000 } }), { share: 0.5, words: "65 kB of 130 kB of a long note" });
 });
 
 test("A note goes by its title, or by the first line that says something.", () => {

@@ -176,6 +176,23 @@ export interface SyncStatus {
   readonly inSync: number;
   /** Documents known to differ from some peer. */
   readonly behind: number;
+  /** While something is missing on this device: how much of it has come since that was found. It is gone when nothing is missing. */
+  readonly catchUp?: CatchUp;
+}
+
+/** How much has come of what was missing. */
+export interface CatchUp {
+  /** Documents that nothing is missing of any more. */
+  readonly documents: Amount;
+  /** Bytes, as they travel; the total is about right. */
+  readonly bytes: Amount;
+}
+
+/** So much of so much. */
+export interface Amount {
+  readonly done: number;
+  /** What there is to do, with what is done. Not there while it is not known: show no share of it then. */
+  readonly total?: number;
 }
 
 /** What a space tells. */

@@ -27,7 +27,7 @@ export type EngineEvent =
   | { event: "ready"; peer: string; documents: number }
   | { event: "peerConnected"; connection: number; peer: string; relay: boolean; agent: string; endpoint: string | null }
   | { event: "peerDisconnected"; connection: number; peer: string | null; endpoint: string | null; reason: string; retryMs: number | null }
-  | { event: "spaceSync"; space: string; peers: number; inSync: number; behind: number }
+  | { event: "spaceSync"; space: string; peers: number; inSync: number; behind: number; catchUp: EngineCatchUp | null }
   | { event: "documentAdded"; space: string; document: string }
   | { event: "documentChanged"; space: string; document: string }
   | { event: "documentOpened"; document: string }
@@ -37,6 +37,12 @@ export type EngineEvent =
   | ({ event: "saved" } & EngineSaved)
   | { event: "presence"; space: string; peer: string; instance: number; state: string | null }
   | { event: "trouble"; kind: string; document: string | null; connection: number | null; message: string };
+
+/** What has come of what was missing: see `CatchUp` in the core. */
+export interface EngineCatchUp {
+  documents: { done: number; total: number | null };
+  bytes: { done: number; total: number | null };
+}
 
 /** How saved a document is, as the engine knows it: see `Saved` in the core. */
 export interface EngineSaved {

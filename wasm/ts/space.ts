@@ -1,10 +1,11 @@
 /** A space, open in this tab. */
 
-import type { DocumentId, Presence, Space, SpaceEvents, SpaceId, SyncStatus } from "./api.js";
+import type { Amount, DocumentId, Presence, Space, SpaceEvents, SpaceId, SyncStatus } from "./api.js";
 import { Events, until } from "./events.js";
 import { HandleOfTab } from "./handle.js";
 import { isDocumentId, newDocumentId } from "./ids.js";
 import { PresenceOfTab } from "./presence.js";
+import type { EngineCatchUp } from "./protocol.js";
 import type { RepoOfTab } from "./repo.js";
 
 /** A space, open in this tab. */
@@ -89,8 +90,13 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     }
   }
 
-  handleSync(sync: SyncStatus): void {
-    this.sync = Object.freeze({ peers: sync.peers, inSync: sync.inSync, behind: sync.behind });
+  handleSync({ peers, inSync, behind, catchUp }: Omit<SyncStatus, "catchUp"> & { catchUp: EngineCatchUp | null }): void {
+    const progress = catchUp === null ? {} : { catchUp: Object.freeze({ documents: amountOf(catchUp.documents), bytes: amountOf(catchUp.bytes) }) };
+    this.sync = Object.freeze({ peers, inSync, behind, ...progress });
     this.emit("sync", this.sync);
   }
+}
+
+function amountOf({ done, total }: { done: number; total: number | null }): Amount {
+  return Object.freeze(total === null ? { done } : { done, total });
 }

@@ -1,6 +1,7 @@
 /** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
 
 import { newSpaceId, type Repo } from "driftline";
+import { Patience } from "./model/arriving.ts";
 import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
 import type { Note } from "./model/note.ts";
 import { Notebook } from "./model/notebook.ts";
@@ -37,6 +38,7 @@ export class App {
   /** The notebook and the name that the list of recent ones has at its head. */
   #recorded = "";
   #isCrashed = false;
+  readonly #patience = new Patience();
   #isRefreshDue = false;
   #isKeepingAsked = false;
   #hasPushed = false;
@@ -145,6 +147,8 @@ export class App {
       this.#recorded = recorded;
       saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
     }
+    const { arriving, news } = this.#patience.look(notebook.space.sync.catchUp, Date.now());
+    if (news !== null) this.#shell.announcer.say(news);
     waterline.update(
       statusOf({
         isCrashed: this.#isCrashed,
@@ -153,6 +157,7 @@ export class App {
         connections: this.#repo.connections,
         storage: this.#repo.storage,
         sync: notebook.space.sync,
+        arriving,
         saved: notebook.handles.map((handle) => handle.saved),
         now: Date.now(),
       }),

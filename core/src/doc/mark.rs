@@ -2,7 +2,8 @@
 
 use super::crdt::{self, Found};
 use super::document::Document;
-use super::path::IntoPath;
+use super::patch::Patch;
+use super::path::{IntoPath, Path, Prop};
 use super::value::Value;
 use automerge::{ObjType, ReadDoc as _};
 use serde::Serialize;
@@ -39,6 +40,46 @@ impl Document {
     }
 }
 
+impl Document {
+    /// All there is as patches to an empty document: each key of the root with its whole value, then the formatting of the texts.
+    /// Says the same as the difference to no heads, without walking through the history.
+    pub(super) fn as_patches(&self) -> Vec<Patch> {
+        let Some(Value::Map(root)) = self.value(()) else { return Vec::new() };
+        let mut texts = Vec::new();
+        for (key, value) in &root {
+            find_texts(value, &mut vec![Prop::Key(key.clone())], &mut texts);
+        }
+        let puts = root.into_iter().map(|(key, value)| Patch::Put { path: vec![Prop::Key(key)], value });
+        let mut patches: Vec<Patch> = puts.collect();
+        for path in texts {
+            let marks = self.marks(path.clone()).into_iter();
+            patches.extend(marks.map(|Mark { start, end, name, value }| Patch::Mark {
+                path: path.clone(),
+                start,
+                end,
+                name,
+                value,
+            }));
+        }
+        patches
+    }
+}
+
+/// The paths of the texts in a value that is at `path`.
+fn find_texts(value: &Value, path: &mut Path, found: &mut Vec<Path>) {
+    let mut below = |prop: Prop, value: &Value| {
+        path.push(prop);
+        find_texts(value, path, found);
+        path.pop();
+    };
+    match value {
+        Value::Text(_) => found.push(path.clone()),
+        Value::Map(map) => map.iter().for_each(|(key, value)| below(Prop::Key(key.clone()), value)),
+        Value::List(list) => list.iter().enumerate().for_each(|(index, value)| below(Prop::Index(index), value)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +97,23 @@ mod tests {
         assert_eq!(document.marks("text"), [mark]);
         document.change(None, 0, |tx| tx.mark("text", 0..3, "bold", (), Expand::None)).unwrap();
         assert_eq!(document.marks("text"), []);
+    }
+
+    #[test]
+    fn a_document_is_told_whole_as_the_difference_to_nothing_would_tell_it() {
+        let mut document = Document::new(DOCUMENT, actor(1), TextUnit::Utf16);
+        document.change(None, 0, |tx| tx.put("text", "tide")).unwrap();
+        document.change(None, 0, |tx| tx.put("list", Value::List(vec![Value::from("ebb"), Value::map([("a", 1)])]))).unwrap();
+        document.change(None, 0, |tx| tx.mark("text", 0..2, "bold", true, Expand::After)).unwrap();
+        document.change(None, 0, |tx| tx.put("count", Value::Counter(3))).unwrap();
+        let told = |patches: Vec<Patch>| {
+            let mut value = Value::empty();
+            patches.iter().for_each(|patch| patch.apply(&mut value, TextUnit::Utf16).unwrap());
+            let marks: Vec<Patch> = patches.into_iter().filter(|patch| matches!(patch, Patch::Mark { .. })).collect();
+            (value, marks)
+        };
+        let whole = told(document.as_patches());
+        assert_eq!(whole, told(document.diff(&[], &document.heads())));
+        assert_eq!((Some(whole.0), whole.1.len()), (document.value(()), 1));
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One difference. Applied in order to the value before, patches give the value after.
 ///
-/// A new map, list or text arrives empty, and is filled by the patches that follow.
+/// A new map, list or text arrives empty and is filled by the patches that follow, or whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase")]
 pub enum Patch {

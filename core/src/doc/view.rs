@@ -177,7 +177,7 @@ impl View {
         if self.due == Due::Nothing && *shown == heads {
             return None;
         }
-        let patches = document.diff(shown, &heads);
+        let patches = if shown.is_empty() { document.as_patches() } else { document.diff(shown, &heads) };
         self.number += 1;
         self.due = Due::Nothing;
         self.offers.push_back((self.number, heads.clone()));

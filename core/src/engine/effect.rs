@@ -95,6 +95,8 @@ pub enum Event {
         in_sync: usize,
         /// Documents known to differ from some peer.
         behind: usize,
+        /// How much of what is missing here has come; nothing where nothing is.
+        catch_up: Option<CatchUp>,
     },
     /// A document is held in a space, new or found in the store.
     DocumentAdded {
@@ -183,6 +185,26 @@ pub struct ViewUpdate {
     pub heads: Vec<ChangeHash>,
     /// The heads of what the mirror shows if it does not take this: its last state taken, and its edits up to `covers`.
     pub base: Vec<ChangeHash>,
+}
+
+/// What has come of what was missing of a space, since it was found that something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatchUp {
+    /// Documents: those that nothing is missing of any more. Their number is known once the space has been compared.
+    pub documents: Amount,
+    /// Bytes, as they travel. How many there will be is known when all that is missing comes as snapshots, as long documents do.
+    pub bytes: Amount,
+}
+
+/// So much of so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Amount {
+    /// What is done.
+    pub done: u64,
+    /// What there is to do, with what is done; nothing while it is not known.
+    pub total: Option<u64>,
 }
 
 /// How saved a document is: each number is about everything in the document as it is now.

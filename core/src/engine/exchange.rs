@@ -42,6 +42,7 @@ impl Engine {
         let Some(held) = self.spaces.get_mut(&space) else { return };
         held.open = false;
         let connections = std::mem::take(&mut held.sessions);
+        self.end_catch_up(&space);
         for connection in connections {
             self.send(connection, &Message::Unsubscribe { space });
             if let Some(session) = self.sessions.get_mut(&connection) {
@@ -110,6 +111,7 @@ impl Engine {
         let space = match &message {
             Message::Ranges { space, .. }
             | Message::Sent { space }
+            | Message::Coming { space, .. }
             | Message::Have { space, .. }
             | Message::Entries { space, .. }
             | Message::Snapshot { space, .. } => Some(*space),
@@ -121,6 +123,7 @@ impl Engine {
         match message {
             Message::Subscribe { space, eager, known, ranges } => self.on_subscribe(connection, space, eager, known, &ranges),
             Message::Sent { space } => self.on_sent(connection, space),
+            Message::Coming { space, documents, bytes } => self.on_coming(connection, space, documents, bytes),
             Message::Unsubscribe { space } => self.on_unsubscribe(connection, space),
             Message::Ranges { space, ranges } => self.on_ranges(connection, space, &ranges),
             Message::Have { space, document, version, answer } => self.on_have(connection, space, document, version, answer),
@@ -224,8 +227,10 @@ impl Engine {
             self.on_receipt(connection, document, &clock.unwrap_or_default(), Receipt::All);
         }
         for document in step.differing {
+            self.expect(space, document);
             self.ask(connection, space, document);
         }
+        self.announce(connection, space, step.lacking.iter().map(|document| (*document, 0)));
         for document in step.lacking {
             self.with_delta(connection, space, document, |delta, log| delta.on_have(log, Default::default()));
             self.push_soon(connection, space, document);
@@ -312,6 +317,9 @@ impl Engine {
             self.send(connection, &Message::Error { code: ErrorCode::Forked, document: Some(document), text });
         }
         self.on_receipt(connection, document, &version.clock, Receipt::All);
+        if self.log(&document).map_or(!version.is_empty(), |log| !version.clock.is_within(&log.version().clock)) {
+            self.expect(space, document);
+        }
         let same = durable == version;
         self.with_delta(connection, space, document, |delta, log| {
             delta.on_have(log, version.clock);
@@ -351,6 +359,7 @@ impl Engine {
         if !self.listens_to(connection, space, document) {
             return;
         }
+        self.count_arrival(connection, space, document, payloads.iter().map(|payload| payload.len()).sum());
         for payload in payloads {
             if payload.len() > self.config.limits.entry_bytes_max {
                 let text =
@@ -379,6 +388,7 @@ impl Engine {
         if self.is_not_subscribed(connection, space) || !self.listens_to(connection, space, document) {
             return;
         }
+        self.count_arrival(connection, space, document, entries.iter().map(|entry| entry.payload.len()).sum());
         for entry in entries {
             self.receive_entry(space, Arc::new(entry), connection);
         }

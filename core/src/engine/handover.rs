@@ -11,6 +11,9 @@ use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message, SNAPSHOT_OVERHEAD_BYTES};
 use std::sync::Arc;
 
+/// A snapshot of so many bytes takes a while to be put together: whoever waits is told before that it is here.
+const TOLD_BYTES_MIN: usize = 32 * 1024;
+
 impl Engine {
     /// Reads the next part of a document's snapshot for a peer.
     pub(super) fn send_snapshot(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, offset: u64) {
@@ -93,10 +96,20 @@ impl Engine {
             return self.refuse(connection, Refusal { code: ErrorCode::Malformed, text });
         }
         arriving.extend_from_slice(bytes);
-        if (arriving.len() as u64) < size {
+        let arrived = arriving.len() as u64;
+        self.count_arrival(connection, space, document, bytes.len());
+        self.expect_bytes(space, document, size - arrived);
+        if arrived < size {
             return self.touch_progress(space);
         }
-        let bytes: Arc<[u8]> = subscription.arriving.remove(&document).unwrap_or_default().into();
+        let session = self.sessions.get_mut(&connection);
+        let subscription = session.and_then(|session| session.subscriptions.get_mut(&space));
+        let Some(whole) = subscription.and_then(|subscription| subscription.arriving.remove(&document)) else { return };
+        self.touch_progress(space);
+        if whole.len() >= TOLD_BYTES_MIN {
+            self.tell_progress();
+        }
+        let bytes: Arc<[u8]> = whole.into();
         self.on_snapshot_whole(connection, space, document, bytes);
     }
 

@@ -8,6 +8,7 @@
 //! Inputs only note what is to be done. The work is done when the driver drains, so that whatever arrived together is
 //! applied, pushed and written together.
 
+mod catch_up;
 pub mod config;
 mod documents;
 pub mod effect;
@@ -30,6 +31,8 @@ pub mod stored;
 mod strands;
 mod timers;
 
+#[cfg(test)]
+mod catch_up_tests;
 #[cfg(test)]
 mod preview_tests;
 #[cfg(test)]
@@ -81,6 +84,8 @@ pub struct Engine {
     states: states::States,
     stats: stats::EngineStats,
     syncs_moved: stats::SyncsMoved,
+    /// What has come of spaces of which something is missing.
+    arrivals: BTreeMap<SpaceId, catch_up::Arrivals>,
     /// Spaces whose progress may have changed since it was last told.
     progress: BTreeMap<SpaceId, saved::Progress>,
 }
@@ -141,6 +146,7 @@ impl Engine {
             states: states::States::default(),
             stats: stats::EngineStats::default(),
             syncs_moved: stats::SyncsMoved::new(),
+            arrivals: BTreeMap::new(),
             progress: BTreeMap::new(),
             config,
         };

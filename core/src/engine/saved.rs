@@ -5,7 +5,7 @@
 //! who wrote it is not remembered. Receipts are stored, so that an app that starts offline can still tell.
 
 use super::Engine;
-use super::effect::{Event, Saved};
+use super::effect::{CatchUp, Event, Saved};
 use super::logs::Work;
 use super::stored::StoredReceipt;
 use super::timers::Timer;
@@ -58,7 +58,7 @@ pub(super) enum Receipt {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     touched: bool,
-    told: Option<(usize, usize, usize)>,
+    told: Option<((usize, usize, usize), Option<CatchUp>)>,
 }
 
 impl Receipts {
@@ -261,8 +261,13 @@ impl Engine {
         let touched: Vec<SpaceId> =
             self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
         for space in touched {
-            let again_ms = self.settle(space);
-            let now = self.progress_of(&space);
+            let catch_up = self.catch_up(&space);
+            let lapses_ms = catch_up.and_then(|_| self.catch_up_lapses(&space));
+            let again_ms = self.settle(space).into_iter().chain(lapses_ms).min();
+            if catch_up.is_none() {
+                self.end_catch_up(&space);
+            }
+            let now = (self.progress_of(&space), catch_up);
             let Some(progress) = self.progress.get_mut(&space) else { continue };
             let told = progress.told.replace(now);
             progress.touched = again_ms.is_some();
@@ -272,8 +277,8 @@ impl Engine {
             if told == Some(now) {
                 continue;
             }
-            let (peers, in_sync, behind) = now;
-            self.tell(Event::SpaceSync { space, peers, in_sync, behind });
+            let ((peers, in_sync, behind), catch_up) = now;
+            self.tell(Event::SpaceSync { space, peers, in_sync, behind, catch_up });
             // A document that is nobody's work here is saved where it is in sync.
             for document in self.documents.open_in(&space) {
                 self.saved.touch(document);

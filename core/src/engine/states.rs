@@ -136,6 +136,7 @@ impl Engine {
     /// Sends a peer what has moved since a state that both know; answers which documents that are.
     pub(super) fn push_since(&mut self, connection: ConnectionId, space: SpaceId, state: &Fingerprint) -> BTreeSet<DocumentId> {
         let moved = self.spaces.get(&space).and_then(|held| held.space.since(state)).unwrap_or_default();
+        self.announce(connection, space, moved.iter().map(|(document, before)| (*document, before.held)));
         for (document, before) in &moved {
             let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
             let Some(subscription) = subscription else { break };

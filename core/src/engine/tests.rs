@@ -153,10 +153,18 @@ impl World {
 
     pub(super) fn run(&mut self) {
         for _ in 0..10_000 {
-            let Some((node, connection, frame)) = self.frames.pop_front() else { return };
-            self.input(node, Input::Frame { connection, bytes: frame });
+            if !self.step() {
+                return;
+            }
         }
         panic!("the replicas do not come to rest");
+    }
+
+    /// Delivers the next frame; answers whether there was one.
+    pub(super) fn step(&mut self) -> bool {
+        let Some((node, connection, frame)) = self.frames.pop_front() else { return false };
+        self.input(node, Input::Frame { connection, bytes: frame });
+        true
     }
 
     pub(super) fn disconnect(&mut self, connection: u64) {

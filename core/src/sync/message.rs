@@ -52,6 +52,15 @@ pub enum Message {
         /// The summary.
         ranges: Vec<Range>,
     },
+    /// You lack this much, and it is on its way: for whoever shows how far it is. Since version 2.
+    Coming {
+        /// The space.
+        space: SpaceId,
+        /// So many documents, or the latest of them.
+        documents: u64,
+        /// About so many bytes of payloads and snapshots.
+        bytes: u64,
+    },
     /// You have been sent everything that moved here since the state you named.
     Sent {
         /// The space.
@@ -261,6 +270,7 @@ mod tag {
     pub(super) const STRANDS: u8 = 15;
     pub(super) const SENT: u8 = 16;
     pub(super) const SNAPSHOT: u8 = 17;
+    pub(super) const COMING: u8 = 18;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
@@ -270,7 +280,7 @@ pub fn brings_entries(frame: &[u8]) -> bool {
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 17] = [
+    pub const NAMES: [(u8, &'static str); 18] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -288,6 +298,7 @@ impl Message {
         (tag::STRANDS, "strands"),
         (tag::SENT, "sent"),
         (tag::SNAPSHOT, "snapshot"),
+        (tag::COMING, "coming"),
     ];
 
     /// The frame.
@@ -412,6 +423,12 @@ impl Message {
                 w.u8(tag::SENT);
                 w.put(&space.0);
             }
+            Self::Coming { space, documents, bytes } => {
+                w.u8(tag::COMING);
+                w.put(&space.0);
+                w.uint(*documents);
+                w.uint(*bytes);
+            }
             Self::Goodbye { text } => {
                 w.u8(tag::GOODBYE);
                 w.text(clip(text));
@@ -490,6 +507,7 @@ impl Message {
                 Self::Error { code, document, text: r.text(TEXT_BYTES_MAX)? }
             }
             tag::SENT => Self::Sent { space: SpaceId(r.array()?) },
+            tag::COMING => Self::Coming { space: SpaceId(r.array()?), documents: r.uint()?, bytes: r.uint()? },
             tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
             tag => return Err(DecodeError::UnknownTag { what: "a message", tag }),
         };

@@ -53,6 +53,7 @@ fn one_of_each() -> Vec<Message> {
         },
         Message::Sent { space },
         Message::Snapshot { space, document, size: 300, offset: 256, bytes: Arc::from([7u8; 44].as_slice()) },
+        Message::Coming { space, documents: 300, bytes: 70_000 },
     ]
 }
 
@@ -96,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..14, at: prop::sample::Index, bit in 0u8..8) {
+    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..18, at: prop::sample::Index, bit in 0u8..8) {
         let mut frame = one_of_each()[which].encode();
         let index = at.index(frame.len());
         frame[index] ^= 1 << bit;

@@ -6,7 +6,8 @@
 use super::presence::Presence;
 use super::space::SpaceEvent;
 use driftline_core::base::id::{ConnectionId, PeerId, SpaceId};
-use driftline_core::engine::effect::{Event, Trouble};
+use driftline_core::engine::Engine;
+use driftline_core::engine::effect::{CatchUp, Event, Trouble};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::TryRecvError};
@@ -57,9 +58,17 @@ pub struct SyncStatus {
     pub in_sync: usize,
     /// Documents known to differ from some peer.
     pub behind: usize,
+    /// How much of what is missing here has come; nothing where nothing is.
+    pub catch_up: Option<CatchUp>,
 }
 
 impl SyncStatus {
+    /// How far a space has come by its engine.
+    pub(super) fn of(engine: &Engine, space: &SpaceId) -> Self {
+        let (peers, in_sync, behind) = engine.progress_of(space);
+        Self { peers, in_sync, behind, catch_up: engine.catch_up(space) }
+    }
+
     /// Whether there are peers, and all of them hold the same.
     pub fn is_synced(&self) -> bool {
         self.peers > 0 && self.in_sync == self.peers && self.behind == 0
@@ -136,8 +145,8 @@ impl Known {
                     self.set_endpoint(endpoint, ConnectionState::Waiting { reason: reason.clone() });
                 }
             }
-            Event::SpaceSync { space, peers, in_sync, behind } => {
-                let status = SyncStatus { peers: *peers, in_sync: *in_sync, behind: *behind };
+            Event::SpaceSync { space, peers, in_sync, behind, catch_up } => {
+                let status = SyncStatus { peers: *peers, in_sync: *in_sync, behind: *behind, catch_up: *catch_up };
                 self.publish(*space, SpaceEvent::Sync(status));
             }
             Event::DocumentAdded { space, document } => {

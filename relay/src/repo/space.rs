@@ -156,6 +156,11 @@ impl Space {
         DocHandle::open(&self.repo, self.id, document).await
     }
 
+    /// Opens a document that may not be held yet, so that it is among the first to come, and in memory once it has.
+    pub(crate) async fn open_ahead(&self, document: DocumentId) -> Result<DocHandle, RepoError> {
+        DocHandle::open(&self.repo, self.id, document).await
+    }
+
     /// Shows this state to everyone in the space, until it is replaced, cleared, or this repo is gone.
     pub fn set_presence(&self, state: &Json) {
         self.send_presence(Some(state.to_string()));
@@ -182,8 +187,7 @@ impl Space {
     /// How far the space has come with its peers.
     pub async fn status(&self) -> Result<SyncStatus, RepoError> {
         let space = self.id;
-        let (peers, in_sync, behind) = self.repo.call(move |engine, _| engine.progress_of(&space)).await?;
-        Ok(SyncStatus { peers, in_sync, behind })
+        self.repo.call(move |engine, _| SyncStatus::of(engine, &space)).await
     }
 
     /// What happens in the space from now on.
@@ -199,8 +203,8 @@ impl Space {
     async fn look(&self, document: DocumentId) -> Result<Look, RepoError> {
         let space = self.id;
         // In one question: between two, the document could come and the space be in sync with it.
-        let look = move |engine: &mut Engine, _| (engine.space_of(&document), engine.progress_of(&space));
-        let (held, (peers, in_sync, behind)) = self.repo.call(look).await?;
+        let look = move |engine: &mut Engine, _| (engine.space_of(&document), SyncStatus::of(engine, &space));
+        let (held, sync) = self.repo.call(look).await?;
         match held {
             Some(held) if held == space => Ok(Look::Held),
             Some(held) => {
@@ -209,7 +213,7 @@ impl Space {
             }
             None => {
                 let online = self.repo.is_online();
-                Ok(judge(&self.repo.inner.known(), SyncStatus { peers, in_sync, behind }, document, online))
+                Ok(judge(&self.repo.inner.known(), sync, document, online))
             }
         }
     }

@@ -6,6 +6,7 @@
  */
 
 import type { ConnectionStatus, SavedStatus, StorageStatus, SyncStatus } from "driftline";
+import type { Arriving } from "./arriving.ts";
 import { counted } from "./words.ts";
 
 /** Everything the status line depends on. */
@@ -19,6 +20,8 @@ export interface StatusFacts {
   connections: readonly ConnectionStatus[];
   storage: StorageStatus;
   sync: SyncStatus;
+  /** What is on its way here, once it has taken so long that one may ask. */
+  arriving?: Arriving | null;
   /** How saved each open document is. */
   saved: readonly SavedStatus[];
   now: number;
@@ -38,6 +41,8 @@ export interface Status {
   headline: string;
   /** A few words more: where one's words are. */
   addition: string;
+  /** What is on its way here. */
+  arriving: Arriving | null;
   /** Sentences for those who want to know. */
   details: StatusDetail[];
 }
@@ -58,7 +63,7 @@ export function statusOf(facts: StatusFacts): Status {
   const isDeviceSaved = isKept && facts.saved.every((saved) => saved.device);
   const isRelaySaved = facts.saved.every((saved) => saved.relays > 0);
   const here = !isKept ? "kept in this tab only" : isDeviceSaved ? "saved on this device" : "saving on this device…";
-  const base = { details, isWarning: !isKept, addition: here };
+  const base = { details, isWarning: !isKept, addition: here, arriving: null };
 
   if (facts.isCrashed) {
     return { ...base, phase: "crashed", drift: "adrift", isWarning: true, headline: "Stopped", addition: "reload the page to go on" };
@@ -74,6 +79,7 @@ export function statusOf(facts: StatusFacts): Status {
     return { ...base, phase: "connecting", drift: "reaching", headline: "Connecting…" };
   }
   const isInStep = facts.sync.peers > 0 && facts.sync.inSync === facts.sync.peers && facts.sync.behind === 0;
+  if (facts.arriving) return { ...base, phase: "syncing", drift: "settling", headline: "Catching up…", addition: facts.arriving.words, arriving: facts.arriving };
   if (!isInStep || !isRelaySaved) return { ...base, phase: "syncing", drift: "settling", headline: "Syncing…" };
   if (facts.saved.length === 0) return { ...base, phase: "relay", drift: "together", headline: "Connected", addition: isKept ? "nothing to save yet" : here };
   if (!isKept) return { ...base, phase: "relay", drift: "together", headline: "Saved on the relay", addition: "but not on this device" };

@@ -21,6 +21,7 @@ export class Waterline {
   readonly #button: HTMLButtonElement;
   readonly #details = h("dl", { class: "status-details", "data-testid": "status-details" });
   readonly #switch: HTMLButtonElement;
+  readonly #arriving = h("div", { class: "arriving", role: "progressbar", "aria-label": "Notes on their way to this device", "data-testid": "arriving", hidden: true });
   readonly #onShown: (status: Status) => void;
   #shown: Status | null = null;
   #next: Status | null = null;
@@ -54,7 +55,7 @@ export class Waterline {
       text(note, words ?? "");
       note.hidden = words === null;
     });
-    this.element = h("footer", { class: "waterline", "aria-label": "Status" }, wave(), this.#button, panel, h("span", { class: "waterline-tools" }, this.#switch));
+    this.element = h("footer", { class: "waterline", "aria-label": "Status" }, wave(), this.#arriving, this.#button, panel, h("span", { class: "waterline-tools" }, this.#switch));
   }
 
   /** Puts buttons at the far end. */
@@ -96,6 +97,7 @@ export class Waterline {
     attribute(this.#button, "data-phase", status.phase);
     text(this.#headline, status.headline);
     text(this.#addition, status.addition);
+    this.#showArriving(status.arriving);
     const wanted = status.details.flatMap(({ name, text: words, tone }) => [`<${tone}>${name}`, words]).join("\n");
     if (this.#details.dataset["shown"] !== wanted) {
       this.#details.dataset["shown"] = wanted;
@@ -104,6 +106,19 @@ export class Waterline {
       );
     }
     this.#onShown(status);
+  }
+
+  /** How much has come of what is on its way, as a part of the line; where nobody knows how much there is, only that something is. */
+  #showArriving(arriving: Status["arriving"]): void {
+    const bar = this.#arriving;
+    bar.hidden = arriving === null;
+    if (arriving === null) return;
+    const percent = arriving.share === null ? null : Math.round(arriving.share * 100);
+    attribute(bar, "aria-valuemin", percent === null ? null : 0);
+    attribute(bar, "aria-valuemax", percent === null ? null : 100);
+    attribute(bar, "aria-valuenow", percent);
+    attribute(bar, "aria-valuetext", arriving.words);
+    bar.style.setProperty("--share", String(arriving.share ?? 0));
   }
 }
 

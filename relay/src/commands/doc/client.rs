@@ -3,6 +3,7 @@
 use super::failure::{Failure, FailureKind};
 use super::options::{ClientOptions, Wait};
 use super::output::Output;
+use super::waiting;
 use crate::repo::{ConnectionState, DocHandle, Level, Repo, RepoError, RepoOptions, Space};
 use driftline_core::base::id::DocumentId;
 use driftline_core::engine::effect::Saved;
@@ -87,8 +88,11 @@ impl<'a> Client<'a> {
 
     /// Opens a document, after catching up.
     pub(crate) async fn find(&self, document: DocumentId) -> Result<DocHandle, Failure> {
+        // Open already it is asked for first, and what comes of it is loaded once. Whether it may be opened is seen below.
+        let _ahead = self.space.open_ahead(document).await;
         self.catch_up().await?;
-        Ok(self.space.find_within(document, self.options.timeout).await?)
+        let finding = self.space.find_within(document, self.options.timeout);
+        Ok(waiting::while_shown(self.output, &self.space, finding).await?)
     }
 
     /// Waits until a document that was written is saved as far as `--wait` demands, and answers how saved it is.
@@ -131,12 +135,15 @@ impl<'a> Client<'a> {
     /// Waits for something of the relay's, until the timeout, or until every relay turned out to be away and nothing demands to go on trying.
     async fn reach<R>(&self, wanted: impl Future<Output = R>) -> Option<R> {
         let patient = self.options.wait == Some(Wait::Relay);
-        tokio::select! {
-            biased;
-            result = wanted => Some(result),
-            () = self.all_relays_away(), if !patient => None,
-            () = tokio::time::sleep(self.options.timeout) => None,
-        }
+        let reaching = async {
+            tokio::select! {
+                biased;
+                result = wanted => Some(result),
+                () = self.all_relays_away(), if !patient => None,
+                () = tokio::time::sleep(self.options.timeout) => None,
+            }
+        };
+        waiting::while_shown(self.output, &self.space, reaching).await
     }
 
     async fn all_relays_away(&self) {
