@@ -4,21 +4,27 @@
 //! it, and only then drains its effects, so that several keystrokes become one frame; then it sleeps until something
 //! happens or the engine's next deadline comes. Connections are tasks of the surrounding tokio runtime and the store is
 //! a thread of its own: neither can keep the engine waiting, and none of them can take another down.
+//!
+//! Frames for an accepted WebSocket are written by the engine's thread itself, as far as the socket takes them without waiting: see [`Wire`].
 
 mod connection;
 mod inbox;
 mod pump;
 mod stats;
 mod trace;
+mod wire;
 mod workshop;
+mod writing;
 
 pub use pump::{SHUTDOWN_GOODBYE_TIME_MAX, SHUTDOWN_STORE_TIME_MAX};
 pub use stats::HostStats;
 pub use trace::{TRACE_TARGET, TraceSampling};
+pub use wire::Wire;
 
 use crate::dial::{Dialler, WebSocketDialler};
 use crate::store::StoreExecutor;
 use crate::transport::Transport;
+use connection::Link;
 use driftline_core::base::id::ConnectionId;
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
@@ -139,8 +145,17 @@ impl Host {
 
     /// Hands over an open connection that this side accepted.
     pub fn connect(&self, transport: Transport) -> ConnectionId {
+        self.accept(Link::Transport(transport))
+    }
+
+    /// Hands over a WebSocket that this side accepted.
+    pub fn connect_wire(&self, wire: Wire) -> ConnectionId {
+        self.accept(Link::Wire(wire))
+    }
+
+    fn accept(&self, link: Link) -> ConnectionId {
         let connection = self.inner.stats.next_connection();
-        self.inner.inbox.send(Message::Connect { connection, endpoint: None, transport });
+        self.inner.inbox.send(Message::Connect { connection, endpoint: None, link });
         connection
     }
 

@@ -2,17 +2,16 @@
 
 use super::inbox::{Inbox, Message};
 use super::stats::HostStats;
-use crate::transport::{Goodbye, GoodbyeCause, Incoming, Outbound, Outgoing, Transport, TransportError};
+use super::wire::{Outlet, Wire};
+use super::writing::{Leaving, SinkWriter, WireWriter, Writer};
+use crate::transport::{Goodbye, GoodbyeCause, Incoming, Outbound, Transport, TransportError};
 use bytes::Bytes;
 use driftline_core::base::id::ConnectionId;
-use driftline_core::engine::input::Input;
-use futures_util::{SinkExt as _, StreamExt as _};
-use std::collections::VecDeque;
-use std::future::poll_fn;
+use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Span;
@@ -24,8 +23,6 @@ pub(super) const INBOUND_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const INBOUND_BYTES_ALL_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that one permit of those two stands for.
 const BYTES_PER_PERMIT: usize = 1024;
-/// Frames fed to a transport before it is flushed.
-const FRAMES_PER_FLUSH_MAX: usize = 64;
 /// Time a peer has to take what was sent before a goodbye.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(2);
 /// Time a peer has to hang up after a goodbye, lest a reset destroy it on its way.
@@ -34,26 +31,50 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// Room in the inbox, taken by a frame until the engine has seen it.
 pub(super) struct InboxRoom(#[expect(dead_code, reason = "held until dropped")] [OwnedSemaphorePermit; 2]);
 
+/// Something that frames can be carried by.
+pub(super) enum Link {
+    /// Anything with a stream and a sink.
+    Transport(Transport),
+    /// A WebSocket that this side accepted.
+    Wire(Wire),
+}
+
 /// The engine's end of a connection.
 pub(super) struct ConnectionEnd {
     /// Frames on their way out; the engine bounds what is in here by what was reported as written.
-    pub(super) queue: UnboundedSender<Leaving>,
+    pub(super) way: Way,
     /// Tells the task to write what is queued and end; gone once it was told.
     pub(super) ending: Option<oneshot::Sender<()>>,
 }
 
-/// Something on its way out.
-pub(super) struct Leaving {
-    pub(super) outbound: Outbound,
-    /// When what it brings arrived, where that is known.
-    pub(super) received: Option<Instant>,
-    /// The span that ends once it is written, where it is followed.
-    pub(super) trace: Option<Box<Span>>,
+/// How frames leave.
+pub(super) enum Way {
+    /// They are handed to the connection's task.
+    Queue(UnboundedSender<Leaving>),
+    /// They are written at once.
+    Outlet(Arc<Outlet>),
 }
 
-impl From<Outbound> for Leaving {
-    fn from(outbound: Outbound) -> Self {
-        Self { outbound, received: None, trace: None }
+impl ConnectionEnd {
+    /// Sends a frame, or has it wait to be written; answers whether it was taken. `received` and `trace` as in [`Leaving`].
+    pub(super) fn send(&self, frame: Arc<[u8]>, received: Option<Instant>, trace: Option<Box<Span>>) -> bool {
+        match &self.way {
+            Way::Queue(queue) => {
+                queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received, trace }).is_ok()
+            }
+            Way::Outlet(outlet) => outlet.push(frame, received, trace),
+        }
+    }
+
+    /// Sends the last thing ever sent, unless it was sent, and has the task end; it may be over already, its farewell on the way.
+    pub(super) fn end(&mut self, goodbye: Goodbye) {
+        if let Some(ending) = self.ending.take() {
+            match &self.way {
+                Way::Queue(queue) => drop(queue.send(Outbound::Goodbye(goodbye).into())),
+                Way::Outlet(outlet) => outlet.push_goodbye(&goodbye),
+            }
+            let _ = ending.send(());
+        }
     }
 }
 
@@ -75,25 +96,32 @@ pub(super) fn spawn(
     runtime: &tokio::runtime::Handle,
     host: ConnectionHost,
     connection: ConnectionId,
-    transport: Transport,
+    link: Link,
 ) -> ConnectionEnd {
-    let (queue, queued) = unbounded_channel();
     let (ending, ended) = oneshot::channel();
     host.stats.connections.fetch_add(1, Ordering::Relaxed);
+    let (incoming, writer, way) = match link {
+        Link::Transport(Transport { incoming, outgoing }) => {
+            let (writer, queue) = SinkWriter::new(connection, host.clone(), outgoing);
+            (incoming, Writer::Sink(Box::new(writer)), Way::Queue(queue))
+        }
+        Link::Wire(wire) => {
+            let (incoming, outlet) = wire.split(&host.stats);
+            (incoming, Writer::Wire(WireWriter::new(connection, host.clone(), Arc::clone(&outlet))), Way::Outlet(outlet))
+        }
+    };
     let task = Task {
         connection,
-        last_word: queue.downgrade(),
         farewell: Farewell { connection, inbox: host.inbox.clone(), reason: Some("the connection's task failed".to_owned()) },
         _open: Open(Arc::clone(&host.stats)),
         host,
     };
-    runtime.spawn(task.run(transport, queued, ended));
-    ConnectionEnd { queue, ending: Some(ending) }
+    runtime.spawn(task.run(incoming, writer, ended));
+    ConnectionEnd { way, ending: Some(ending) }
 }
 
 struct Task {
     connection: ConnectionId,
-    last_word: WeakUnboundedSender<Leaving>,
     farewell: Farewell,
     _open: Open,
     host: ConnectionHost,
@@ -110,7 +138,7 @@ struct Farewell {
 struct Open(Arc<HostStats>);
 
 /// Why reading and writing stopped.
-enum End {
+pub(super) enum End {
     /// The engine said so.
     Told,
     /// The peer hung up.
@@ -120,21 +148,7 @@ enum End {
 }
 
 impl Task {
-    async fn run(mut self, transport: Transport, queued: UnboundedReceiver<Leaving>, mut ended: oneshot::Receiver<()>) {
-        let Transport { mut incoming, outgoing } = transport;
-        let mut writer = Writer {
-            connection: self.connection,
-            host: self.host.clone(),
-            outgoing,
-            queued,
-            // They grow with what there is to send: most connections are idle.
-            taken: Vec::new(),
-            batch: VecDeque::new(),
-            unreported: 0,
-            received: Vec::new(),
-            traces: Vec::new(),
-            goodbye: false,
-        };
+    async fn run(mut self, mut incoming: Incoming, mut writer: Writer, mut ended: oneshot::Receiver<()>) {
         let end = tokio::select! {
             end = read(self.connection, &self.host, &mut incoming) => end,
             end = writer.run() => end,
@@ -143,12 +157,9 @@ impl Task {
         let reason = match end {
             End::HungUp => "the other side hung up".to_owned(),
             End::Broke(error) => {
-                if matches!(error, TransportError::TooLarge(_)) {
+                if let TransportError::TooLarge(reason) = &error {
                     self.host.stats.frames_too_large.fetch_add(1, Ordering::Relaxed);
-                }
-                if let (TransportError::TooLarge(reason), Some(queue)) = (&error, self.last_word.upgrade()) {
-                    let goodbye = Goodbye { cause: GoodbyeCause::TooLarge, reason: reason.clone() };
-                    drop(queue.send(Outbound::Goodbye(goodbye).into()));
+                    writer.say_goodbye(Goodbye { cause: GoodbyeCause::TooLarge, reason: reason.clone() });
                     drop(timeout(GOODBYE_TIME_MAX, writer.run()).await);
                 }
                 error.to_string()
@@ -159,7 +170,7 @@ impl Task {
                 Err(_) => "closed by this side, and the other side did not take what was still to be said".to_owned(),
             },
         };
-        let said_goodbye = writer.goodbye;
+        let said_goodbye = writer.said_goodbye();
         self.farewell.say(reason);
         if said_goodbye {
             drop(timeout(LINGER_TIME_MAX, hung_up(&mut incoming)).await);
@@ -204,91 +215,6 @@ async fn take_room(room: &Arc<Semaphore>, bytes: usize, bytes_max: usize) -> Opt
 /// Waits until the peer hangs up, and listens to nothing it says.
 async fn hung_up(incoming: &mut Incoming) {
     while let Some(Ok(Bytes { .. })) = incoming.next().await {}
-}
-
-/// Writes what is queued, and reports it. May be stopped at any await and run again: nothing is lost or sent twice.
-struct Writer {
-    connection: ConnectionId,
-    host: ConnectionHost,
-    outgoing: Outgoing,
-    queued: UnboundedReceiver<Leaving>,
-    taken: Vec<Leaving>,
-    batch: VecDeque<Leaving>,
-    unreported: usize,
-    /// When that arrived what was written and not flushed.
-    received: Vec<Instant>,
-    /// The spans of it that are followed.
-    traces: Vec<Span>,
-    goodbye: bool,
-}
-
-impl Writer {
-    /// Ends after a goodbye, when the transport breaks, or when the engine is gone.
-    async fn run(&mut self) -> End {
-        loop {
-            let nothing_begun = self.batch.is_empty() && self.unreported == 0 && !self.goodbye;
-            if nothing_begun {
-                if self.queued.recv_many(&mut self.taken, FRAMES_PER_FLUSH_MAX).await == 0 {
-                    return End::HungUp;
-                }
-                self.batch.extend(self.taken.drain(..));
-            }
-            if let Err(error) = self.write_batch().await {
-                return End::Broke(error);
-            }
-            if self.goodbye {
-                return End::Told;
-            }
-        }
-    }
-
-    async fn write_batch(&mut self) -> Result<(), TransportError> {
-        while !self.batch.is_empty() {
-            poll_fn(|context| self.outgoing.poll_ready_unpin(context)).await?;
-            let Some(Leaving { outbound, received, trace }) = self.batch.pop_front() else { break };
-            self.received.extend(received);
-            self.traces.extend(trace.map(|span| *span));
-            match &outbound {
-                Outbound::Frame(bytes) => self.unreported += bytes.len(),
-                Outbound::Goodbye(_) => {
-                    self.goodbye = true;
-                    self.batch.clear();
-                    self.queued.close();
-                }
-            }
-            self.outgoing.start_send_unpin(outbound)?;
-        }
-        self.outgoing.flush().await?;
-        self.traces.clear();
-        let bytes = std::mem::take(&mut self.unreported);
-        if bytes > 0 {
-            let now = Instant::now();
-            for received in self.received.drain(..) {
-                self.host.stats.delivery_seconds.took(now.duration_since(received));
-            }
-            self.host.stats.outbound_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-            self.host.inbox.send(Message::Input(Input::Written { connection: self.connection, bytes }));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // What was never written no longer waits.
-        self.queued.close();
-        let mut bytes = self.unreported;
-        let mut count = |leaving: &Leaving| {
-            if let Outbound::Frame(frame) = &leaving.outbound {
-                bytes += frame.len();
-            }
-        };
-        self.batch.iter().chain(&self.taken).for_each(&mut count);
-        while let Ok(leaving) = self.queued.try_recv() {
-            count(&leaving);
-        }
-        self.host.stats.outbound_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-    }
 }
 
 impl Farewell {

@@ -1,9 +1,8 @@
 //! Everything that can happen to an engine's thread, as messages in one queue.
 
-use super::connection::InboxRoom;
+use super::connection::{InboxRoom, Link};
 use super::stats::HostStats;
 use crate::store::StoreAnswers;
-use crate::transport::Transport;
 use driftline_core::base::id::ConnectionId;
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
@@ -20,7 +19,7 @@ pub(super) enum Message {
     /// A frame arrived, and holds its room until the engine has seen it.
     Frame { connection: ConnectionId, bytes: Arc<[u8]>, received: Instant, trace: Option<Box<Span>>, _room: InboxRoom },
     /// A connection is open.
-    Connect { connection: ConnectionId, endpoint: Option<String>, transport: Transport },
+    Connect { connection: ConnectionId, endpoint: Option<String>, link: Link },
     /// A connection is gone.
     Closed { connection: ConnectionId, reason: String },
     /// The store has answered.

@@ -1,14 +1,13 @@
 //! The engine's thread: takes messages, tells the engine, carries out its effects, sleeps.
 
-use super::connection::{self, ConnectionEnd, ConnectionHost, Leaving};
+use super::connection::{self, ConnectionEnd, ConnectionHost, Link, Way};
 use super::inbox::{Answer, Inbox, Message, Messages};
 use super::stats::HostStats;
 use super::trace::Traces;
 use super::workshop::Workshop;
 use crate::dial::Dialler;
 use crate::store::{StoreAnswers, StoreExecutor};
-use crate::transport::{Goodbye, GoodbyeCause, Outbound};
-use bytes::Bytes;
+use crate::transport::{Goodbye, GoodbyeCause};
 use driftline_core::base::id::{ConnectionId, TaskId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
@@ -26,6 +25,10 @@ use tokio::sync::{broadcast, watch};
 
 /// Messages told to the engine before it is drained.
 const BATCH_MAX: usize = 256;
+/// Sockets written into on the engine's thread before it goes on.
+const WRITES_MAX: usize = 64;
+/// Bytes written there, about.
+const WRITTEN_BYTES_MAX: usize = 256 * 1024;
 /// Time the store has at shutdown to make durable what was accepted, before goodbyes are said.
 pub const SHUTDOWN_STORE_TIME_MAX: Duration = Duration::from_secs(4);
 /// Time peers have at shutdown to take what was still to be said.
@@ -48,6 +51,8 @@ pub(super) struct Pump {
     stats: Arc<HostStats>,
     connection_host: ConnectionHost,
     connections: BTreeMap<ConnectionId, ConnectionEnd>,
+    /// Connections with frames that wait to be written on this thread.
+    to_write: Vec<ConnectionId>,
     workshop: Workshop,
     /// Entries in each append not yet answered.
     appending: BTreeMap<TaskId, u64>,
@@ -86,6 +91,7 @@ impl Pump {
             stats,
             connection_host,
             connections: BTreeMap::new(),
+            to_write: Vec::new(),
             appending: BTreeMap::new(),
             start,
             received: None,
@@ -178,9 +184,9 @@ impl Pump {
                     self.engine.handle(now, Input::Frame { connection, bytes });
                 }
             }
-            Message::Connect { connection, endpoint, transport } => {
+            Message::Connect { connection, endpoint, link } => {
                 if self.phase == Phase::Open {
-                    let end = connection::spawn(&self.outside.runtime, self.connection_host.clone(), connection, transport);
+                    let end = connection::spawn(&self.outside.runtime, self.connection_host.clone(), connection, link);
                     self.connections.insert(connection, end);
                     self.engine.handle(now, Input::Connected { connection, endpoint });
                 }
@@ -223,6 +229,17 @@ impl Pump {
 
     /// Carries out effects until there are none.
     fn drain(&mut self) {
+        self.carry_out_effects();
+        if self.write_frames(WRITES_MAX) {
+            self.carry_out_effects();
+            // What a peer that takes everything at once is caught up with must not keep others waiting.
+            self.write_frames(0);
+        }
+        self.received = None;
+        self.traces.on_drained(!self.appending.is_empty());
+    }
+
+    fn carry_out_effects(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { connection, frame } => self.send(connection, frame),
@@ -240,8 +257,28 @@ impl Pump {
                 Effect::Event(event) => self.publish(event),
             }
         }
-        self.received = None;
-        self.traces.on_drained(!self.appending.is_empty());
+    }
+
+    /// Writes frames into up to `writes_max` sockets, as far as the system takes them at once; answers whether the engine was told
+    /// that something has left. What is for more than these, or is much, is left to the tasks of the connections, and so to every
+    /// core there is.
+    fn write_frames(&mut self, writes_max: usize) -> bool {
+        self.to_write.sort_unstable();
+        self.to_write.dedup();
+        let (now, mut written) = (self.now(), 0);
+        for (number, connection) in self.to_write.drain(..).enumerate() {
+            let Some(ConnectionEnd { way: Way::Outlet(outlet), .. }) = self.connections.get(&connection) else { continue };
+            if number >= writes_max || written > WRITTEN_BYTES_MAX {
+                outlet.write_soon();
+                continue;
+            }
+            let bytes = outlet.write_now();
+            if bytes > 0 {
+                written += bytes;
+                self.engine.handle(now, Input::Written { connection, bytes });
+            }
+        }
+        written > 0
     }
 
     fn send(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
@@ -252,19 +289,17 @@ impl Pump {
             self.stats.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
             let received = self.received.filter(|_| brings_entries(&frame));
             let trace = self.traces.on_push(connection, &frame);
-            if end.queue.send(Leaving { outbound: Outbound::Frame(Bytes::from_owner(frame)), received, trace }).is_err() {
+            if !end.send(frame, received, trace) {
                 self.stats.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            } else if matches!(end.way, Way::Outlet(_)) {
+                self.to_write.push(connection);
             }
         }
     }
 
     fn disconnect(&mut self, connection: ConnectionId, cause: GoodbyeCause, reason: String) {
-        if let Some(end) = self.connections.get_mut(&connection)
-            && let Some(ending) = end.ending.take()
-        {
-            // Either fails only when the task is over already, and its farewell is on the way.
-            drop(end.queue.send(Outbound::Goodbye(Goodbye { cause, reason }).into()));
-            let _ = ending.send(());
+        if let Some(end) = self.connections.get_mut(&connection) {
+            end.end(Goodbye { cause, reason });
         }
     }
 
@@ -272,9 +307,11 @@ impl Pump {
         let (dialling, inbox) = (self.outside.dialler.dial(&endpoint), self.outside.inbox.clone());
         self.outside.runtime.spawn(async move {
             inbox.send(match dialling.await {
-                Ok(transport) => {
-                    Message::Connect { connection: inbox.stats().next_connection(), endpoint: Some(endpoint), transport }
-                }
+                Ok(transport) => Message::Connect {
+                    connection: inbox.stats().next_connection(),
+                    endpoint: Some(endpoint),
+                    link: Link::Transport(transport),
+                },
                 Err(reason) => Message::Input(Input::DialFailed { endpoint, reason }),
             });
         });

@@ -20,9 +20,16 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
 /// An accepted connection, which takes a place until it is dropped.
-struct Socket {
+pub(super) struct Socket {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
+}
+
+impl Socket {
+    /// The bare connection, and its place.
+    pub(super) fn into_parts(self) -> (TcpStream, OwnedSemaphorePermit) {
+        (self.stream, self.place)
+    }
 }
 
 /// Accepts connections and answers their requests until it is told to stop; then finishes the requests under way.
@@ -61,7 +68,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<S
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("a connection does not take TCP_NODELAY: {error}");
     }
-    Ok(Socket { stream, _place: place })
+    Ok(Socket { stream, place })
 }
 
 /// Whether it was the connection that failed, before it was accepted, and not the accepting.

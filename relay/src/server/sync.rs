@@ -1,26 +1,26 @@
 //! `/sync`: an accepted WebSocket becomes a connection of the host's.
 
 use super::Shared;
-use crate::dial::{close_code, close_reason};
-use crate::transport::{Outbound, Transport, TransportError};
-use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::StatusCode;
+use super::sockets::Socket;
+use crate::host::Wire;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// The one version of WebSocket there is (RFC 6455).
+const WEBSOCKET_VERSION: &[u8] = b"13";
 
 /// Takes a replica in, or says why not.
-pub(super) async fn connect(
-    State(shared): State<Arc<Shared>>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(upgrade) = upgrade else {
+pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
+    let Some(accept) = accept_key(&request) else {
         let advice = "replicas sync here by WebSocket: dial this address with ws:// or wss://, for example\n\
                       driftline doc list --relay ws://HOST:PORT/sync\n";
         return (StatusCode::UPGRADE_REQUIRED, [("upgrade", "websocket")], advice).into_response();
@@ -37,55 +37,41 @@ pub(super) async fn connect(
         );
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "30")], why).into_response();
     };
-    let frame_bytes_max = shared.limits.frame_bytes_max;
-    upgrade
-        .max_message_size(frame_bytes_max)
-        .max_frame_size(frame_bytes_max)
-        .on_failed_upgrade(|error| tracing::debug!("a connection failed before it was open: {error}"))
-        .on_upgrade(async move |socket| {
-            shared.host.connect(transport(socket, place, frame_bytes_max));
-        })
+    // It comes once the answer has been sent.
+    tokio::spawn(take_over(shared, hyper::upgrade::on(&mut request), place));
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
 
-fn transport(socket: WebSocket, place: OwnedSemaphorePermit, frame_bytes_max: usize) -> Transport {
-    let (outgoing, incoming) = socket.split();
-    let incoming = incoming.filter_map(move |message| {
-        // The place is given back when the connection's task lets go of this stream.
-        let _held = &place;
-        std::future::ready(on_message(message, frame_bytes_max))
-    });
-    let outgoing = outgoing
-        .with(|outbound| std::future::ready(Ok::<_, axum::Error>(to_message(outbound))))
-        .sink_map_err(|error| TransportError::Broken(error.to_string()));
-    Transport::new(incoming, outgoing)
+/// What a request to open a WebSocket is to be answered with; nothing when it is none.
+fn accept_key(request: &Request) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let opens = request.method() == Method::GET
+        && names(headers, &header::CONNECTION, b"upgrade")
+        && names(headers, &header::UPGRADE, b"websocket")
+        && names(headers, &header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| opens)?;
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
 }
 
-fn on_message(message: Result<Message, axum::Error>, frame_bytes_max: usize) -> Option<Result<Bytes, TransportError>> {
-    match message {
-        Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
-        Ok(Message::Text(_)) => Some(Err(TransportError::Broken("the other side sent text where frames are binary".to_owned()))),
-        Ok(Message::Close(Some(frame))) if !frame.reason.is_empty() => {
-            Some(Err(TransportError::Closed(frame.reason.to_string())))
+/// Whether a header that is a list names something.
+fn names(headers: &HeaderMap, header: &HeaderName, name: &[u8]) -> bool {
+    let mut named = headers.get_all(header).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    named.any(|named| named.trim_ascii().eq_ignore_ascii_case(name))
+}
+
+/// Takes a connection from HTTP, and hands it to the host.
+async fn take_over(shared: Arc<Shared>, upgrade: OnUpgrade, place: OwnedSemaphorePermit) {
+    match upgrade.await.map(|upgraded| upgraded.downcast::<TokioIo<Socket>>()) {
+        Ok(Ok(Parts { io, read_buf, .. })) => {
+            let (stream, socket_place) = io.into_inner().into_parts();
+            shared.host.connect_wire(Wire::new(stream, read_buf, shared.limits.frame_bytes_max, (place, socket_place)));
         }
-        Ok(Message::Close(_) | Message::Ping(_) | Message::Pong(_)) => None,
-        Err(error) => match error.into_inner().downcast::<tungstenite::Error>().map(|error| *error) {
-            Ok(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => None,
-            Ok(tungstenite::Error::Capacity(_)) => {
-                let why =
-                    format!("a frame is larger than this relay takes, which is {frame_bytes_max} bytes (--frame-bytes-max)");
-                Some(Err(TransportError::TooLarge(why)))
-            }
-            Ok(error) => Some(Err(TransportError::Broken(error.to_string()))),
-            Err(error) => Some(Err(TransportError::Broken(error.to_string()))),
-        },
-    }
-}
-
-fn to_message(outbound: Outbound) -> Message {
-    match outbound {
-        Outbound::Frame(bytes) => Message::Binary(bytes),
-        Outbound::Goodbye(goodbye) => {
-            Message::Close(Some(CloseFrame { code: close_code(goodbye.cause), reason: close_reason(&goodbye).into() }))
-        }
+        Ok(Err(_)) => tracing::error!("a connection is not one of this server's"),
+        Err(error) => tracing::debug!("a connection failed before it was open: {error}"),
     }
 }
