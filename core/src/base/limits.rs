@@ -18,6 +18,10 @@ pub const OP_COUNTER_MAX: u64 = 1 << 31;
 pub const DOCUMENT_DEPTH_MAX: usize = 100;
 /// Most answers to one mirror that are remembered until it says that it has taken them.
 pub const VIEW_OFFERS_MAX: usize = 16_384;
+/// Most edits of one mirror of which it is remembered which changes they became.
+pub const MIRROR_EDITS_MAX: usize = 1_024;
+/// Most mirrors of which that is remembered; the one that has not edited for the longest is forgotten first.
+pub const MIRRORS_MAX: usize = 256;
 /// Most hashes one entry may depend on.
 pub const ENTRY_DEPS_MAX: usize = 1_024;
 /// Most heads one version may name.

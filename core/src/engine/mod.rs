@@ -16,6 +16,7 @@ mod exchange;
 mod handover;
 pub mod input;
 mod logs;
+mod mirrors;
 mod peers;
 mod presences;
 mod push;
@@ -28,6 +29,8 @@ pub mod stored;
 mod strands;
 mod timers;
 
+#[cfg(test)]
+mod mirror_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -68,6 +71,7 @@ pub struct Engine {
     snapshots: snapshots::Snapshots,
     strands: strands::Strands,
     documents: documents::Documents,
+    mirrors: mirrors::Mirrors,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
@@ -126,6 +130,7 @@ impl Engine {
             snapshots: snapshots::Snapshots::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
+            mirrors: mirrors::Mirrors::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
@@ -234,8 +239,11 @@ impl Engine {
             Command::OpenDocument { space, document } => self.on_open_document(space, document),
             Command::CloseDocument { document } => self.on_close_document(document),
             Command::EditDocument { document, number, edit } => self.on_edit_document(document, number, edit),
-            Command::OpenView { view, space, document, resume } => self.on_open_view(view, space, document, resume),
-            Command::EditView { view, number, seen, edit } => self.on_edit_view(view, number, seen, edit),
+            Command::OpenView { view, space, document, resume, mirror } => {
+                self.on_open_view(view, space, document, resume);
+                self.mirrors.open(view, mirror);
+            }
+            Command::EditView { view, number, seen, edit, stamp } => self.on_edit_view(view, number, seen, edit, stamp),
             Command::CloseView { view } => self.on_close_view(view),
             Command::SetPresence { space, instance, state } => self.on_set_presence(space, instance, state),
         }

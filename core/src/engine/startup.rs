@@ -31,6 +31,7 @@ impl Engine {
         for (key, value) in &contents.meta {
             self.saved.load(key, value);
             self.states.load(key, value);
+            self.mirrors.load(key, value);
         }
         let mut identity = Identity::new(
             &secret,
