@@ -60,6 +60,11 @@ const MUST_HAPPEN: &[&str] = &[
     "changes judged",
     "edits said to be saved",
     "documents let go",
+    "rewrite step",
+    "journal rewritten",
+    "old journal dropped",
+    "rewrite step failed",
+    "died while the journal was rewritten",
 ];
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -80,7 +85,7 @@ fn whatever_goes_wrong_all_agree_in_the_end_and_nothing_saved_is_lost() {
 }
 
 /// What only these lives have, beside their faults.
-const MUST_HAPPEN_TO_DISKS: &[&str] = &["disk replaced", "event Trouble", "changes judged"];
+const MUST_HAPPEN_TO_DISKS: &[&str] = &["disk replaced", "event Trouble", "changes judged", "journal rewritten"];
 
 #[test]
 fn a_disk_that_went_back_or_was_damaged_is_healed_by_those_who_hold_what_it_lost() {

@@ -22,8 +22,8 @@ export interface Driver {
   send(connection: number, frame: Uint8Array): void;
   disconnect(connection: number, reason: string): void;
   dial(endpoint: string): void;
-  /** Drop the journal's bytes from `at` on, write these there, make it durable, and then say `handleStored`. */
-  store(at: number, bytes: Uint8Array): void;
+  /** Drop an area's bytes from `at` on, write these there, make it durable, and then say `handleStored`. */
+  store(area: 0 | 1, at: number, bytes: Uint8Array): void;
   /** An event of the core's, as JSON. */
   event(json: string): void;
 }
@@ -41,7 +41,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn dial(this: &Driver, endpoint: &str);
     #[wasm_bindgen(method)]
-    fn store(this: &Driver, at: f64, bytes: &[u8]);
+    fn store(this: &Driver, area: u8, at: f64, bytes: &[u8]);
     #[wasm_bindgen(method)]
     fn event(this: &Driver, json: &str);
 
@@ -62,16 +62,17 @@ pub struct EngineHost {
 
 #[wasm_bindgen]
 impl EngineHost {
-    /// An engine seeded with 32 bytes, on the bytes of a journal, or in memory only when there are none to be; one that
-    /// serves others where `is_relay` says so.
+    /// An engine seeded with 32 bytes, on the bytes of a medium's two areas, or in memory only when there are none to be; one
+    /// that serves others where `is_relay` says so.
     #[wasm_bindgen(constructor)]
-    pub fn new(seed: &[u8], journal: Option<Vec<u8>>, is_relay: bool) -> Result<EngineHost, JsError> {
+    pub fn new(seed: &[u8], first: Option<Vec<u8>>, second: Option<Vec<u8>>, is_relay: bool) -> Result<EngineHost, JsError> {
         panic::keep_messages();
         let seed = seed.try_into().map_err(|_| JsError::new("a seed is 32 bytes"))?;
         let mut config = EngineConfig::new(if is_relay { Role::Relay } else { Role::Client }, seed);
         config.text_unit = TextUnit::Utf16;
         config.previews = Some(Previews::default());
-        Ok(Self { engine: Engine::new(config, now()), shelf: Shelf::new(journal), assemblies: VecDeque::new() })
+        let shelf = Shelf::new(first.map(|first| [first, second.unwrap_or_default()]));
+        Ok(Self { engine: Engine::new(config, now()), shelf, assemblies: VecDeque::new() })
     }
 
     /// A connection is open: to this endpoint when it was dialled.
@@ -134,7 +135,7 @@ impl EngineHost {
                 has_told |= matches!(effect, Effect::Event(_));
                 self.carry_out(effect, driver)?;
             }
-            self.shelf.advance(|write| driver.store(write.at as f64, write.bytes));
+            self.shelf.advance(|write| driver.store(write.area as u8, write.at as f64, write.bytes));
             let has_work = self.shelf.has_answers() || !self.assemblies.is_empty();
             if has_told && has_work {
                 return Ok(true);
@@ -169,6 +170,12 @@ impl EngineHost {
     pub fn documents(&self, space: &str) -> Result<String, JsError> {
         let space: SpaceId = space.parse()?;
         Ok(serde_json::to_string(&self.engine.documents(&space))?)
+    }
+
+    /// Has `driver` write a little of what the journal is when it is written again without what is dead in it: to be called when there is
+    /// nothing else to do, once for each answer of true, and not before that was stored.
+    pub fn tidy(&mut self, driver: &Driver) -> bool {
+        self.shelf.step(|write| driver.store(write.area as u8, write.at as f64, write.bytes))
     }
 
     /// How saved a document is, as JSON; nothing when it is not known.

@@ -68,14 +68,15 @@ test("a journal has one writer: the last that opened it", async () => {
   const factory = database();
   const old = await indexedDbMedium(factory, "a");
   await old.read();
-  await old.write?.(0, new Uint8Array([1, 2]));
+  await old.write?.(0, 0, new Uint8Array([1, 2]));
   const next = await indexedDbMedium(factory, "a");
-  assert.deepEqual(await next.read(), new Uint8Array([1, 2]));
-  await next.write?.(2, new Uint8Array([3]));
-  await assert.rejects(Promise.resolve(old.write?.(2, new Uint8Array([9, 9]))), /another tab writes this store/);
+  assert.deepEqual((await next.read())[0], new Uint8Array([1, 2]));
+  await next.write?.(0, 2, new Uint8Array([3]));
+  await assert.rejects(Promise.resolve(old.write?.(0, 2, new Uint8Array([9, 9]))), /another tab writes this store/);
+  await assert.rejects(Promise.resolve(old.write?.(1, 0, new Uint8Array([9]))), /another tab writes this store/, "nor a copy of it");
   next.close();
   const again = await indexedDbMedium(factory, "a");
-  assert.deepEqual(await again.read(), new Uint8Array([1, 2, 3]));
+  assert.deepEqual((await again.read())[0], new Uint8Array([1, 2, 3]));
 });
 
 test("tabs of a page that came over plain HTTP share one engine, and replace it when its tab is gone", async () => {

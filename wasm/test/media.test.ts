@@ -9,7 +9,7 @@ import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import { Repo } from "driftline";
 import { Hub } from "#dist/hub.js";
 import { indexedDbMedium } from "#dist/indexeddb.js";
-import { fileMedium, type Medium, type SyncFile } from "#dist/media.js";
+import { type Area, fileMedium, type Medium, type SyncFile } from "#dist/media.js";
 import type { FromHub, ToHub } from "#dist/protocol.js";
 import { openMedium, statusOf } from "#dist/storage.js";
 
@@ -51,34 +51,42 @@ class FakeFile implements SyncFile {
   close(): void {}
 }
 
-const text = (medium: Medium): Promise<string> => medium.read().then((bytes) => new TextDecoder().decode(bytes));
+const text = (medium: Medium, area: Area = 0): Promise<string> => medium.read().then((areas) => new TextDecoder().decode(areas[area]));
 const bytes = (letters: string): Uint8Array => new TextEncoder().encode(letters);
 
 /** What every medium does. `open` opens the same one again. */
 async function conforms(open: () => Promise<Medium>): Promise<void> {
   let medium = await open();
   assert.equal(await text(medium), "");
-  await medium.write?.(0, bytes("first"));
-  await medium.write?.(5, bytes(" second"));
+  await medium.write?.(0, 0, bytes("first"));
+  await medium.write?.(0, 5, bytes(" second"));
   medium.close();
   medium = await open();
   assert.equal(await text(medium), "first second");
-  await medium.write?.(5, bytes("!"));
+  await medium.write?.(0, 5, bytes("!"));
   medium.close();
   medium = await open();
   assert.equal(await text(medium), "first!", "what stood behind the place is dropped");
   const large = "x".repeat(300_000);
-  await medium.write?.(6, bytes(large));
+  await medium.write?.(0, 6, bytes(large));
   medium.close();
   medium = await open();
   assert.equal((await text(medium)).length, 300_006);
+  assert.equal(await text(medium, 1), "");
+  await medium.write?.(1, 0, bytes("second"));
+  await medium.write?.(0, 0, bytes(""));
+  await medium.write?.(1, 6, bytes(" area"));
+  medium.close();
+  medium = await open();
+  assert.deepEqual([await text(medium), await text(medium, 1)], ["", "second area"], "either area is dropped without the other");
   medium.close();
 }
 
 test("a file of a browser's private file system, which may take a part of what it is given", async () => {
   const file = new FakeFile();
   file.chunk = 70_000;
-  await conforms(() => Promise.resolve(fileMedium("opfs", file)));
+  const second = new FakeFile();
+  await conforms(() => Promise.resolve(fileMedium("opfs", [file, second])));
 });
 
 test("a file in Node", async () => {
@@ -95,8 +103,8 @@ test("a database", async () => {
 
 test("a write that fails leaves nothing behind, even where taking it back fails at first", () => {
   const file = new FakeFile();
-  const medium = fileMedium("opfs", file);
-  const write = (at: number, letters: string): void => void medium.write?.(at, bytes(letters));
+  const medium = fileMedium("opfs", [file, new FakeFile()]);
+  const write = (at: number, letters: string): void => void medium.write?.(0, at, bytes(letters));
   write(0, "kept");
   file.isFull = true;
   assert.throws(() => write(4, "lost"), { name: "QuotaExceededError" });
@@ -112,6 +120,9 @@ test("a write that fails leaves nothing behind, even where taking it back fails 
   file.failFlush = false;
   write(4, "!");
   assert.equal(new TextDecoder().decode(file.bytes), "kept!");
+  file.isFull = file.failTruncate = true;
+  assert.throws(() => write(5, "lost"));
+  assert.throws(() => medium.write?.(1, 0, bytes("x")), /disk is gone/, "nor is anything written in the other area");
 });
 
 test("the ladder: private files, else a database, else memory with a sentence for people", async () => {
@@ -122,7 +133,7 @@ test("the ladder: private files, else a database, else memory with a sentence fo
       getDirectory: () =>
         grants
           ? Promise.resolve({
-              getDirectoryHandle: () => Promise.resolve({ getFileHandle: () => Promise.resolve({ createSyncAccessHandle: () => Promise.resolve(file) }) }),
+              getDirectoryHandle: () => Promise.resolve(folderOf(file, new FakeFile())),
             })
           : Promise.reject(new DOMException("not in private windows", "SecurityError")),
     }) as unknown as StorageManager;
@@ -161,6 +172,30 @@ test("a full disk is told, nothing counts as saved meanwhile, and all of it is o
   await again.close();
 });
 
+test("a journal of which most is dead is written again, and is as small as what it holds", async () => {
+  const [file, second] = [new FakeFile(), new FakeFile()];
+  const repo = await Repo.open({ worker: () => workerOn(file, second) });
+  const note = repo.space("s").create({ body: "" });
+  // Each replaces all that was there.
+  for (let round = 0; round < 12; round++) {
+    note.change((d) => { d.body = String.fromCharCode(97 + round).repeat(20_000); });
+    await note.whenSaved("device", { timeout: 10_000 });
+  }
+  const grown = Math.max(file.bytes.length, second.bytes.length);
+  const deadline = performance.now() + 20_000;
+  while (file.bytes.length > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(file.bytes.length, 0, "the old one is given back");
+  assert.ok(second.bytes.length < grown, `${second.bytes.length} of ${grown} bytes`);
+  note.change((d) => { d.body = "the end"; });
+  await note.whenSaved("device", { timeout: 10_000 });
+  await repo.close();
+  const again = await Repo.open({ worker: () => workerOn(file, second) });
+  const same = again.space("s").find<{ body: string }>(note.id);
+  await same.whenReady({ timeout: 5_000 });
+  assert.equal(same.doc()?.body, "the end");
+  await again.close();
+});
+
 test("bytes that are no journal are left as they are, and nothing is kept meanwhile", async () => {
   const file = new FakeFile();
   file.bytes = bytes("this is somebody's shopping list, and long enough to be a journal of some kind ".repeat(4));
@@ -175,14 +210,20 @@ test("bytes that are no journal are left as they are, and nothing is kept meanwh
   assert.deepEqual(file.bytes, before);
 });
 
-/** A worker on this thread whose private file system is `file`. */
-function workerOn(file: FakeFile): Worker {
+/** A folder of a store's two files. */
+function folderOf(first: FakeFile, second: FakeFile): object {
+  const fileOf = (name: string): FakeFile => (name.endsWith("-2") ? second : first);
+  return { getFileHandle: (name: string) => Promise.resolve({ createSyncAccessHandle: () => Promise.resolve(fileOf(name)) }) };
+}
+
+/** A worker on this thread whose private file system holds `file`, and `second` for when the journal is written again. */
+function workerOn(file: FakeFile, second = new FakeFile()): Worker {
   const worker = {
     onmessage: null as ((event: { data: FromHub }) => void) | null,
     postMessage: (message: ToHub) => setTimeout(() => hub.handle(structuredClone(message))),
     terminate() {},
   };
-  const directory = { getDirectoryHandle: () => Promise.resolve({ getFileHandle: () => Promise.resolve({ createSyncAccessHandle: () => Promise.resolve(file) }) }) };
+  const directory = { getDirectoryHandle: () => Promise.resolve(folderOf(file, second)) };
   const storage = { getDirectory: () => Promise.resolve(directory) } as unknown as StorageManager;
   const hub = new Hub({ storage, indexedDB: undefined, locks: undefined, openChannel: undefined }, (message) => {
     setTimeout(() => worker.onmessage?.({ data: structuredClone(message) }));

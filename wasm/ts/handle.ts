@@ -20,6 +20,8 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
   state: DocHandleState;
   /** The number the engine knows the mirror by. */
   view = drawNumber();
+  /** Who the mirror is, through all its views. */
+  private readonly mirrorId = drawNumber();
 
   private readonly repo: RepoOfTab;
   private readonly mirror: Mirror;
@@ -217,16 +219,18 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
   /** A patch did not fit. The view is opened anew, and the engine answers with the whole document. */
   private startAgain(error: unknown): void {
     console.warn(`driftline: document ${this.id} is loaded again:`, error);
-    this.repo.command({ command: "closeView", view: this.view });
-    this.repo.views.delete(this.view);
+    const before = this.view;
+    this.repo.views.delete(before);
     this.view = drawNumber();
     this.repo.views.set(this.view, this as unknown as HandleOfTab<object>);
     this.mirror.resume();
-    this.repo.command({ command: "openView", view: this.view, space: this.space.id, document: this.id, resume: [] });
+    this.repo.command({ command: "openView", view: this.view, space: this.space.id, document: this.id, resume: [], mirror: this.mirrorId });
+    // After that: a mirror without a view is forgotten, with all that is known of its edits.
+    this.repo.command({ command: "closeView", view: before });
   }
 
   private openView(): void {
-    this.repo.command({ command: "openView", view: this.view, space: this.space.id, document: this.id, resume: this.mirror.resume() });
+    this.repo.command({ command: "openView", view: this.view, space: this.space.id, document: this.id, resume: this.mirror.resume(), mirror: this.mirrorId });
   }
 
   private sendEdit(edit: MirrorEdit): void {

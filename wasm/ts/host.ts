@@ -6,7 +6,7 @@
  */
 
 import { type Driver, EngineHost, takePanic } from "./engine.js";
-import type { Medium } from "./media.js";
+import type { Area, Medium } from "./media.js";
 import type { Command, EngineEvent, EngineSaved, Question } from "./protocol.js";
 import { Socket } from "./socket.js";
 import { reasonOf } from "./storage.js";
@@ -19,6 +19,9 @@ export interface HostListener {
   /** The engine stopped, and does nothing any more. */
   onCrash(message: string): void;
 }
+
+/** How long it is until the journal is written again a little more, in milliseconds. */
+const TIDY_MS = 15;
 
 /** Longest time that one timer may be set for, in milliseconds. */
 const TIMER_MS_MAX = 0x7fff_ffff;
@@ -34,18 +37,22 @@ export class Host implements Driver {
   private events: EngineEvent[] = [];
   private dials: string[] = [];
   private disconnects: { connection: number; reason: string }[] = [];
-  private toStore: { at: number; bytes: Uint8Array } | undefined;
+  private toStore: { area: Area; at: number; bytes: Uint8Array } | undefined;
   private isScheduled = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private tidying: ReturnType<typeof setTimeout> | undefined;
+  /** Whether something was written since the journal was last found tidy. */
+  private isUntidy = true;
   private isOver = false;
   private idle: (() => void)[] = [];
 
-  constructor(journal: Uint8Array, medium: Medium, makeSocket: (endpoint: string) => WebSocket, listener: HostListener) {
+  constructor(journal: readonly [Uint8Array, Uint8Array], medium: Medium, makeSocket: (endpoint: string) => WebSocket, listener: HostListener) {
     this.medium = medium;
     this.listener = listener;
     this.makeSocket = makeSocket;
     const seed = crypto.getRandomValues(new Uint8Array(32));
-    this.engine = new EngineHost(seed, medium.write === undefined ? undefined : journal, false);
+    const [first, second] = medium.write === undefined ? [undefined, undefined] : journal;
+    this.engine = new EngineHost(seed, first, second, false);
     this.wake();
   }
 
@@ -122,8 +129,9 @@ export class Host implements Driver {
     this.dials.push(endpoint);
   }
 
-  store(at: number, bytes: Uint8Array): void {
-    this.toStore = { at, bytes: bytes.slice() };
+  store(area: Area, at: number, bytes: Uint8Array): void {
+    this.toStore = { area, at, bytes: bytes.slice() };
+    this.isUntidy = true;
   }
 
   event(json: string): void {
@@ -175,10 +183,22 @@ export class Host implements Driver {
       // What comes next may take long, and other things have arrived that do not.
       if (hasMore) return this.wake();
       this.setTimer();
+      this.tidySoon();
       if (this.idle.length > 0 && !this.engine.isStoring()) for (const resolve of this.idle.splice(0)) resolve();
     } catch (error) {
       this.crash(error);
     }
+  }
+
+  /** What is dead in the journal goes a little at a time, in tasks of their own and when nothing else is being written: no key waits for more than one. */
+  private tidySoon(): void {
+    if (!this.isUntidy || this.tidying !== undefined) return;
+    this.tidying = setTimeout(() => this.guard(() => {
+      this.tidying = undefined;
+      if (this.engine.isStoring()) return;
+      this.isUntidy = this.engine.tidy(this);
+      this.act();
+    }), TIDY_MS);
   }
 
   private tell(): void {
@@ -194,12 +214,12 @@ export class Host implements Driver {
     for (const endpoint of this.dials.splice(0)) this.open(endpoint);
     const write = this.toStore;
     this.toStore = undefined;
-    return write !== undefined && this.write(write.at, write.bytes);
+    return write !== undefined && this.write(write.area, write.at, write.bytes);
   }
 
-  private write(at: number, bytes: Uint8Array): boolean {
+  private write(area: Area, at: number, bytes: Uint8Array): boolean {
     try {
-      const written = this.medium.write?.(at, bytes);
+      const written = this.medium.write?.(area, at, bytes);
       if (written !== undefined) {
         written.then(
           () => this.guard(() => this.engine.handleStored(undefined, false)),
@@ -266,6 +286,7 @@ export class Host implements Driver {
   private end(): void {
     this.isOver = true;
     clearTimeout(this.timer);
+    clearTimeout(this.tidying);
     for (const socket of this.sockets.values()) socket.close("this replica goes away");
     this.sockets.clear();
     this.medium.close();

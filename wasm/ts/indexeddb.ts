@@ -1,14 +1,17 @@
 /**
- * A journal in IndexedDB: chunks by the offset at which they begin, each durable when its transaction is complete.
+ * A journal in IndexedDB: of each area the chunks by the offset at which they begin, each durable when its transaction is complete.
  *
  * Whoever opened it last is its writer. One that opened it before, and should have noticed long ago that it does not lead
  * any more, cannot write over what came since.
  */
 
-import type { Medium } from "./media.js";
+import type { Area, Medium } from "./media.js";
 
-const CHUNKS = "chunks";
+/** The chunks of both areas. */
+const CHUNKS: Readonly<Record<Area, string>> = ["chunks", "chunks 2"];
 const WRITER = "writer";
+/** Of the database: 2 since there is a second area. */
+const VERSION = 2;
 /** A transaction that takes longer than this, in milliseconds, has hung: some browsers' private modes do. */
 const OPEN_MS_MAX = 5_000;
 
@@ -24,20 +27,23 @@ export async function indexedDbMedium(factory: IDBFactory, name: string): Promis
   return {
     kind: "indexeddb",
     async read() {
-      const transaction = database.transaction([CHUNKS, WRITER], "readwrite");
+      const transaction = database.transaction([CHUNKS[0], CHUNKS[1], WRITER], "readwrite");
       transaction.objectStore(WRITER).put(self, WRITER);
-      const chunks = transaction.objectStore(CHUNKS);
-      const [keys, values] = await Promise.all([done(chunks.getAllKeys()), done(chunks.getAll())]);
-      return join(keys as number[], values as Uint8Array[]);
+      const all = async (area: Area): Promise<Uint8Array> => {
+        const chunks = transaction.objectStore(CHUNKS[area]);
+        const [keys, values] = await Promise.all([done(chunks.getAllKeys()), done(chunks.getAll())]);
+        return join(keys as number[], values as Uint8Array[]);
+      };
+      return Promise.all([all(0), all(1)]);
     },
-    write(at, bytes) {
+    write(area, at, bytes) {
       if (lost !== undefined) throw new Error(lost);
       return new Promise((resolve, reject) => {
-        const transaction = database.transaction([CHUNKS, WRITER], "readwrite", { durability: "strict" });
+        const transaction = database.transaction([CHUNKS[area], WRITER], "readwrite", { durability: "strict" });
         let refused: Error | undefined;
         transaction.oncomplete = () => resolve();
         transaction.onabort = () => reject(refused ?? transaction.error ?? new Error("the browser has undone the write"));
-        const chunks = transaction.objectStore(CHUNKS);
+        const chunks = transaction.objectStore(CHUNKS[area]);
         const writer = transaction.objectStore(WRITER).get(WRITER);
         writer.onsuccess = () => {
           if (writer.result !== self) {
@@ -45,7 +51,7 @@ export async function indexedDbMedium(factory: IDBFactory, name: string): Promis
             return transaction.abort();
           }
           chunks.delete(IDBKeyRange.lowerBound(at));
-          chunks.put(bytes.slice(), at);
+          if (bytes.length > 0) chunks.put(bytes.slice(), at);
         };
       });
     },
@@ -58,7 +64,9 @@ export async function hasIndexedDbJournal(factory: IDBFactory | undefined, name:
   if (factory === undefined) return false;
   const database = await open(factory, `driftline ${name}`);
   try {
-    return (await done(database.transaction(CHUNKS).objectStore(CHUNKS).count())) > 0;
+    const transaction = database.transaction([CHUNKS[0], CHUNKS[1]]);
+    const counts = await Promise.all(([0, 1] as const).map((area) => done(transaction.objectStore(CHUNKS[area]).count())));
+    return counts.some((count) => count > 0);
   } finally {
     database.close();
   }
@@ -67,10 +75,10 @@ export async function hasIndexedDbJournal(factory: IDBFactory | undefined, name:
 function open(factory: IDBFactory, name: string): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the database does not open")), OPEN_MS_MAX);
-    const request = factory.open(name, 1);
+    const request = factory.open(name, VERSION);
     request.onupgradeneeded = () => {
-      request.result.createObjectStore(CHUNKS);
-      request.result.createObjectStore(WRITER);
+      const held = request.result.objectStoreNames;
+      for (const store of [CHUNKS[0], CHUNKS[1], WRITER]) if (!held.contains(store)) request.result.createObjectStore(store);
     };
     request.onsuccess = () => {
       clearTimeout(timer);

@@ -131,7 +131,8 @@ export class Leader {
 
   /** Ends the engine, when everything is written. */
   async stop(): Promise<void> {
-    for (const tab of [...this.tabs.keys()]) this.dropTab(tab);
+    // Tabs that are still there go on with the next engine: they hear what this one has made of their edits, and it keeps that.
+    for (const tab of this.tabs.values()) for (const space of [...tab.presences]) this.setPresence(tab, space, null);
     await this.host.stop();
   }
 

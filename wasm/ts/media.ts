@@ -1,23 +1,26 @@
 /** What a journal is written on. */
 
-/** A run of bytes that survives; or, when `write` is missing, does not. */
+/** One of a medium's two runs of bytes: the journal is in one of them, and is written again in the other. */
+export type Area = 0 | 1;
+
+/** Two runs of bytes that survive; or, when `write` is missing, do not. */
 export interface Medium {
   readonly kind: "opfs" | "indexeddb" | "file" | "memory";
   /** Why it does not outlive the page: a sentence for people. */
   readonly warning?: string;
-  /** All bytes there are. Called once, first. */
-  read(): Promise<Uint8Array>;
+  /** All bytes there are in both areas. Called once, first. */
+  read(): Promise<[Uint8Array, Uint8Array]>;
   /**
-   * Drops everything from `at` on, writes `bytes` there, and is done once no crash can undo it. When it fails, it has
-   * taken back what it wrote, or does so before it writes again. Called again only when it is done.
+   * Drops everything from `at` on in an area, writes `bytes` there, and is done once no crash can undo it. When it fails, it
+   * has taken back what it wrote, or does so before it writes anything again. Called again only when it is done.
    */
-  write?(at: number, bytes: Uint8Array): void | Promise<void>;
+  write?(area: Area, at: number, bytes: Uint8Array): void | Promise<void>;
   close(): void;
 }
 
 /** A medium that keeps nothing. */
 export function memoryMedium(warning?: string): Medium {
-  return { kind: "memory", ...(warning === undefined ? {} : { warning }), read: () => Promise.resolve(new Uint8Array()), close() {} };
+  return { kind: "memory", ...(warning === undefined ? {} : { warning }), read: () => Promise.resolve([new Uint8Array(), new Uint8Array()]), close() {} };
 }
 
 /** A file that can be written and synced at once: an OPFS access handle, or Node's. */
@@ -30,28 +33,29 @@ export interface SyncFile {
   close(): void;
 }
 
-/** A journal in a file. */
-export function fileMedium(kind: "opfs" | "file", file: SyncFile): Medium {
-  /** Where the journal ends, when bytes that were never acknowledged may stand behind that. */
-  let torn: number | undefined;
-  const cut = (length: number): void => {
-    file.truncate(length);
-    file.flush();
+/** A journal in two files, of which one is empty most of the time. */
+export function fileMedium(kind: "opfs" | "file", files: readonly [SyncFile, SyncFile]): Medium {
+  /** Where each file ends, when bytes that were never acknowledged may stand behind that. */
+  const torn: [number | undefined, number | undefined] = [undefined, undefined];
+  const cut = (area: Area, length: number): void => {
+    files[area].truncate(length);
+    files[area].flush();
+    torn[area] = undefined;
+  };
+  const mend = (): void => {
+    for (const area of [0, 1] as const) if (torn[area] !== undefined) cut(area, torn[area]);
   };
   return {
     kind,
     async read() {
-      const bytes = new Uint8Array(file.getSize());
-      for (let at = 0; at < bytes.length; ) {
-        const count = file.read(bytes.subarray(at), { at });
-        if (count === 0) return bytes.subarray(0, at);
-        at += count;
-      }
-      return bytes;
+      return [readAll(files[0]), readAll(files[1])];
     },
-    write(at, bytes) {
-      if (torn !== undefined || file.getSize() > at) cut(at);
-      torn = at;
+    write(area, at, bytes) {
+      mend();
+      const file = files[area];
+      if (file.getSize() > at) cut(area, at);
+      if (bytes.length === 0) return;
+      torn[area] = at;
       try {
         for (let done = 0; done < bytes.length; ) {
           const count = file.write(bytes.subarray(done), { at: at + done });
@@ -60,12 +64,21 @@ export function fileMedium(kind: "opfs" | "file", file: SyncFile): Medium {
         }
         file.flush();
       } catch (error) {
-        cut(at);
-        torn = undefined;
+        cut(area, at);
         throw error;
       }
-      torn = undefined;
+      torn[area] = undefined;
     },
-    close: () => file.close(),
+    close: () => files.forEach((file) => file.close()),
   };
+}
+
+function readAll(file: SyncFile): Uint8Array {
+  const bytes = new Uint8Array(file.getSize());
+  for (let at = 0; at < bytes.length; ) {
+    const count = file.read(bytes.subarray(at), { at });
+    if (count === 0) return bytes.subarray(0, at);
+    at += count;
+  }
+  return bytes;
 }

@@ -11,7 +11,8 @@
  *
  * When the engine is another one suddenly (the tab that ran it was closed), the mirror offers the states it has shown,
  * the newest first, and the new engine goes on from the first whose changes all reached the disk. For that the mirror
- * keeps, of each state since the last durable one, the value it showed, and every edit since.
+ * keeps, of each state since the last durable one, the value it showed, and every edit since. Each edit carries a stamp, by
+ * which the new engine knows what the old one made of it and kept, though its answer never arrived.
  */
 
 import type { Heads, Patch } from "./api.js";
@@ -44,6 +45,8 @@ export interface MirrorEdit {
   readonly number: number;
   readonly seen: number;
   readonly edit: { readonly ops: readonly Op[]; readonly message?: string };
+  /** By what another engine knows the edit, should it be sent again: see `Stamp` in the core. */
+  readonly stamp: { readonly number: number; readonly oldest: number };
 }
 
 /** What a listener is told. */
@@ -62,6 +65,8 @@ interface Shown {
 /** An edit not yet known to be durable. */
 interface Kept {
   readonly number: number;
+  /** Its number among all edits ever made, which stays the same when it is made again under another. */
+  readonly stamp: number;
   readonly ops: readonly Op[];
   readonly message: string | undefined;
   /** What the mirror showed before and after it. */
@@ -89,6 +94,10 @@ export class Mirror {
   isPreview = false;
 
   private seen = 0;
+  /** Whether edits were kept in another order than that of their stamps. */
+  private isMixed = false;
+  /** Edits ever made. */
+  private stamps = 0;
   private shown: Shown[] = [];
   private kept: Kept[] = [];
   /** Whether the engine has answered: before it has, edits wait. */
@@ -110,7 +119,7 @@ export class Mirror {
   edit(recorded: Recorded, message?: string): MirrorEdit | undefined {
     this.made++;
     const before = this.value ?? Object.freeze({});
-    const kept = { number: this.made, ops: recorded.ops, message, before, after: recorded.value, refused: false };
+    const kept = { number: this.made, stamp: ++this.stamps, ops: recorded.ops, message, before, after: recorded.value, refused: false };
     this.value = recorded.value;
     this.kept.push(kept);
     return this.attached ? this.toSend(kept) : undefined;
@@ -118,6 +127,7 @@ export class Mirror {
 
   /** The states the mirror has shown, the newest first, for an engine that does not know it. */
   resume(): Resume[] {
+    this.superseded.clear();
     this.attached = false;
     this.seen = 0;
     return this.shown.map(({ covers, heads }) => ({ covers, heads }));
@@ -161,6 +171,7 @@ export class Mirror {
   /** The engine says that all it has answered is durable: nothing older is needed to go on from. */
   onDurable(): void {
     this.kept = this.kept.filter((edit) => edit.number > this.covered || this.again.has(edit.number));
+    if (this.kept.length === 0) this.isMixed = false;
     this.shown = this.shown.slice(0, 1);
   }
 
@@ -206,6 +217,7 @@ export class Mirror {
     const value = applyPatches(decode(update.reset), update.patches.map(decodePatch)) as object;
     const isLost = (edit: Kept): boolean => !this.attached || edit.number > update.covers || this.again.has(edit.number);
     const again = this.kept.filter(isLost);
+    if (again.length < this.kept.length) this.isMixed = true;
     // Edits that are still under way will be refused, and use up their numbers; to another engine none are.
     const last = this.attached ? this.made : update.covers;
     if (this.attached) for (const edit of again) if (edit.number > update.covers) this.superseded.add(edit.number);
@@ -252,7 +264,10 @@ export class Mirror {
 
   private toSend(edit: Kept): MirrorEdit {
     const message = edit.message === undefined ? {} : { message: edit.message };
-    return { number: edit.number, seen: this.seen, edit: { ops: edit.ops, ...message } };
+    // Edits that were refused and made again stand behind later ones.
+    const oldest = this.isMixed ? Math.min(...this.kept.map((kept) => kept.stamp)) : (this.kept[0]?.stamp ?? edit.stamp);
+    const stamp = { number: edit.stamp, oldest };
+    return { number: edit.number, seen: this.seen, edit: { ops: edit.ops, ...message }, stamp };
   }
 }
 

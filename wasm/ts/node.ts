@@ -3,6 +3,7 @@
 /** What is used of Node's files. */
 export interface NodeFiles {
   readonly constants: { readonly O_RDWR: number; readonly O_CREAT: number };
+  existsSync(path: string): boolean;
   openSync(path: string, flags: number): number;
   fstatSync(file: number): { size: number };
   readSync(file: number, bytes: Uint8Array, offset: number, length: number, at: number): number;

@@ -17,7 +17,7 @@ export type Command =
   | { command: "networkChanged" }
   | { command: "openSpace"; space: string }
   | { command: "closeSpace"; space: string }
-  | { command: "openView"; view: number; space: string; document: string; resume: Resume[] }
+  | { command: "openView"; view: number; space: string; document: string; resume: Resume[]; mirror: number }
   | ({ command: "editView"; view: number } & MirrorEdit)
   | { command: "closeView"; view: number }
   | { command: "setPresence"; space: string; instance: number; state: string | null };

@@ -3,7 +3,7 @@
 import type { StorageStatus } from "./api.js";
 import { hasIndexedDbJournal, indexedDbMedium } from "./indexeddb.js";
 import { fileMedium, type Medium, memoryMedium, type SyncFile } from "./media.js";
-import { nodeFiles } from "./node.js";
+import { type NodeFiles, nodeFiles } from "./node.js";
 import type { StorageChoice } from "./protocol.js";
 
 /** What of a browser the ladder climbs. */
@@ -20,7 +20,7 @@ const HANDLE_MS_MAX = 5_000;
 /** Opens the best medium there is for the repo of this name. Never fails: at the worst nothing is kept, with a warning. */
 export async function openMedium(choice: StorageChoice, name: string, surroundings: StorageSurroundings): Promise<Medium> {
   if (choice === "memory") return memoryMedium("Nothing is kept on this device: this was asked for.");
-  if (typeof choice === "object") return fileMedium("file", await openNodeFile(choice.file));
+  if (typeof choice === "object") return fileMedium("file", await openNodeFiles(choice.file));
   const reasons: string[] = [];
   try {
     const { medium, isNew } = await opfsMedium(surroundings.storage, name);
@@ -69,14 +69,25 @@ async function opfsMedium(storage: StorageManager | undefined, name: string): Pr
   if (typeof storage?.getDirectory !== "function") throw new Error("there is no private file system");
   const root = await storage.getDirectory();
   const folder = await root.getDirectoryHandle(FOLDER, { create: true });
-  const handle = (await folder.getFileHandle(`${encodeURIComponent(name)}.journal`, { create: true })) as FileSystemFileHandle & {
+  const deadline = performance.now() + HANDLE_MS_MAX;
+  const first = await openHandle(folder, `${encodeURIComponent(name)}.journal`, deadline);
+  try {
+    const second = await openHandle(folder, `${encodeURIComponent(name)}.journal-2`, deadline);
+    return { medium: fileMedium("opfs", [first, second]), isNew: first.getSize() + second.getSize() === 0 };
+  } catch (error) {
+    first.close();
+    throw error;
+  }
+}
+
+async function openHandle(folder: FileSystemDirectoryHandle, file: string, deadline: number): Promise<SyncFile> {
+  const handle = (await folder.getFileHandle(file, { create: true })) as FileSystemFileHandle & {
     createSyncAccessHandle?(): Promise<SyncFile>;
   };
   if (handle.createSyncAccessHandle === undefined) throw new Error("files cannot be written at once here");
-  for (const deadline = performance.now() + HANDLE_MS_MAX; ; ) {
+  for (;;) {
     try {
-      const file = await handle.createSyncAccessHandle();
-      return { medium: fileMedium("opfs", file), isNew: file.getSize() === 0 };
+      return await handle.createSyncAccessHandle();
     } catch (error) {
       // The tab that wrote it before may still be on its way out.
       if (!isLocked(error) || performance.now() > deadline) throw error;
@@ -89,8 +100,14 @@ function isLocked(error: unknown): boolean {
   return error instanceof DOMException && (error.name === "NoModificationAllowedError" || error.name === "InvalidStateError");
 }
 
-async function openNodeFile(path: string): Promise<SyncFile> {
+async function openNodeFiles(path: string): Promise<[SyncFile, SyncFile]> {
   const fs = await nodeFiles();
+  const open = (path: string): SyncFile => openNodeFile(fs, path);
+  const second = `${path}-2`;
+  return [open(path), fs.existsSync(second) ? open(second) : lateFile(() => open(second))];
+}
+
+function openNodeFile(fs: NodeFiles, path: string): SyncFile {
   const file = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT);
   return {
     getSize: () => fs.fstatSync(file).size,
@@ -99,6 +116,19 @@ async function openNodeFile(path: string): Promise<SyncFile> {
     truncate: (length) => fs.ftruncateSync(file, length),
     flush: () => fs.fdatasyncSync(file),
     close: () => fs.closeSync(file),
+  };
+}
+
+/** A file that does not exist until something is written. */
+function lateFile(open: () => SyncFile): SyncFile {
+  let file: SyncFile | undefined;
+  return {
+    getSize: () => file?.getSize() ?? 0,
+    read: (bytes, options) => file?.read(bytes, options) ?? 0,
+    write: (bytes, options) => (file ??= open()).write(bytes, options),
+    truncate: (length) => file?.truncate(length),
+    flush: () => file?.flush(),
+    close: () => file?.close(),
   };
 }
 

@@ -53,6 +53,11 @@ pub struct TaskId(pub u64);
 #[serde(transparent)]
 pub struct ViewId(pub u64);
 
+/// A mirror through all its views: one that outlives its engine opens another view with the next. Drawn by the app at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MirrorId(pub u64);
+
 impl ActorId {
     /// The actor of `bytes`, or nothing when there are more than 31.
     pub fn new(bytes: &[u8]) -> Option<Self> {

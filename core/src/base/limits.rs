@@ -22,6 +22,10 @@ pub const VIEW_OFFERS_MAX: usize = 16_384;
 pub const PREVIEW_BYTES_MAX: usize = 1024 * 1024;
 /// All such values of a store together, in bytes of JSON; where there are more, the ones written longest ago go.
 pub const PREVIEWS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most edits of one mirror of which it is remembered which changes they became.
+pub const MIRROR_EDITS_MAX: usize = 1_024;
+/// Most mirrors of which that is remembered; the one that has not edited for the longest is forgotten first.
+pub const MIRRORS_MAX: usize = 256;
 /// Most hashes one entry may depend on.
 pub const ENTRY_DEPS_MAX: usize = 1_024;
 /// Most heads one version may name.

@@ -211,6 +211,12 @@ impl Document {
         heads.iter().all(|hash| self.crdt.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).is_some())
     }
 
+    /// What a change was made on: its dependencies, in order; nothing when it is not part of the document.
+    pub fn made_on(&self, hash: &ChangeHash) -> Option<Vec<ChangeHash>> {
+        let change = self.crdt.get_change_by_hash(&automerge::ChangeHash(hash.0))?;
+        Some(crdt::from_hashes(change.deps()))
+    }
+
     /// All changes as entries, each after all it depends on.
     pub fn entries(&self) -> Vec<Entry> {
         self.crdt.get_changes(&[]).into_iter().filter_map(|change| entry_of_change(self.id, change).ok()).collect()

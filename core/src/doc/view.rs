@@ -149,6 +149,26 @@ impl View {
         }
     }
 
+    /// Takes an edit of the mirror's, its `number`th, that the document holds already as change `hash`: one that another view of the mirror
+    /// committed, and whose answer the mirror never heard. Afterwards an answer is due, and where the change was made on something
+    /// else than what the mirror shows now, it is a reset.
+    pub fn recognise(&mut self, document: &Document, number: u64, seen: u64, hash: ChangeHash) {
+        if number <= self.covers {
+            return;
+        }
+        let follows = number == self.covers + 1 && self.due != Due::Reset && seen >= self.reset;
+        self.covers = number;
+        let offer = self.offers.iter().find(|(offered, _)| *offered == seen).map(|(_, heads)| heads.clone());
+        let shown = offer.or_else(|| (seen == self.taken).then(|| self.base.clone()));
+        self.offers.clear();
+        let made_on = document.made_on(&hash).map(|heads| sorted(&heads));
+        if !follows || made_on.is_none() || made_on != shown.map(|heads| sorted(&heads)) {
+            self.due = Due::Reset;
+            return;
+        }
+        (self.taken, self.base, self.due) = (seen, vec![hash], Due::Difference);
+    }
+
     /// The mirror has taken answer `number`: what it took before need not be remembered. Views work without being told, up to
     /// [`VIEW_OFFERS_MAX`] answers that a mirror leaves lying while it makes an edit.
     pub fn acknowledge(&mut self, number: u64) {

@@ -4,7 +4,7 @@
 //! they are gathered and applied once a drain, and for a large document not more often than it can bear.
 
 use super::effect::{Event, TroubleKind, ViewUpdate};
-use super::input::{Command, Input, Resume};
+use super::input::{Command, Input, Resume, Stamp};
 use super::logs::Work;
 use super::stored::StoredPreview;
 use super::timers::Timer;
@@ -258,7 +258,7 @@ impl Engine {
         match &mut open.state {
             State::Loading { deferred, .. } => {
                 // Held already: what is left to do once it is loaded is to begin.
-                deferred.push(Input::Command(Command::OpenView { view, space: open.space, document, resume }));
+                deferred.push(Input::Command(Command::OpenView { view, space: open.space, document, resume, mirror: None }));
             }
             State::Loaded(loaded) => {
                 let resume: Vec<_> = resume.into_iter().map(|resume| (resume.covers, resume.heads)).collect();
@@ -269,17 +269,30 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_edit_view(&mut self, view: ViewId, number: u64, seen: u64, edit: Edit) {
+    pub(super) fn on_edit_view(&mut self, view: ViewId, number: u64, seen: u64, edit: Edit, stamp: Option<Stamp>) {
         let Some(document) = self.documents.views.get(&view).copied() else { return };
-        if self.defer(&document, || Input::Command(Command::EditView { view, number, seen, edit: edit.clone() })) {
+        if self.defer(&document, || Input::Command(Command::EditView { view, number, seen, edit: edit.clone(), stamp })) {
             return;
         }
         let unix_ms = self.now.unix_ms;
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         let (Some(state), State::Loaded(loaded)) = (open.views.get_mut(&view), &mut open.state) else { return };
         let space = open.space;
-        match state.edit(loaded, number, seen, &edit, unix_ms) {
-            Ok(entry) => self.commit(space, document, entry),
+        // What an engine before this one has kept is not made a second time.
+        let made = match stamp.and_then(|stamp| self.mirrors.change_of(view, stamp)).filter(|hash| loaded.holds(&[*hash])) {
+            Some(hash) => {
+                state.recognise(loaded, number, seen, hash);
+                Ok(None)
+            }
+            None => state.edit(loaded, number, seen, &edit, unix_ms),
+        };
+        match made {
+            Ok(entry) => {
+                if let (Some(entry), Some(stamp)) = (&entry, stamp) {
+                    self.on_mirror_edited(view, stamp, document, entry.hash);
+                }
+                self.commit(space, document, entry);
+            }
             Err(error) => self.tell(Event::EditRefused { document, number, view: Some(view), reason: error.to_string() }),
         }
         self.documents.unanswered.insert(view);
@@ -294,6 +307,7 @@ impl Engine {
 
     fn end_view(&mut self, ended: ViewId) {
         let Some(document) = self.documents.views.remove(&ended) else { return };
+        self.on_mirror_closed(ended);
         let is_its = |input: &Input| matches!(input, Input::Command(Command::OpenView { view, .. } | Command::EditView { view, .. }) if *view == ended);
         if let Some(open) = self.documents.open.get_mut(&document) {
             open.views.remove(&ended);

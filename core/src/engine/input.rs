@@ -1,6 +1,6 @@
 //! Everything that can happen to an engine.
 
-use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, MirrorId, SpaceId, TaskId, ViewId};
 use crate::doc::assembly::{Assembled, AssemblyError};
 use crate::doc::edit::Edit;
 use crate::store::task::{StoreDone, StoreError};
@@ -76,6 +76,16 @@ pub struct Resume {
     pub heads: Vec<ChangeHash>,
 }
 
+/// What a mirror calls an edit, however often it sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stamp {
+    /// This edit: one more than that of the mirror's edit before.
+    pub number: u64,
+    /// The first edit that the mirror may have to send again; none before it.
+    pub oldest: u64,
+}
+
 /// What an app asks of its engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -142,6 +152,9 @@ pub enum Command {
         /// difference; where none is, the answer is a reset.
         #[serde(default)]
         resume: Vec<Resume>,
+        /// Who the mirror is, when it stamps its edits.
+        #[serde(default)]
+        mirror: Option<MirrorId>,
     },
     /// The mirror made an edit: commit it on the version the mirror shows.
     EditView {
@@ -153,6 +166,9 @@ pub enum Command {
         seen: u64,
         /// What it did.
         edit: Edit,
+        /// By what the next engine of this replica knows the edit, should the mirror have to send it again.
+        #[serde(default)]
+        stamp: Option<Stamp>,
     },
     /// The mirror is gone.
     CloseView {

@@ -314,7 +314,8 @@ impl Engine {
         let now = self.placed(now);
         let entries = now.iter().map(|undurable| undurable.stored.clone()).collect();
         (self.logs.writing, self.logs.queue) = (now, later);
-        self.store(Work::Append, StoreTask::Append { entries });
+        let values = self.mirrors.begin_append();
+        self.store(Work::Append, StoreTask::Append { entries, values });
     }
 
     /// Entries at the places they have in their logs now: a snapshot that was taken in may have moved them.
@@ -390,6 +391,7 @@ impl Engine {
     }
 
     fn on_appended(&mut self) {
+        self.mirrors.finish_append(true);
         let written = std::mem::take(&mut self.logs.writing);
         if self.logs.write_failures > 0 {
             self.logs.write_failures = 0;
@@ -411,6 +413,7 @@ impl Engine {
                 self.touch_progress(space);
                 self.mark_soon(space);
             }
+            self.release_durable(document);
             self.saved.touch(document);
             self.on_log_grown(document);
         }
@@ -426,7 +429,13 @@ impl Engine {
         }
     }
 
+    /// Whether the store refused the last write.
+    pub(super) fn is_store_refusing(&self) -> bool {
+        self.logs.write_failures > 0
+    }
+
     fn on_append_failed(&mut self, error: &StoreError) {
+        self.mirrors.finish_append(false);
         let mut failed = std::mem::take(&mut self.logs.writing);
         let documents: BTreeSet<DocumentId> = failed.iter().map(|undurable| undurable.stored.entry.document).collect();
         let sources: BTreeSet<ConnectionId> = failed.iter().filter_map(|undurable| undurable.source).collect();
@@ -454,6 +463,7 @@ impl Engine {
         }
         let wait = RETRY_FIRST_MS.saturating_mul(1 << self.logs.write_failures.min(8)).min(RETRY_LONGEST_MS);
         self.logs.write_failures += 1;
+        self.release_all();
         if error.kind != StoreErrorKind::Corrupt {
             self.logs.waiting_to_retry = true;
             self.timers.set(Timer::StoreRetry, self.now.monotonic_ms + wait);

@@ -18,6 +18,7 @@ mod handover;
 pub mod input;
 mod logs;
 mod memory;
+mod mirrors;
 mod peers;
 mod presences;
 mod previews;
@@ -35,6 +36,8 @@ mod timers;
 mod catch_up_tests;
 #[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod mirror_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -76,6 +79,7 @@ pub struct Engine {
     snapshots: snapshots::Snapshots,
     strands: strands::Strands,
     documents: documents::Documents,
+    mirrors: mirrors::Mirrors,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     presences: presences::Presences,
@@ -138,6 +142,7 @@ impl Engine {
             snapshots: snapshots::Snapshots::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
+            mirrors: mirrors::Mirrors::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             presences: presences::Presences::default(),
@@ -248,8 +253,11 @@ impl Engine {
             Command::OpenDocument { space, document } => self.on_open_document(space, document),
             Command::CloseDocument { document } => self.on_close_document(document),
             Command::EditDocument { document, number, edit } => self.on_edit_document(document, number, edit),
-            Command::OpenView { view, space, document, resume } => self.on_open_view(view, space, document, resume),
-            Command::EditView { view, number, seen, edit } => self.on_edit_view(view, number, seen, edit),
+            Command::OpenView { view, space, document, resume, mirror } => {
+                self.on_open_view(view, space, document, resume);
+                self.mirrors.open(view, mirror);
+            }
+            Command::EditView { view, number, seen, edit, stamp } => self.on_edit_view(view, number, seen, edit, stamp),
             Command::CloseView { view } => self.on_close_view(view),
             Command::SetPresence { space, instance, state } => self.on_set_presence(space, instance, state),
         }

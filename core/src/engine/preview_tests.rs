@@ -36,7 +36,7 @@ fn world(words: usize) -> World {
 /// Opens a mirror of the note.
 fn look(world: &mut World) {
     world.input(0, Input::Command(Command::OpenSpace { space: SPACE }));
-    world.input(0, Input::Command(Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: Vec::new() }));
+    world.input(0, Input::Command(Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: Vec::new(), mirror: None }));
 }
 
 /// Writes at the beginning of the note through the mirror, which has taken answer `seen`.
@@ -44,7 +44,7 @@ fn type_in(world: &mut World, number: u64, seen: u64, text: &str) {
     let path = vec![Prop::Key("body".to_owned())];
     let ops = vec![Op::Splice { path, index: 0, delete: 0, insert: text.to_owned() }];
     let edit = Edit { ops, message: None };
-    world.input(0, Input::Command(Command::EditView { view: VIEW, number, seen, edit }));
+    world.input(0, Input::Command(Command::EditView { view: VIEW, number, seen, edit, stamp: None }));
 }
 
 fn answers(world: &World) -> Vec<ViewUpdate> {
@@ -218,7 +218,7 @@ fn a_mirror_that_was_shown_a_preview_goes_on_with_another_engine() {
     world.nodes[0].forget_tasks();
     world.restart(0, config(3));
     let state = super::input::Resume { covers: 0, heads: shown.heads };
-    let open = Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: vec![state] };
+    let open = Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: vec![state], mirror: None };
     world.input(0, Input::Command(open));
     type_in(&mut world, 1, 0, "mine ");
     assert!(answers(&world).iter().all(|answer| answer.reset.is_none()), "it is shown nothing twice");

@@ -1,7 +1,7 @@
 //! What leaves for peers: entries they lack, and acknowledgements of theirs.
 //!
-//! Nothing is pushed while inputs are taken in: it is noted, and pushed in the drain, after the mirrors have been answered. So a
-//! mirror that outlives its engine knows of every change of its own that anyone else can know of, and never sends one twice.
+//! Nothing is pushed while inputs are taken in: it is noted, and pushed in the drain, after the mirrors have been answered. What
+//! mirrors wrote that may outlive the engine waits until it is durable: see [`super::mirrors`].
 
 use super::Engine;
 use super::effect::TroubleKind;
@@ -118,7 +118,8 @@ impl Engine {
                 self.pushes.are_all_held_up |= session.outbound_bytes <= limits.outbound_bytes_max;
                 return;
             }
-            match delta.next(log) {
+            let end = if self.mirrors.is_held(&document) { log.durable_end() } else { log.end() };
+            match delta.next(log, end) {
                 Next::Nothing => return,
                 Next::Send(push) => self.send_push(connection, space, document, push, shared),
                 Next::Snapshot { offset } => return self.send_snapshot(connection, space, document, offset),

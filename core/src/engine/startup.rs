@@ -32,6 +32,7 @@ impl Engine {
             self.saved.load(key, value);
             self.states.load(key, value);
             self.previews.load(key, value);
+            self.mirrors.load(key, value);
         }
         let mut identity = Identity::new(
             &secret,

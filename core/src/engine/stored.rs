@@ -2,8 +2,8 @@
 //! while no engine runs on it.
 
 use crate::base::codec::{Reader, Writer};
-use crate::base::id::{DocumentId, PeerId, SpaceId, StoreEpoch};
-use crate::base::limits::PREVIEW_BYTES_MAX;
+use crate::base::id::{ChangeHash, DocumentId, MirrorId, PeerId, SpaceId, StoreEpoch};
+use crate::base::limits::{MIRROR_EDITS_MAX, PREVIEW_BYTES_MAX};
 use crate::log::clock::VectorClock;
 use crate::log::feed::Moved;
 use crate::log::tree::Fingerprint;
@@ -21,6 +21,9 @@ const STATE_PREFIX: &str = "agreed/";
 const MOVED_PREFIX: &str = "moved/";
 /// What the names of stored previews begin with; the document follows.
 const PREVIEW_PREFIX: &str = "preview/";
+
+/// What the names of mirrors begin with; the mirror's number follows, in hexadecimal.
+const MIRROR_PREFIX: &str = "mirror/";
 
 /// What a peer has said it durably holds of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +167,46 @@ impl StoredPreview {
     }
 }
 
+/// What the edits of a mirror became that it may have to send again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMirror {
+    /// The mirror.
+    pub mirror: MirrorId,
+    /// When it last edited.
+    pub unix_ms: i64,
+    /// Its edits by their stamps, each with the change it became.
+    pub made: Vec<(u64, ChangeHash)>,
+}
+
+impl StoredMirror {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let mirror = MirrorId(u64::from_str_radix(name.strip_prefix(MIRROR_PREFIX)?, 16).ok()?);
+        let mut reader = Reader::new(value);
+        let unix_ms = i64::from_le_bytes(reader.array().ok()?);
+        let count = reader.count(MIRROR_EDITS_MAX, 33).ok()?;
+        let made = (0..count).map(|_| Some((reader.uint().ok()?, ChangeHash(reader.array().ok()?)))).collect::<Option<_>>()?;
+        Some(Self { mirror, unix_ms, made })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.put(&self.unix_ms.to_le_bytes());
+        writer.uint(self.made.len() as u64);
+        for (number, hash) in &self.made {
+            writer.uint(*number);
+            writer.put(&hash.0);
+        }
+        (Self::name(self.mirror), writer.finish())
+    }
+
+    /// Its name.
+    pub(super) fn name(mirror: MirrorId) -> String {
+        format!("{MIRROR_PREFIX}{:x}", mirror.0)
+    }
+}
+
 /// Who the replica is that keeps this named value as its secret key; nothing when it is another value. The key itself stays
 /// where it is.
 pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
@@ -191,6 +234,13 @@ mod tests {
             assert_eq!(StoredMove::read(&name, &value), Some(stored));
             assert_eq!(StoredMove::read(&name, &value[..value.len() - 1]), None);
         }
+        let made = vec![(7, ChangeHash([1; 32])), (300, ChangeHash([2; 32]))];
+        let mirror = StoredMirror { mirror: MirrorId(0xab), unix_ms: -5, made };
+        let (mirror_name, mirror_value) = mirror.write();
+        assert_eq!(mirror_name, "mirror/ab");
+        assert_eq!(StoredMirror::read(&mirror_name, &mirror_value), Some(mirror));
+        assert_eq!(StoredMirror::read(&mirror_name, &mirror_value[..mirror_value.len() - 1]), None);
+        assert_eq!(StoredMirror::read(&name, &mirror_value), None);
         let state = Fingerprint { sum: 7, count: 300 };
         let agreed = StoredState { space: SpaceId([5; 16]), peer: PeerId([4; 32]), relay: true, state };
         let (state_name, state_value) = agreed.write();

@@ -127,12 +127,14 @@ impl World {
         failed
     }
 
-    /// Starts a node's process anew, on its store as it is.
+    /// Ends a node's process, and starts another on what its disk holds. Its connections are gone.
     pub(super) fn restart(&mut self, node: usize, config: EngineConfig) {
         let medium = std::mem::replace(&mut self.nodes[node].store, Journal::new(MemoryMedium::new())).into_medium();
-        self.nodes[node].store = Journal::new(medium);
-        self.nodes[node].engine = Engine::new(config, Now::at(self.now));
-        self.nodes[node].events.clear();
+        let old = &mut self.nodes[node];
+        (old.engine, old.store) = (Engine::new(config, Now::at(self.now)), Journal::new(medium));
+        (old.slow, old.panics) = (false, false);
+        old.waiting.clear();
+        old.events.clear();
         self.drain(node);
     }
 
@@ -317,14 +319,14 @@ fn a_mirror_is_answered_before_its_edit_leaves_for_anyone() {
     world.connect(1, 0);
     world.run();
     let view = ViewId(7);
-    world.input(1, Input::Command(Command::OpenView { view, space: SPACE, document: NOTE, resume: Vec::new() }));
+    world.input(1, Input::Command(Command::OpenView { view, space: SPACE, document: NOTE, resume: Vec::new(), mirror: None }));
 
     // The edit, and a question by the relay that the edit is part of the answer to, before the driver drains.
     let put = Op::Put { path: vec![Prop::Key("title".to_owned())], value: Value::String("Logbook".to_owned()) };
     let edit = Edit { ops: vec![put], message: None };
     let question = Message::Have { space: SPACE, document: NOTE, version: Version::new(), answer: false };
     let engine = &mut world.nodes[1].engine;
-    engine.handle(Now::at(0), Input::Command(Command::EditView { view, number: 1, seen: 1, edit }));
+    engine.handle(Now::at(0), Input::Command(Command::EditView { view, number: 1, seen: 1, edit, stamp: None }));
     engine.handle(Now::at(0), Input::Frame { connection: ConnectionId(0), bytes: Arc::from(question.encode()) });
     let effects: Vec<Effect> = std::iter::from_fn(|| engine.poll_effect()).collect();
 

@@ -53,6 +53,7 @@ pub fn check(make: &mut dyn FnMut() -> Box<dyn Executor>) {
         one_append_may_belong_to_several_documents_and_spaces,
         an_append_that_leaves_a_gap_is_refused_and_leaves_nothing,
         named_values_are_put_replaced_and_removed,
+        values_that_are_put_with_an_append_stand_and_fall_with_it,
         a_quarantined_document_is_not_held_and_may_begin_anew,
         payloads_may_be_empty_or_large,
         an_entry_may_depend_on_many,
@@ -85,12 +86,12 @@ impl Store {
 
     fn append(&mut self, entries: &[&StoredEntry]) {
         let entries = entries.iter().map(|entry| (*entry).clone()).collect();
-        assert_eq!(self.executor.execute(StoreTask::Append { entries }), Ok(StoreDone::Appended), "an append");
+        assert_eq!(self.executor.execute(StoreTask::append(entries)), Ok(StoreDone::Appended), "an append");
     }
 
     fn refuses(&mut self, entries: &[&StoredEntry], what: &str) {
         let entries = entries.iter().map(|entry| (*entry).clone()).collect();
-        match self.executor.execute(StoreTask::Append { entries }) {
+        match self.executor.execute(StoreTask::append(entries)) {
             Err(error) => assert_eq!(error.kind, StoreErrorKind::Corrupt, "{what} is an error of kind Corrupt, not {error:?}"),
             Ok(done) => panic!("{what} was answered with {done:?}"),
         }
@@ -308,6 +309,26 @@ fn named_values_are_put_replaced_and_removed(store: Store) {
     expected(contents);
 }
 
+fn values_that_are_put_with_an_append_stand_and_fall_with_it(store: Store) {
+    let (mut store, _) = store.opened();
+    let mut document = SyntheticDocument::new(1, 1);
+    store.put("before", b"1");
+    let with = |entry: &StoredEntry, values: &[(&str, &[u8])]| StoreTask::Append {
+        entries: vec![entry.clone()],
+        values: values.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect(),
+    };
+    let first = document.grow(1, 10);
+    let done = store.executor.execute(with(&first, &[("with", b"2"), ("before", b"")]));
+    assert_eq!(done, Ok(StoreDone::Appended));
+    let mut elsewhere = document.clone();
+    elsewhere.grow(1, 10);
+    let gap = elsewhere.grow(1, 10);
+    assert!(store.executor.execute(with(&gap, &[("with", b"3"), ("refused", b"4")])).is_err(), "an append that leaves a gap");
+    let (mut store, contents) = store.reopened();
+    assert_eq!(contents.meta, [("with".to_owned(), b"2".to_vec())]);
+    assert_eq!(store.read_all(document.document), answer(&[&first]));
+}
+
 fn a_quarantined_document_is_not_held_and_may_begin_anew(store: Store) {
     let (mut store, _) = store.opened();
     let (mut document, mut other) = (SyntheticDocument::new(1, 1), SyntheticDocument::new(1, 2));
@@ -421,9 +442,58 @@ impl SyntheticDocument {
 mod tests {
     use super::*;
     use crate::store::medium::MemoryMedium;
+    use crate::store::rewrite::{DeadPart, RewritePolicy, StepKind};
+    use std::cell::Cell;
+    use std::rc::Rc;
 
     #[test]
     fn a_journal_in_memory_is_a_store() {
         check(&mut || Box::new(Journal::new(MemoryMedium::new())));
+    }
+
+    /// A journal that is written again as soon as anything in it is dead: before each task, after some, and a part of it between others.
+    struct Restless {
+        journal: Journal<MemoryMedium>,
+        rewritten: Rc<Cell<u32>>,
+        tasks: usize,
+    }
+
+    impl Restless {
+        fn new(medium: MemoryMedium, rewritten: Rc<Cell<u32>>) -> Box<dyn Executor> {
+            let least = DeadPart { bytes: 0, percent: 0 };
+            let policy = RewritePolicy { in_use: least, at_opening: least, step_bytes: 200 };
+            Box::new(Self { journal: Journal::new(medium).with_policy(policy), rewritten, tasks: 0 })
+        }
+
+        fn step(&mut self, many: usize) {
+            for _ in 0..many {
+                match self.journal.step() {
+                    Some((StepKind::Switch, done)) => self.rewritten.set(self.rewritten.get() + u32::from(done.is_ok())),
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        }
+    }
+
+    impl Executor for Restless {
+        fn execute(&mut self, task: StoreTask) -> Result<StoreDone, StoreError> {
+            let result = self.journal.execute(task);
+            self.tasks += 1;
+            self.step(if self.tasks.is_multiple_of(3) { usize::MAX } else { self.tasks % 3 });
+            result
+        }
+
+        fn reopen(mut self: Box<Self>) -> Box<dyn Executor> {
+            self.step(self.tasks % 5);
+            Self::new(self.journal.into_medium(), self.rewritten)
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_written_again_all_the_time_is_a_store() {
+        let rewritten = Rc::new(Cell::new(0));
+        check(&mut || Restless::new(MemoryMedium::new(), Rc::clone(&rewritten)));
+        assert!(rewritten.get() > 20, "written again {} times", rewritten.get());
     }
 }

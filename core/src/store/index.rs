@@ -4,6 +4,7 @@
 //! Payloads are held too, which suits the stores of browsers and simulations; a relay keeps its own in SQLite.
 
 use super::beginning::{Beginning, check_snapshot};
+use super::record::{CHECK_BYTES, HEADER_BYTES, Record, entry_record_bytes};
 use super::task::{Position, SnapshotPart, StoreDone, StoredDocument, StoredEntry};
 use crate::base::id::{ActorId, ChangeHash, DocumentId, SpaceId, StoreEpoch};
 use crate::log::clock::VectorClock;
@@ -36,6 +37,8 @@ pub(super) struct DocumentIndex {
     by_hash: BTreeMap<ChangeHash, Position>,
     version: Version,
     bytes: u64,
+    /// About how many bytes its entries take in a journal.
+    record_bytes: u64,
     /// Whether entries that follow in the file do not count until a quarantine record says that the log goes on from here.
     pub(super) is_cut: bool,
 }
@@ -58,6 +61,14 @@ impl Index {
     /// A part of the snapshot that a document's log begins with.
     pub(super) fn read_snapshot(&self, document: &DocumentId, offset: u64, bytes_max: usize) -> Option<SnapshotPart> {
         self.documents.get(document)?.beginning.part(offset, bytes_max)
+    }
+
+    /// About how many bytes a journal takes that holds this and nothing else.
+    pub(super) fn live_bytes(&self) -> u64 {
+        let record = (HEADER_BYTES + CHECK_BYTES) as u64;
+        let documents: u64 = self.documents.values().map(DocumentIndex::live_bytes).sum();
+        let values: u64 = self.meta.iter().map(|(key, value)| record + 6 + (key.len() + value.len()) as u64).sum();
+        3 * record + 30 + documents + values
     }
 
     /// Summaries of all documents held.
@@ -86,6 +97,7 @@ impl DocumentIndex {
             by_hash: BTreeMap::new(),
             version: Version::new(),
             bytes: 0,
+            record_bytes: 0,
             is_cut: false,
         }
     }
@@ -93,6 +105,61 @@ impl DocumentIndex {
     /// The position of its last entry, 0 for none.
     pub(super) fn end(&self) -> Position {
         self.beginning.base.position + self.entries.len() as Position
+    }
+
+    /// A document as the copy of a journal begins it, with those entries after the base that its snapshot stands for; or a sentence
+    /// that says why it cannot.
+    pub(super) fn begun(
+        document: DocumentId,
+        space: SpaceId,
+        base: Base,
+        snapshot: Snapshot,
+        entries: Vec<Arc<Entry>>,
+    ) -> Result<Self, String> {
+        check_snapshot(&snapshot, &base).map_err(|reason| format!("document {document}: {reason}"))?;
+        let mut clock = base.clock.clone();
+        for entry in &entries {
+            if entry.seq != clock.get(&entry.actor) + 1 {
+                return Err(format!("document {document}: entry {} of actor {} is out of its line", entry.seq, entry.actor));
+            }
+            clock.raise(entry.actor, entry.seq);
+        }
+        if clock != snapshot.version.clock {
+            return Err(format!("document {document}: what its snapshot stands for is not what is held of that"));
+        }
+        let mut index = Self::new(space);
+        index.version = snapshot.version.clone();
+        index.beginning = Beginning { base, snapshot: Some(snapshot) };
+        entries.iter().for_each(|entry| index.hold(entry));
+        Ok(index)
+    }
+
+    /// The record that begins a copy of it, where it begins with a snapshot.
+    pub(super) fn beginning_record(&self, document: DocumentId) -> Option<Record> {
+        let Beginning { base, snapshot } = &self.beginning;
+        let snapshot = snapshot.clone()?;
+        let entries = self.entries[..(snapshot.end() - base.position) as usize].to_vec();
+        Some(Record::Beginning { document, space: self.space, base: base.clone(), snapshot, entries })
+    }
+
+    /// The position after which its own entries begin: those that its snapshot does not stand for.
+    pub(super) fn begun_at(&self) -> Position {
+        self.beginning.end()
+    }
+
+    /// The entry at a position, to be stored again; nothing where none is held.
+    pub(super) fn stored(&self, position: Position) -> Option<StoredEntry> {
+        let at = position.checked_sub(self.beginning.base.position + 1)?;
+        let entry = self.entries.get(usize::try_from(at).ok()?)?.clone();
+        Some(StoredEntry { space: self.space, position, entry })
+    }
+
+    /// About how many bytes it takes in a journal.
+    fn live_bytes(&self) -> u64 {
+        let snapshot = self.beginning.snapshot.as_ref();
+        let version_bytes = |snapshot: &Snapshot| 64 + 32 * snapshot.version.heads.len() + 48 * snapshot.version.clock.len();
+        let begun = snapshot.map_or(0, |snapshot| HEADER_BYTES + CHECK_BYTES + version_bytes(snapshot) + snapshot.bytes.len());
+        self.record_bytes + begun as u64
     }
 
     /// Adds the next entry, or says in a sentence why it cannot be the next, and then changes nothing.
@@ -188,6 +255,7 @@ impl DocumentIndex {
         self.by_actor.entry(entry.actor).or_default().push(position);
         self.by_hash.insert(entry.hash, position);
         self.bytes += entry.payload.len() as u64;
+        self.record_bytes += entry_record_bytes(entry);
     }
 
     fn other_space(&self, document: DocumentId, space: SpaceId) -> String {
@@ -208,6 +276,7 @@ impl DocumentIndex {
             heads.remove(&entry.hash);
             self.by_hash.remove(&entry.hash);
             self.bytes -= entry.payload.len() as u64;
+            self.record_bytes -= entry_record_bytes(entry);
             if let Some(positions) = self.by_actor.get_mut(&entry.actor) {
                 positions.pop();
             }

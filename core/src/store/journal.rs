@@ -1,7 +1,8 @@
 //! The journal: an executor of storage tasks for anything that is one append-only run of bytes.
 
 use super::ledger::{Ledger, Opening, Prepared, StoreResult};
-use super::medium::Medium;
+use super::medium::{Area, Medium};
+use super::rewrite::{RewritePolicy, Step, StepKind};
 use super::task::{StoreDone, StoreError, StoreErrorKind, StoreTask};
 use crate::base::id::{StoreEpoch, TaskId};
 
@@ -9,18 +10,26 @@ use crate::base::id::{StoreEpoch, TaskId};
 ///
 /// When a write fails, what was written of it is cut off again. Should that fail too, every later write is refused until
 /// cutting works, because the file ends in bytes that were answered with an error; reading goes on.
+///
+/// Whoever drives it takes a [`Journal::step`] now and then, between batches: so the journal is written again when much of it is dead.
 #[derive(Debug)]
 pub struct Journal<M> {
     medium: M,
     ledger: Option<Ledger>,
-    /// Whether bytes that were never acknowledged may stand behind the ledger's end.
-    is_torn: bool,
+    /// From where on bytes may stand in an area that must be gone before anything is written.
+    torn: Option<(Area, u64)>,
+    policy: RewritePolicy,
 }
 
 impl<M: Medium> Journal<M> {
     /// A journal on `medium`, which is read when the first task opens it.
     pub fn new(medium: M) -> Self {
-        Self { medium, ledger: None, is_torn: false }
+        Self { medium, ledger: None, torn: None, policy: RewritePolicy::default() }
+    }
+
+    /// The same, written again at other times than by default.
+    pub fn with_policy(self, policy: RewritePolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The medium, as it is: for tests that look at it or make it fail.
@@ -62,7 +71,7 @@ impl<M: Medium> Journal<M> {
             return answers;
         };
         let prepared = ledger.prepare(tasks);
-        let written = write(&mut self.medium, &mut self.is_torn, &prepared);
+        let written = write(&mut self.medium, &mut self.torn, &prepared);
         answers.extend(match written {
             Ok(()) => ledger.commit(prepared),
             Err(error) => ledger.abort(prepared, &error),
@@ -70,43 +79,85 @@ impl<M: Medium> Journal<M> {
         answers
     }
 
+    /// Does the next thing by which the journal is written again, or cleans up after that, when there is anything to do: what it
+    /// was, and what came of it. A failure costs nothing: the journal stays as it is, and it is tried again later.
+    pub fn step(&mut self) -> Option<(StepKind, Result<(), StoreError>)> {
+        let ledger = self.ledger.as_mut()?;
+        mend(&mut self.medium, &mut self.torn).ok()?;
+        let step = ledger.next_step()?;
+        let done = take(&mut self.medium, &mut self.torn, &step);
+        let kind = step.kind();
+        ledger.finish_step(step, done.is_ok());
+        Some((kind, done))
+    }
+
+    /// Whether it is being written again.
+    pub fn is_rewriting(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_rewriting)
+    }
+
+    /// In which area the journal is, and how long it is there; nothing before it is open.
+    pub fn place(&self) -> Option<(Area, u64)> {
+        self.ledger.as_ref().map(|ledger| (ledger.area(), ledger.end()))
+    }
+
     fn open(&mut self, epoch: StoreEpoch) -> StoreResult {
-        let bytes = self.medium.read_all()?;
-        let Opening { ledger, contents, truncate, append: (at, bytes) } = Ledger::open(&bytes, epoch)?;
+        let [first, second] = [self.medium.read_all(Area::First)?, self.medium.read_all(Area::Second)?];
+        let Opening { mut ledger, contents, area, truncate, append: (at, bytes) } = Ledger::open([&first, &second], epoch)?;
         if let Some(len) = truncate {
-            self.medium.truncate(len)?;
+            self.medium.truncate(area, len)?;
         }
         if !bytes.is_empty() {
-            self.medium.append(at, &bytes)?;
+            self.medium.append(area, at, &bytes)?;
         }
         if truncate.is_some() || !bytes.is_empty() {
-            self.medium.sync()?;
+            self.medium.sync(area)?;
         }
+        ledger.set_policy(self.policy);
         self.ledger = Some(ledger);
         Ok(StoreDone::Opened(contents))
     }
 }
 
 /// Makes a batch durable, or leaves nothing of it.
-fn write(medium: &mut impl Medium, is_torn: &mut bool, prepared: &Prepared) -> Result<(), StoreError> {
+fn write(medium: &mut impl Medium, torn: &mut Option<(Area, u64)>, prepared: &Prepared) -> Result<(), StoreError> {
     if prepared.bytes().is_empty() {
         return Ok(());
     }
-    if *is_torn {
-        cut(medium, prepared.at())
-            .map_err(|error| StoreError { message: format!("an earlier write could not be taken back: {error}"), ..error })?;
-        *is_torn = false;
-    }
-    let written = medium.append(prepared.at(), prepared.bytes()).and_then(|()| medium.sync());
-    if written.is_err() {
-        *is_torn = cut(medium, prepared.at()).is_err();
+    mend(medium, torn)?;
+    let (area, at) = (prepared.area(), prepared.at());
+    let written = medium.append(area, at, prepared.bytes()).and_then(|()| medium.sync(area));
+    if written.is_err() && cut(medium, area, at).is_err() {
+        *torn = Some((area, at));
     }
     written
 }
 
+/// Does a step.
+fn take(medium: &mut impl Medium, torn: &mut Option<(Area, u64)>, step: &Step) -> Result<(), StoreError> {
+    let (area, at) = (step.area(), step.at());
+    let starts = if at == 0 { medium.truncate(area, 0) } else { Ok(()) };
+    let appends = |medium: &mut _| if step.bytes().is_empty() { Ok(()) } else { Medium::append(medium, area, at, step.bytes()) };
+    let done = starts.and_then(|()| appends(medium)).and_then(|()| medium.sync(area));
+    if done.is_err() && step.kind() == StepKind::Switch && cut(medium, area, at).is_err() {
+        *torn = Some((area, at));
+    }
+    done
+}
+
+/// Takes back what could not be taken back before.
+fn mend(medium: &mut impl Medium, torn: &mut Option<(Area, u64)>) -> Result<(), StoreError> {
+    if let Some((area, at)) = *torn {
+        cut(medium, area, at)
+            .map_err(|error| StoreError { message: format!("an earlier write could not be taken back: {error}"), ..error })?;
+        *torn = None;
+    }
+    Ok(())
+}
+
 /// Cuts, and syncs: a crash must not bring back what was answered with an error.
-fn cut(medium: &mut impl Medium, len: u64) -> Result<(), StoreError> {
-    medium.truncate(len).and_then(|()| medium.sync())
+fn cut(medium: &mut impl Medium, area: Area, len: u64) -> Result<(), StoreError> {
+    medium.truncate(area, len).and_then(|()| medium.sync(area))
 }
 
 fn unavailable(message: &str) -> StoreError {
@@ -132,19 +183,19 @@ mod tests {
     }
 
     impl Medium for FailingMedium {
-        fn read_all(&mut self) -> Result<Vec<u8>, StoreError> {
-            self.inner.read_all()
+        fn read_all(&mut self, area: Area) -> Result<Vec<u8>, StoreError> {
+            self.inner.read_all(area)
         }
-        fn append(&mut self, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        fn append(&mut self, area: Area, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
             let written = if self.fail_append { bytes.len() / 2 } else { bytes.len() };
-            self.inner.append(at, &bytes[..written])?;
+            self.inner.append(area, at, &bytes[..written])?;
             if self.fail_append { Err(unavailable("made to fail")) } else { Ok(()) }
         }
-        fn sync(&mut self) -> Result<(), StoreError> {
+        fn sync(&mut self, _: Area) -> Result<(), StoreError> {
             if self.fail_sync { Err(unavailable("made to fail")) } else { Ok(()) }
         }
-        fn truncate(&mut self, len: u64) -> Result<(), StoreError> {
-            if self.fail_truncate { Err(unavailable("made to fail")) } else { self.inner.truncate(len) }
+        fn truncate(&mut self, area: Area, len: u64) -> Result<(), StoreError> {
+            if self.fail_truncate { Err(unavailable("made to fail")) } else { self.inner.truncate(area, len) }
         }
     }
 
@@ -169,10 +220,10 @@ mod tests {
         let mut journal = opened();
         let before = journal.medium_mut().inner.clone();
         journal.medium_mut().fail_append = true;
-        assert!(journal.execute(StoreTask::Append { entries: entries.clone() }).is_err());
+        assert!(journal.execute(StoreTask::append(entries.clone())).is_err());
         assert_eq!((held(&mut journal, &document), &journal.medium_mut().inner), (0, &before));
         journal.medium_mut().fail_append = false;
-        assert_eq!(journal.execute(StoreTask::Append { entries }), Ok(StoreDone::Appended));
+        assert_eq!(journal.execute(StoreTask::append(entries)), Ok(StoreDone::Appended));
         assert_eq!(held(&mut journal, &document), 2);
     }
 
@@ -181,8 +232,8 @@ mod tests {
         let mut document = SyntheticDocument::new(1, 1);
         let mut journal = opened();
         let first = document.grow(1, 10);
-        assert!(journal.execute(StoreTask::Append { entries: vec![first] }).is_ok());
-        let second = StoreTask::Append { entries: vec![document.grow(1, 10)] };
+        assert!(journal.execute(StoreTask::append(vec![first])).is_ok());
+        let second = StoreTask::append(vec![document.grow(1, 10)]);
         *journal.medium_mut() = FailingMedium { fail_sync: true, fail_truncate: true, ..std::mem::take(journal.medium_mut()) };
         assert!(journal.execute(second.clone()).is_err());
         journal.medium_mut().fail_sync = false;
@@ -197,7 +248,7 @@ mod tests {
     #[test]
     fn tasks_of_one_batch_are_each_answered_and_a_read_in_it_sees_what_was_appended_before_it() {
         let mut document = SyntheticDocument::new(1, 1);
-        let append = |entry| StoreTask::Append { entries: vec![entry] };
+        let append = |entry| StoreTask::append(vec![entry]);
         let read = StoreTask::Read { document: document.document, above: VectorClock::new(), after: 0, bytes_max: usize::MAX };
         let (first, second) = (document.grow(1, 10), document.grow(2, 10));
         let gap = document.grow(1, 10);

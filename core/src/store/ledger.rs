@@ -4,14 +4,19 @@
 //! the same in steps: [`Ledger::open`] with all bytes, then for each batch of tasks [`Ledger::prepare`], write and sync what
 //! it asks for, and [`Ledger::commit`] or, when that failed and nothing of it is left on the medium, [`Ledger::abort`].
 //! One batch at a time: what arrives meanwhile becomes the next batch, which is what group commit is.
+//!
+//! When nothing else is to be done, a driver asks for the [`Ledger::next_step`] by which the journal is written again without what is
+//! dead in it, does it, and says with [`Ledger::finish_step`] what came of it.
 
 use super::index::{DocumentIndex, Index};
+use super::medium::Area;
 use super::record::{META_KEY_BYTES_MAX, Record, RecordError};
-use super::recover::{Recovered, recover};
+use super::recover::{Recovered, choose, recover};
+use super::rewrite::{Rewrite, RewritePolicy, Step, StepKind};
 use super::task::{Position, StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
 use crate::base::id::{DocumentId, SpaceId, StoreEpoch, TaskId};
 use crate::log::snapshot::{Base, Snapshot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What comes of a task.
 pub type StoreResult = Result<StoreDone, StoreError>;
@@ -20,8 +25,23 @@ pub type StoreResult = Result<StoreDone, StoreError>;
 #[derive(Debug)]
 pub struct Ledger {
     index: Index,
+    area: Area,
     len: u64,
     is_preparing: bool,
+    policy: RewritePolicy,
+    /// How often the journal has been written again.
+    generation: u64,
+    rewrite: Option<Rewrite>,
+    /// Whether something that does not count may stand in the other area.
+    is_littered: bool,
+    /// Bytes committed since it was opened.
+    written: u64,
+    /// How many these must be before it is worth looking whether the journal should be written again; none at its opening.
+    look_at: Option<u64>,
+    /// How many these must be before the other area is cleaned.
+    clean_at: u64,
+    /// Damaged documents of which something was set aside and that have not gone on since: that stays until they have.
+    unhealed: BTreeSet<DocumentId>,
 }
 
 /// A ledger that was just opened, and what must be done to its medium, in this order and then synced, before it is used.
@@ -31,6 +51,8 @@ pub struct Opening {
     pub ledger: Ledger,
     /// What it holds.
     pub contents: StoreContents,
+    /// The area that the rest is about: the one that holds the journal.
+    pub area: Area,
     /// Drop everything from this offset on: a torn tail.
     pub truncate: Option<u64>,
     /// Write these bytes at that offset, which is then the end of the file; may be empty.
@@ -41,6 +63,7 @@ pub struct Opening {
 #[derive(Debug)]
 #[must_use = "a prepared batch must be committed or aborted"]
 pub struct Prepared {
+    area: Area,
     at: u64,
     bytes: Vec<u8>,
     answers: Vec<(TaskId, Answer)>,
@@ -78,10 +101,17 @@ enum Undo {
     Restore {
         document: DocumentId,
         index: Box<DocumentIndex>,
+        /// Whether it was set aside.
+        is_aside: bool,
     },
 }
 
 impl Prepared {
+    /// In which area the bytes belong.
+    pub fn area(&self) -> Area {
+        self.area
+    }
+
     /// Where the bytes belong: the end of what is kept of the file.
     pub fn at(&self) -> u64 {
         self.at
@@ -94,17 +124,24 @@ impl Prepared {
 }
 
 impl Ledger {
-    /// Reads a journal from all its bytes; none make a new one with this epoch.
+    /// Reads a journal from all the bytes of a medium's two areas; none make a new one with this epoch.
     ///
     /// An error means that the bytes are no journal, or one of a newer version: they must be left as they are.
-    pub fn open(bytes: &[u8], epoch: StoreEpoch) -> Result<Opening, StoreError> {
-        let Recovered { mut index, damaged, mut lost, mut len, any, wants_seal } =
-            recover(bytes).map_err(|error| corrupt(format!("the journal cannot be read: it was {error}")))?;
+    pub fn open(areas: [&[u8]; 2], epoch: StoreEpoch) -> Result<Opening, StoreError> {
+        let read = |bytes| recover(bytes).map_err(|error| corrupt(format!("the journal cannot be read: it was {error}")));
+        let found = [read(areas[0])?, read(areas[1])?];
+        let area = choose(&found);
+        let is_any = found.iter().any(|recovered| recovered.any);
+        let is_littered = !areas[area.other() as usize].is_empty();
+        let (bytes, [first, second]) = (areas[area as usize], found);
+        let recovered = if area == Area::First { first } else { second };
+        let is_whole = recovered.is_whole();
+        let Recovered { mut index, damaged, mut lost, mut len, wants_seal, aside, generation, .. } = recovered;
         let mut append = Vec::new();
-        if !any {
+        if !is_any {
             // Nothing but the beginning of a first record can be in a journal without records.
             Record::Store { epoch }.encode(0, 0, &mut append).map_err(too_large)?;
-            if bytes.len() > append.len() {
+            if areas.iter().any(|bytes| bytes.len() > append.len()) {
                 return Err(corrupt("the file is not a Driftline journal; move it away to start a new one".to_owned()));
             }
             len = 0;
@@ -114,8 +151,12 @@ impl Ledger {
         }
         let is_new_epoch = index.epoch.is_none();
         let epoch = *index.epoch.get_or_insert(epoch);
-        if any && (is_new_epoch || wants_seal) {
+        if is_any && (is_new_epoch || wants_seal) {
             Record::Store { epoch }.encode(len, len, &mut append).map_err(too_large)?;
+        }
+        if !is_whole {
+            // The journal it was copied from is gone, so that it was whole once.
+            Record::Whole { generation }.encode(len + append.len() as u64, len, &mut append).map_err(too_large)?;
         }
         let contents = StoreContents {
             epoch: Some(epoch),
@@ -124,9 +165,33 @@ impl Ledger {
             damaged: damaged.into_iter().collect(),
             lost,
         };
+        let unhealed = contents.damaged.iter().map(|(document, _)| *document).chain(aside).collect();
         let truncate = (len < bytes.len() as u64).then_some(len);
-        let ledger = Self { index, len: len + append.len() as u64, is_preparing: false };
-        Ok(Opening { ledger, contents, truncate, append: (len, append) })
+        let ledger = Self {
+            index,
+            area,
+            len: len + append.len() as u64,
+            is_preparing: false,
+            policy: RewritePolicy::default(),
+            generation,
+            rewrite: None,
+            is_littered,
+            written: 0,
+            look_at: None,
+            clean_at: 0,
+            unhealed,
+        };
+        Ok(Opening { ledger, contents, area, truncate, append: (len, append) })
+    }
+
+    /// Has the journal written again at other times than by default.
+    pub fn set_policy(&mut self, policy: RewritePolicy) {
+        self.policy = policy;
+    }
+
+    /// In which area the journal is.
+    pub fn area(&self) -> Area {
+        self.area
     }
 
     /// Where the next record goes.
@@ -152,7 +217,7 @@ impl Ledger {
     pub fn prepare(&mut self, tasks: Vec<(TaskId, StoreTask)>) -> Prepared {
         assert!(!self.is_preparing, "a batch is committed or aborted before the next is prepared");
         self.is_preparing = true;
-        let mut prepared = Prepared { at: self.len, bytes: Vec::new(), answers: Vec::new(), undo: Vec::new() };
+        let mut prepared = Prepared { area: self.area, at: self.len, bytes: Vec::new(), answers: Vec::new(), undo: Vec::new() };
         for (id, task) in tasks {
             let (bytes, steps) = (prepared.bytes.len(), prepared.undo.len());
             let answer = match self.prepare_task(task, &mut prepared) {
@@ -172,6 +237,8 @@ impl Ledger {
     pub fn commit(&mut self, prepared: Prepared) -> Vec<(TaskId, StoreResult)> {
         self.is_preparing = false;
         self.len += prepared.bytes.len() as u64;
+        self.written += prepared.bytes.len() as u64;
+        self.note(&prepared.undo);
         let answer = |answer| match answer {
             Answer::Settled(result) => result,
             Answer::Written(done) | Answer::Read(_, done) => Ok(done),
@@ -191,35 +258,125 @@ impl Ledger {
         prepared.answers.into_iter().map(|(id, drafted)| (id, answer(drafted))).collect()
     }
 
+    /// What is to be done next so that the journal does not hold more dead bytes than it should, if anything. Never while a batch is
+    /// prepared; and the step is finished before the next, or a batch, is asked for.
+    pub fn next_step(&mut self) -> Option<Step> {
+        assert!(!self.is_preparing, "the journal is written again between batches");
+        if self.rewrite.is_none() {
+            if self.is_littered {
+                let drop = Step { kind: StepKind::Drop, area: self.area.other(), at: 0, bytes: Vec::new() };
+                return (self.written >= self.clean_at).then_some(drop);
+            }
+            if !self.wants_rewrite() {
+                return None;
+            }
+            let epoch = self.index.epoch.expect("an open journal has an epoch");
+            self.rewrite = Rewrite::begin(&self.index, self.area.other(), self.generation + 1, epoch).ok();
+        }
+        let step = self.rewrite.as_mut()?.next(&self.index, self.policy.step_bytes);
+        if step.is_err() {
+            // A snapshot and what stands beside it are more than one record can hold: that does not change soon.
+            self.give_up_rewrite();
+            self.look_at = Some(u64::MAX);
+        }
+        step.ok()
+    }
+
+    /// A step was done and is durable; or it was not, and when it was a [`StepKind::Switch`] has been taken back, or is before anything is written.
+    pub fn finish_step(&mut self, step: Step, is_done: bool) {
+        match step.kind {
+            StepKind::Copy if is_done => {}
+            StepKind::Switch if is_done => {
+                self.generation = self.rewrite.take().map_or(self.generation, |rewrite| rewrite.generation());
+                self.area = step.area;
+                self.len = step.at + step.bytes.len() as u64;
+                self.is_littered = true;
+                self.clean_at = 0;
+            }
+            StepKind::Copy | StepKind::Switch => self.give_up_rewrite(),
+            StepKind::Drop if is_done => self.is_littered = false,
+            StepKind::Drop => self.clean_at = self.written + self.policy.patience(),
+        }
+    }
+
+    /// Whether the journal is being written again.
+    pub fn is_rewriting(&self) -> bool {
+        self.rewrite.is_some()
+    }
+
+    fn wants_rewrite(&mut self) -> bool {
+        let is_opening = self.look_at.is_none();
+        if !self.unhealed.is_empty() || self.look_at.is_some_and(|at| self.written < at) {
+            return false;
+        }
+        self.look_at = Some(self.written + self.policy.patience());
+        self.policy.wants(self.len, self.index.live_bytes(), is_opening)
+    }
+
+    /// What was copied is dropped, and it is tried again later.
+    fn give_up_rewrite(&mut self) {
+        self.rewrite = None;
+        self.is_littered = true;
+        self.clean_at = 0;
+        self.look_at = Some(self.written + self.policy.patience());
+    }
+
+    /// What a batch that is durable now changed.
+    fn note(&mut self, steps: &[Undo]) {
+        for step in steps {
+            match step {
+                Undo::Restore { document, is_aside: true, .. } => {
+                    // What was set aside is not copied: it stays where it is until the document has come back.
+                    self.unhealed.insert(*document);
+                    if self.rewrite.is_some() {
+                        self.give_up_rewrite();
+                    }
+                }
+                Undo::Restore { document, is_aside: false, .. } => {
+                    self.unhealed.remove(document);
+                    // What the snapshot stands for is dead now: it may be time.
+                    self.look_at = self.look_at.filter(|at| *at == u64::MAX).or(Some(self.written));
+                    if let Some(rewrite) = &mut self.rewrite {
+                        rewrite.on_document_replaced(*document);
+                    }
+                }
+                Undo::Append { document, .. } => {
+                    self.unhealed.remove(document);
+                    if let Some(rewrite) = &mut self.rewrite {
+                        rewrite.on_document(*document);
+                    }
+                }
+                Undo::Meta { key, .. } => {
+                    if let Some(rewrite) = &mut self.rewrite {
+                        rewrite.on_value(key);
+                    }
+                }
+                Undo::Create { .. } | Undo::Mend { .. } => {}
+            }
+        }
+    }
+
     fn prepare_task(&mut self, task: StoreTask, prepared: &mut Prepared) -> Result<Answer, StoreError> {
         if let Some(done) = self.read(&task) {
             return Ok(Answer::Read(task, done));
         }
         match task {
-            StoreTask::Append { entries } => {
+            StoreTask::Append { entries, values } => {
+                for (key, value) in values {
+                    self.put_value(key, value, prepared)?;
+                }
                 for stored in entries {
                     self.append(stored, prepared)?;
                 }
                 Ok(Answer::Written(StoreDone::Appended))
             }
             StoreTask::PutMeta { key, value } => {
-                if key.len() > META_KEY_BYTES_MAX {
-                    return Err(corrupt(format!("the name of a value is over {META_KEY_BYTES_MAX} bytes long")));
-                }
-                let held = self.index.meta.get(&key);
-                if held.map_or(value.is_empty(), |held| *held == value) {
-                    // Nothing to write, but the answer still stands and falls with a write of the same batch.
-                    return Ok(Answer::Written(StoreDone::MetaPut));
-                }
-                prepared.record(&Record::Meta { key: key.clone(), value: value.clone() })?;
-                let before =
-                    if value.is_empty() { self.index.meta.remove(&key) } else { self.index.meta.insert(key.clone(), value) };
-                prepared.undo.push(Undo::Meta { key, value: before });
+                self.put_value(key, value, prepared)?;
                 Ok(Answer::Written(StoreDone::MetaPut))
             }
             StoreTask::Quarantine { document } => {
                 if let Some(index) = self.index.documents.remove(&document) {
-                    prepared.undo.push(Undo::Restore { document, index: Box::new(index) });
+                    prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
                     prepared.record(&Record::Quarantine { document, keep: 0 })?;
                 }
                 Ok(Answer::Written(StoreDone::Quarantined))
@@ -250,6 +407,21 @@ impl Ledger {
         }
     }
 
+    fn put_value(&mut self, key: String, value: Vec<u8>, prepared: &mut Prepared) -> Result<(), StoreError> {
+        if key.len() > META_KEY_BYTES_MAX {
+            return Err(corrupt(format!("the name of a value is over {META_KEY_BYTES_MAX} bytes long")));
+        }
+        // Where nothing changes nothing is written; the answer still stands and falls with a write of the same batch.
+        let held = self.index.meta.get(&key);
+        if held.map_or(value.is_empty(), |held| *held == value) {
+            return Ok(());
+        }
+        prepared.record(&Record::Meta { key: key.clone(), value: value.clone() })?;
+        let before = if value.is_empty() { self.index.meta.remove(&key) } else { self.index.meta.insert(key.clone(), value) };
+        prepared.undo.push(Undo::Meta { key, value: before });
+        Ok(())
+    }
+
     fn append(&mut self, stored: StoredEntry, prepared: &mut Prepared) -> Result<(), StoreError> {
         let document = stored.entry.document;
         let index = self.document_to_write(document, stored.space, prepared)?;
@@ -271,7 +443,7 @@ impl Ledger {
         let after = index.beginning_with(document, space, snapshot.clone(), &base, false).map_err(corrupt)?;
         let end = after.end();
         let before = std::mem::replace(index, after);
-        prepared.undo.push(Undo::Restore { document, index: Box::new(before) });
+        prepared.undo.push(Undo::Restore { document, index: Box::new(before), is_aside: false });
         prepared.record(&Record::Snapshot { document, space, end, base, snapshot })
     }
 
@@ -319,7 +491,7 @@ impl Ledger {
                 Undo::Meta { key, value: None } => {
                     self.index.meta.remove(&key);
                 }
-                Undo::Restore { document, index } => {
+                Undo::Restore { document, index, .. } => {
                     documents.insert(document, *index);
                     cuts.remove(&document);
                 }

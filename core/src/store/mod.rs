@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod medium;
 pub mod record;
 pub mod recover;
+pub mod rewrite;
 pub mod task;
 #[cfg(test)]
 mod tests;

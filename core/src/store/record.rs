@@ -31,6 +31,9 @@ pub const BATCH_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Longest name of a named value in bytes.
 pub const META_KEY_BYTES_MAX: usize = 255;
 
+/// Bytes of the shortest entry within a [`Record::Beginning`]: an empty actor, its number, a hash, no dependencies, no payload.
+const CHANGE_BYTES_MIN: usize = 1 + 1 + 32 + 1 + 1;
+
 /// What every header begins with: not ASCII first, so that text is never taken for a record.
 pub(super) const MARKER: [u8; 3] = [0xd7, b'L', b'R'];
 /// What the body of a store header says after its kind.
@@ -41,6 +44,9 @@ const KIND_ENTRY: u8 = 2;
 const KIND_META: u8 = 3;
 const KIND_QUARANTINE: u8 = 4;
 const KIND_SNAPSHOT: u8 = 5;
+const KIND_COPY: u8 = 6;
+pub(super) const KIND_WHOLE: u8 = 7;
+const KIND_BEGINNING: u8 = 8;
 
 /// One unit on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +84,29 @@ pub enum Record {
         base: Base,
         /// The snapshot.
         snapshot: Snapshot,
+    },
+    /// What stands from here on is a copy of a journal of the generation before, and counts once it is called whole.
+    Copy {
+        /// How often the journal was written again, with this time.
+        generation: u64,
+    },
+    /// The copy is whole: from here on this is the journal.
+    Whole {
+        /// The generation that the copy began with.
+        generation: u64,
+    },
+    /// In a copy, a document's log begins with a snapshot and with those of the entries it stands for that are still held.
+    Beginning {
+        /// The document.
+        document: DocumentId,
+        /// The space it belongs to.
+        space: SpaceId,
+        /// Up to where entries are let go.
+        base: Base,
+        /// The snapshot.
+        snapshot: Snapshot,
+        /// The entries from there up to the snapshot's end.
+        entries: Vec<Arc<Entry>>,
     },
 }
 
@@ -148,7 +177,7 @@ impl Header {
 
     /// Whether it belongs to a document.
     pub(super) fn is_of_document(&self) -> bool {
-        matches!(self.kind, KIND_ENTRY | KIND_QUARANTINE | KIND_SNAPSHOT)
+        matches!(self.kind, KIND_ENTRY | KIND_QUARANTINE | KIND_SNAPSHOT | KIND_BEGINNING)
     }
 }
 
@@ -195,14 +224,17 @@ impl Record {
             Self::Meta { .. } => KIND_META,
             Self::Quarantine { .. } => KIND_QUARANTINE,
             Self::Snapshot { .. } => KIND_SNAPSHOT,
+            Self::Copy { .. } => KIND_COPY,
+            Self::Whole { .. } => KIND_WHOLE,
+            Self::Beginning { .. } => KIND_BEGINNING,
         }
     }
 
     fn document(&self) -> DocumentId {
         match self {
             Self::Entry(stored) => stored.entry.document,
-            Self::Quarantine { document, .. } | Self::Snapshot { document, .. } => *document,
-            Self::Store { .. } | Self::Meta { .. } => DocumentId([0; 16]),
+            Self::Quarantine { document, .. } | Self::Snapshot { document, .. } | Self::Beginning { document, .. } => *document,
+            Self::Store { .. } | Self::Meta { .. } | Self::Copy { .. } | Self::Whole { .. } => DocumentId([0; 16]),
         }
     }
 
@@ -232,6 +264,18 @@ impl Record {
                 snapshot.version.encode(&mut writer);
                 writer.bytes(&snapshot.bytes);
             }
+            Self::Copy { generation } | Self::Whole { generation } => writer.uint(*generation),
+            Self::Beginning { document, space, base, snapshot, entries } => {
+                writer.put(&document.0);
+                writer.put(&space.0);
+                base.encode(&mut writer);
+                snapshot.version.encode(&mut writer);
+                writer.bytes(&snapshot.bytes);
+                writer.uint(entries.len() as u64);
+                for entry in entries {
+                    encode_change(entry, &mut writer);
+                }
+            }
         }
         writer.finish()
     }
@@ -259,6 +303,9 @@ impl Record {
                 base: Base::decode(&mut reader)?,
                 snapshot: Snapshot { version: Version::decode(&mut reader)?, bytes: Arc::from(reader.bytes(BODY_BYTES_MAX)?) },
             },
+            KIND_COPY => Self::Copy { generation: reader.uint()? },
+            KIND_WHOLE => Self::Whole { generation: reader.uint()? },
+            KIND_BEGINNING => decode_beginning(&mut reader)?,
             kind => return Err(RecordError::Newer { what: "records of kind", found: kind.into() }),
         };
         reader.end()?;
@@ -295,6 +342,11 @@ fn encode_entry(stored: &StoredEntry, writer: &mut Writer) {
     writer.put(&entry.document.0);
     writer.put(&space.0);
     writer.uint(*position);
+    encode_change(entry, writer);
+}
+
+/// The part of an entry that is its own: without the document, the space and the position.
+fn encode_change(entry: &Entry, writer: &mut Writer) {
     writer.bytes(entry.actor.as_bytes());
     writer.uint(entry.seq);
     writer.put(&entry.hash.0);
@@ -309,6 +361,10 @@ fn decode_entry(reader: &mut Reader<'_>) -> Result<StoredEntry, DecodeError> {
     let document = DocumentId(reader.array()?);
     let space = SpaceId(reader.array()?);
     let position = reader.uint()?;
+    Ok(StoredEntry { space, position, entry: Arc::new(decode_change(document, reader)?) })
+}
+
+fn decode_change(document: DocumentId, reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let actor = ActorId::new(reader.bytes(ACTOR_BYTES_MAX)?).ok_or(DecodeError::Invalid("an actor id is too long"))?;
     let seq = reader.uint()?;
     let hash = ChangeHash(reader.array()?);
@@ -319,7 +375,26 @@ fn decode_entry(reader: &mut Reader<'_>) -> Result<StoredEntry, DecodeError> {
         deps.push(ChangeHash(reader.array()?));
     }
     let payload = Arc::from(reader.bytes(BODY_BYTES_MAX)?);
-    Ok(StoredEntry { space, position, entry: Arc::new(Entry { document, actor, seq, hash, deps, payload }) })
+    Ok(Entry { document, actor, seq, hash, deps, payload })
+}
+
+fn decode_beginning(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
+    let (document, space) = (DocumentId(reader.array()?), SpaceId(reader.array()?));
+    let base = Base::decode(reader)?;
+    let snapshot = Snapshot { version: Version::decode(reader)?, bytes: Arc::from(reader.bytes(BODY_BYTES_MAX)?) };
+    let count = reader.count(BODY_BYTES_MAX / CHANGE_BYTES_MIN, CHANGE_BYTES_MIN)?;
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        entries.push(Arc::new(decode_change(document, reader)?));
+    }
+    Ok(Record::Beginning { document, space, base, snapshot, entries })
+}
+
+/// About how many bytes an entry takes in a journal, as a record of its own: within a few of what it is.
+pub(super) fn entry_record_bytes(entry: &Entry) -> u64 {
+    const FIELDS: usize = 1 + 16 + 16 + 3 + 1 + 2 + 32 + 1 + 2;
+    let bytes = HEADER_BYTES + CHECK_BYTES + FIELDS + entry.actor.as_bytes().len() + 32 * entry.deps.len() + entry.payload.len();
+    bytes as u64
 }
 
 /// CRC32 over the offset and the bytes, little endian.

@@ -7,7 +7,8 @@
 //! Any bytes are legal input. Nothing is allocated by a count that the bytes only claim.
 
 use super::index::{DocumentIndex, Index};
-use super::record::{CHECK_BYTES, HEADER_BYTES, Header, MARKER, Record, RecordError};
+use super::medium::Area;
+use super::record::{CHECK_BYTES, HEADER_BYTES, Header, KIND_WHOLE, MARKER, Record, RecordError};
 use crate::base::id::DocumentId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +35,10 @@ pub enum PieceKind {
 /// What an intact header says of a damaged body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Whose record it was; none for a named value or a store header.
+    /// Whose record it was; none for one of no document.
     pub document: Option<DocumentId>,
+    /// Whether it said that a copy is whole.
+    pub is_whole: bool,
 }
 
 /// A file as records and damage.
@@ -59,6 +62,14 @@ pub(super) struct Recovered {
     pub(super) any: bool,
     /// Whether a torn tail has to be replaced by a record, lest the damage before it be taken for torn the next time.
     pub(super) wants_seal: bool,
+    /// Documents that were set aside whole and are not held again.
+    pub(super) aside: BTreeSet<DocumentId>,
+    /// How often the journal had been written again when this was begun.
+    pub(super) generation: u64,
+    /// Whether it was begun as a copy.
+    is_copy: bool,
+    /// The generation of the copy that was called whole, where one was.
+    whole: Option<u64>,
 }
 
 /// Takes a file apart into records, damage, and a torn tail; an error only where a newer version of the program wrote it.
@@ -87,7 +98,8 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, RecordError> {
 
 /// The record at `at`, whose header checks out and so says where it ends.
 fn with_header(bytes: &[u8], at: usize, header: &Header) -> Result<(usize, PieceKind), RecordError> {
-    let damage = PieceKind::Damage(Some(Damage { document: header.is_of_document().then_some(header.document) }));
+    let document = header.is_of_document().then_some(header.document);
+    let damage = PieceKind::Damage(Some(Damage { document, is_whole: header.kind == KIND_WHOLE }));
     let body_at = at + HEADER_BYTES;
     let end = body_at.saturating_add(header.body_bytes as usize).saturating_add(CHECK_BYTES);
     let Some(body_and_check) = bytes.get(body_at..end) else { return Ok((bytes.len(), damage)) };
@@ -121,6 +133,10 @@ pub(super) fn recover(bytes: &[u8]) -> Result<Recovered, RecordError> {
         len,
         any: false,
         wants_seal: is_damaged && len < bytes.len() as u64,
+        aside: BTreeSet::new(),
+        generation: 0,
+        is_copy: false,
+        whole: None,
     };
     // Documents whose record was hit, until a later record of theirs shows whether it is missed.
     let mut hit: BTreeSet<DocumentId> = BTreeSet::new();
@@ -130,10 +146,12 @@ pub(super) fn recover(bytes: &[u8]) -> Result<Recovered, RecordError> {
                 recovered.any = true;
                 recovered.replay(record, &mut hit);
             }
-            PieceKind::Damage(Some(Damage { document: Some(document) })) => {
+            PieceKind::Damage(Some(Damage { document: Some(document), .. })) => {
                 hit.insert(document);
             }
-            PieceKind::Damage(Some(Damage { document: None })) => recovered.lost.push(format!(
+            // That it stands there at all says what it said.
+            PieceKind::Damage(Some(Damage { is_whole: true, .. })) => recovered.whole = Some(recovered.generation),
+            PieceKind::Damage(Some(_)) => recovered.lost.push(format!(
                 "a record of no document at bytes {at} to {end} of the journal is damaged: a named value may stand as it was before"
             )),
             PieceKind::Damage(None) => recovered.lost.push(format!(
@@ -149,7 +167,30 @@ pub(super) fn recover(bytes: &[u8]) -> Result<Recovered, RecordError> {
     Ok(recovered)
 }
 
+/// Which of a medium's two areas holds the journal.
+///
+/// A copy that is not whole never counts beside anything else: whatever it holds, the other holds more. Of two that are whole the
+/// later one counts, since nothing was written to the other any more. Where none is (which takes damage), the one that the other was copied from.
+pub(super) fn choose(areas: &[Recovered; 2]) -> Area {
+    let [first, second] = areas;
+    let is_second = match (first.any, second.any) {
+        (_, false) => false,
+        (false, true) => true,
+        (true, true) => match (first.is_whole(), second.is_whole()) {
+            (true, true) => second.generation > first.generation,
+            (false, false) => second.generation < first.generation,
+            (_, second_is_whole) => second_is_whole,
+        },
+    };
+    if is_second { Area::Second } else { Area::First }
+}
+
 impl Recovered {
+    /// Whether it is all of a journal: no copy, or one that was finished.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_copy || self.whole == Some(self.generation)
+    }
+
     fn replay(&mut self, record: Record, hit: &mut BTreeSet<DocumentId>) {
         match record {
             Record::Store { epoch } => self.index.epoch = Some(epoch),
@@ -162,6 +203,7 @@ impl Recovered {
             Record::Entry(stored) => {
                 let document = stored.entry.document;
                 hit.remove(&document);
+                self.aside.remove(&document);
                 let index = self.index.documents.entry(document).or_insert_with(|| DocumentIndex::new(stored.space));
                 if index.is_cut {
                     return;
@@ -172,7 +214,26 @@ impl Recovered {
                     self.damaged.insert(document, sentence);
                 }
             }
+            Record::Copy { generation } => {
+                self.generation = generation;
+                self.is_copy = true;
+            }
+            Record::Whole { generation } => {
+                self.whole = Some(generation);
+                // Where what it began with was hit.
+                self.generation = self.generation.max(generation);
+            }
+            Record::Beginning { document, space, base, snapshot, entries } => {
+                hit.remove(&document);
+                self.aside.remove(&document);
+                let begun = DocumentIndex::begun(document, space, base, snapshot, entries);
+                match begun {
+                    Ok(begun) => _ = self.index.documents.insert(document, begun),
+                    Err(reason) => _ = self.damaged.insert(document, reason),
+                }
+            }
             Record::Snapshot { document, space, end, base, snapshot } => {
+                self.aside.remove(&document);
                 let index = self.index.documents.entry(document).or_insert_with(|| DocumentIndex::new(space));
                 let reason = match index.beginning_with(document, space, snapshot, &base, true) {
                     Ok(begun) => {
@@ -205,6 +266,7 @@ impl Recovered {
                 self.damaged.remove(&document);
                 if keep == 0 {
                     self.index.documents.remove(&document);
+                    self.aside.insert(document);
                 }
             }
         }

@@ -34,6 +34,9 @@ pub enum StoreTask {
     Append {
         /// What to append, in order; may belong to several documents.
         entries: Vec<StoredEntry>,
+        /// Named values that are put with them, as [`StoreTask::PutMeta`] puts one. After a crash they may be there without the
+        /// entries, and never the entries without them.
+        values: Vec<(String, Vec<u8>)>,
     },
     /// Reads entries of one document, in the order of their positions: those that are held beside its snapshot.
     Read {
@@ -92,6 +95,13 @@ pub enum StoreTask {
         /// The document.
         document: DocumentId,
     },
+}
+
+impl StoreTask {
+    /// An append of entries and nothing else.
+    pub fn append(entries: Vec<StoredEntry>) -> Self {
+        Self::Append { entries, values: Vec::new() }
+    }
 }
 
 /// An entry on its way to the store.

@@ -131,9 +131,9 @@ impl Delta {
         self.reading.is_none() && self.asked.is_none() && self.cursor == log.end() && self.target.is_within(&log.version().clock)
     }
 
-    /// What to do next.
-    pub fn next(&mut self, log: &Log) -> Next {
-        if self.reading.is_some() || self.cursor >= log.end() {
+    /// What to do next, with what the log holds up to `end`.
+    pub fn next(&mut self, log: &Log, end: u64) -> Next {
+        if self.reading.is_some() || self.cursor >= end {
             return Next::Nothing;
         }
         if self.by_snapshot || self.cursor < log.base() {
@@ -147,7 +147,7 @@ impl Delta {
         let mut bytes = 0;
         let mut through = after;
         let mut whole = true;
-        for (position, entry) in tail {
+        for (position, entry) in tail.take_while(|(position, _)| *position <= end) {
             if self.peer_holds.covers(&entry.actor, entry.seq) {
                 whole = false;
             } else {

@@ -165,7 +165,7 @@ fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
     }
     stats.commit_seconds.took(began.elapsed());
     let changes = tasks.iter().map(|task| match task {
-        StoreTask::Append { entries } => entries.len(),
+        StoreTask::Append { entries, .. } => entries.len(),
         _ => 0,
     });
     match changes.sum::<usize>() {
@@ -176,7 +176,7 @@ fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
 
 fn weight(work: &StoreTask) -> usize {
     match work {
-        StoreTask::Append { entries } => entries.iter().map(|stored| stored.entry.weight()).sum(),
+        StoreTask::Append { entries, .. } => entries.iter().map(|stored| stored.entry.weight()).sum(),
         StoreTask::PutSnapshot { snapshot, .. } => snapshot.bytes.len(),
         _ => 0,
     }

@@ -72,7 +72,7 @@ fn write(store: &mut SqliteStore, log: &mut PlainLog, task: StoreTask) {
 
 fn note(log: &mut PlainLog, task: &StoreTask) {
     match task {
-        StoreTask::Append { entries } => entries.iter().for_each(|stored| log.append(stored.clone())),
+        StoreTask::Append { entries, .. } => entries.iter().for_each(|stored| log.append(stored.clone())),
         StoreTask::PutSnapshot { snapshot, base, .. } => log.put_snapshot(snapshot, base),
         task => panic!("{task:?} is not kept account of"),
     }
@@ -81,7 +81,7 @@ fn note(log: &mut PlainLog, task: &StoreTask) {
 /// So many entries of so many bytes, by three actors.
 fn growth(log: &PlainLog, entries: usize, bytes: usize) -> StoreTask {
     let mut document = log.synthetic();
-    StoreTask::Append { entries: (0..entries).map(|n| document.grow((n % 3) as u8, bytes)).collect() }
+    StoreTask::append((0..entries).map(|n| document.grow((n % 3) as u8, bytes)).collect())
 }
 
 /// A snapshot of all there is, which lets go of all but the last entries.

@@ -41,7 +41,7 @@ fn opened(folder: &Path, options: &SqliteOptions) -> (SqliteStore, StoreContents
 }
 
 fn append(entries: &[StoredEntry]) -> StoreTask {
-    StoreTask::Append { entries: entries.to_vec() }
+    StoreTask::append(entries.to_vec())
 }
 
 fn read(document: DocumentId) -> StoreTask {

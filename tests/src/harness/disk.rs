@@ -7,22 +7,29 @@ use driftline_core::doc::change::entry_from_payload;
 use driftline_core::log::clock::VectorClock;
 use driftline_core::log::entry::Entry;
 use driftline_core::store::journal::Journal;
-use driftline_core::store::medium::{Medium, MemoryMedium};
+use driftline_core::store::medium::{Area, Medium, MemoryMedium};
+use driftline_core::store::rewrite::{DeadPart, RewritePolicy, StepKind};
 use driftline_core::store::task::{Position, StoreDone, StoreError, StoreErrorKind, StoreTask};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the hardware holds.
-#[derive(Debug)]
-struct Platter {
+/// What the hardware holds of one area of a medium.
+#[derive(Clone, Debug, Default)]
+struct Sectors {
     /// What a power cut leaves.
     kept: Vec<u8>,
     /// What the process reads.
     written: Vec<u8>,
     /// Where the two may begin to differ.
     dirty_from: usize,
+}
+
+/// What the hardware holds.
+#[derive(Debug)]
+struct Platter {
+    areas: [Sectors; 2],
     /// Bytes that may still be written before the process dies.
     fuse: Option<usize>,
     faults: BTreeSet<Fault>,
@@ -53,9 +60,18 @@ pub struct Disk {
     /// Tasks not carried out yet, in order.
     pub tasks: VecDeque<(TaskId, StoreTask)>,
     /// An earlier state of it, for coming back with.
-    backup: Option<Vec<u8>>,
+    backup: Option<[Vec<u8>; 2]>,
+    /// What writing the journal again came to since this was last asked, counted.
+    rewriting: BTreeMap<&'static str, u64>,
     dice: Dice,
 }
+
+/// Journals are written again so often that short lives see it many times.
+const POLICY: RewritePolicy = RewritePolicy {
+    in_use: DeadPart { bytes: 1_500, percent: 20 },
+    at_opening: DeadPart { bytes: 600, percent: 10 },
+    step_bytes: 700,
+};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +91,7 @@ impl Disk {
     /// An empty disk.
     pub fn new(seed: u64, replica: usize) -> Self {
         let platter = Platter {
-            kept: Vec::new(),
-            written: Vec::new(),
-            dirty_from: 0,
+            areas: Default::default(),
             fuse: None,
             faults: BTreeSet::new(),
             fired: BTreeSet::new(),
@@ -86,13 +100,13 @@ impl Disk {
         };
         let platter = Rc::new(RefCell::new(platter));
         let dice = Dice::new(seed, &format!("disk {replica}"));
-        Self { platter, journal: None, tasks: VecDeque::new(), backup: None, dice }
+        Self { platter, journal: None, tasks: VecDeque::new(), backup: None, rewriting: BTreeMap::new(), dice }
     }
 
     /// Starts a process on it: nothing is under way.
     pub fn start(&mut self) {
         self.tasks.clear();
-        self.journal = Some(Journal::new(SimMedium(Rc::clone(&self.platter))));
+        self.journal = Some(Journal::new(SimMedium(Rc::clone(&self.platter))).with_policy(POLICY));
     }
 
     /// Carries out the oldest tasks, `many` of them at most, with one sync for all.
@@ -111,7 +125,30 @@ impl Disk {
             };
             Carried { task, work, result }
         };
-        batch.into_iter().zip(answers).map(&mut answered).collect()
+        let carried = batch.into_iter().zip(answers).map(&mut answered).collect();
+        drop(platter);
+        let steps = self.dice.index(4);
+        self.step(steps);
+        carried
+    }
+
+    /// Writes the journal again, as far as so many steps go.
+    fn step(&mut self, many: usize) {
+        let Some(journal) = self.journal.as_mut() else { return };
+        for (kind, done) in std::iter::from_fn(|| journal.step()).take(many) {
+            let what = match (kind, done.is_ok()) {
+                (StepKind::Copy, true) => "rewrite step",
+                (StepKind::Switch, true) => "journal rewritten",
+                (StepKind::Drop, true) => "old journal dropped",
+                (_, false) => "rewrite step failed",
+            };
+            *self.rewriting.entry(what).or_insert(0) += 1;
+        }
+    }
+
+    /// What writing the journal again came to since this was last asked, with how often.
+    pub fn take_rewriting(&mut self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.rewriting)
     }
 
     /// Ends the process: some of the tasks under way are still carried out, the last of them perhaps in part, and nobody
@@ -126,6 +163,14 @@ impl Disk {
             self.platter.borrow_mut().fuse = Some(fuse);
             let many = 1 + self.dice.index(self.tasks.len());
             self.carry_out(many);
+        } else if self.dice.percent(50) {
+            // Or it dies in the middle of writing the journal again.
+            let fuse = self.dice.index(1_500);
+            self.platter.borrow_mut().fuse = Some(fuse);
+            self.step(4);
+        }
+        if self.journal.as_ref().is_some_and(Journal::is_rewriting) {
+            *self.rewriting.entry("died while the journal was rewritten").or_insert(0) += 1;
         }
         self.journal = None;
         self.tasks.clear();
@@ -161,7 +206,7 @@ impl Disk {
 
     /// Makes a backup.
     pub fn back_up(&mut self) {
-        self.backup = Some(self.platter.borrow().kept.clone());
+        self.backup = Some(self.platter.borrow().kept());
     }
 
     /// Puts the backup in place of what is there, if there is one; only while no process runs.
@@ -173,30 +218,32 @@ impl Disk {
 
     /// Flips one bit somewhere; only while no process runs.
     pub fn flip_bit(&mut self) -> bool {
-        let mut bytes = self.platter.borrow().kept.clone();
-        if bytes.is_empty() {
+        let mut areas = self.platter.borrow().kept();
+        let bytes: usize = areas.iter().map(Vec::len).sum();
+        if bytes == 0 {
             return false;
         }
-        let at = self.dice.index(bytes.len());
-        bytes[at] ^= 1 << self.dice.below(8);
-        self.platter.borrow_mut().replace(bytes);
+        let at = self.dice.index(bytes);
+        let hit = areas.iter_mut().flatten().nth(at).expect("it is within");
+        *hit ^= 1 << self.dice.below(8);
+        self.platter.borrow_mut().replace(areas);
         true
     }
 
     /// Takes everything off it; only while no process runs.
     pub fn wipe(&mut self) {
-        self.platter.borrow_mut().replace(Vec::new());
+        self.platter.borrow_mut().replace(Default::default());
     }
 
     /// How many bytes it holds, and how often it was synced.
     pub fn size(&self) -> (usize, u64) {
         let platter = self.platter.borrow();
-        (platter.written.len(), platter.syncs)
+        (platter.areas.iter().map(|area| area.written.len()).sum(), platter.syncs)
     }
 
     /// What a process that started now would read, without disturbing what is there.
     pub fn logs(&self) -> Logs {
-        let copy = MemoryMedium::from_bytes(self.platter.borrow().written.clone());
+        let copy = MemoryMedium::from_areas(self.platter.borrow().areas.each_ref().map(|area| area.written.clone()));
         let mut journal = Journal::new(copy);
         let epoch = driftline_core::base::id::StoreEpoch([0; 16]);
         let contents = match journal.execute(StoreTask::Open { epoch }) {
@@ -266,22 +313,53 @@ pub fn hashes(log: &[(Position, Arc<Entry>)]) -> BTreeSet<ChangeHash> {
 }
 
 impl Platter {
+    fn kept(&self) -> [Vec<u8>; 2] {
+        self.areas.each_ref().map(|area| area.kept.clone())
+    }
+
     fn die(&mut self, death: Death) {
+        let Self { areas, dice, .. } = self;
+        areas.iter_mut().for_each(|area| area.die(death, dice));
+    }
+
+    fn replace(&mut self, areas: [Vec<u8>; 2]) {
+        for (area, bytes) in self.areas.iter_mut().zip(areas) {
+            area.replace(bytes);
+        }
+    }
+
+    /// Whether this fault is on; if so it has fired.
+    fn fails(&mut self, fault: Fault) -> bool {
+        let fails = self.faults.contains(&fault);
+        if fails {
+            self.fired.insert(fault);
+        }
+        fails
+    }
+
+    fn write(&mut self, area: Area, bytes: &[u8]) {
+        let many = self.fuse.map_or(bytes.len(), |fuse| fuse.min(bytes.len()));
+        self.areas[area as usize].written.extend_from_slice(&bytes[..many]);
+    }
+}
+
+impl Sectors {
+    fn die(&mut self, death: Death, dice: &mut Dice) {
         let left = match death {
             Death::Killed => return self.keep_all(),
             Death::PowerLost => self.kept.clone(),
-            Death::PowerTorn if self.dice.percent(20) => self.kept.clone(),
+            Death::PowerTorn if dice.percent(20) => self.kept.clone(),
             Death::PowerTorn => {
                 let dirty = self.written.len().saturating_sub(self.dirty_from);
-                let end = self.dirty_from.min(self.written.len()) + self.dice.index(dirty + 1);
+                let end = self.dirty_from.min(self.written.len()) + dice.index(dirty + 1);
                 let mut left = self.written[..end].to_vec();
-                match self.dice.below(3) {
+                match dice.below(3) {
                     // The length was written and the bytes were not.
-                    0 => left.resize((end + self.dice.index(24)).min(self.written.len()).max(end), 0),
+                    0 => left.resize((end + dice.index(24)).min(self.written.len()).max(end), 0),
                     // A block in the middle was not written, and one after it was.
                     1 if end > self.dirty_from => {
-                        let hole = self.dirty_from + self.dice.index(end - self.dirty_from);
-                        let hole_end = (hole + 1 + self.dice.index(16)).min(end);
+                        let hole = self.dirty_from + dice.index(end - self.dirty_from);
+                        let hole_end = (hole + 1 + dice.index(16)).min(end);
                         left[hole..hole_end].fill(0);
                     }
                     _ => {}
@@ -305,18 +383,10 @@ impl Platter {
         self.written = bytes;
     }
 
-    /// Whether this fault is on; if so it has fired.
-    fn fails(&mut self, fault: Fault) -> bool {
-        let fails = self.faults.contains(&fault);
-        if fails {
-            self.fired.insert(fault);
-        }
-        fails
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let many = self.fuse.map_or(bytes.len(), |fuse| fuse.min(bytes.len()));
-        self.written.extend_from_slice(&bytes[..many]);
+    /// Drops what was written from `at` on.
+    fn cut(&mut self, at: usize) {
+        self.written.truncate(at);
+        self.dirty_from = self.dirty_from.min(at);
     }
 }
 
@@ -330,33 +400,32 @@ fn refused(kind: StoreErrorKind, message: &str) -> StoreError {
 }
 
 impl Medium for SimMedium {
-    fn read_all(&mut self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.0.borrow().written.clone())
+    fn read_all(&mut self, area: Area) -> Result<Vec<u8>, StoreError> {
+        Ok(self.0.borrow().areas[area as usize].written.clone())
     }
 
-    fn append(&mut self, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    fn append(&mut self, area: Area, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let mut platter = self.0.borrow_mut();
         let at = usize::try_from(at).expect("a simulated disk is small");
-        assert!(at <= platter.written.len(), "a journal writes at the end of what is kept");
-        platter.written.truncate(at);
-        platter.dirty_from = platter.dirty_from.min(at);
+        assert!(at <= platter.areas[area as usize].written.len(), "a journal writes at the end of what is kept");
+        platter.areas[area as usize].cut(at);
         if let Some(fuse) = platter.fuse {
-            platter.write(bytes);
+            platter.write(area, bytes);
             platter.fuse = Some(fuse.saturating_sub(bytes.len()));
             return if fuse < bytes.len() { Err(refused(StoreErrorKind::Unavailable, "the process is dying")) } else { Ok(()) };
         }
         for (fault, kind) in [(Fault::DiskFull, StoreErrorKind::Full), (Fault::WriteFails, StoreErrorKind::Unavailable)] {
             if platter.fails(fault) {
                 let part = platter.dice.index(bytes.len() + 1);
-                platter.write(&bytes[..part]);
+                platter.write(area, &bytes[..part]);
                 return Err(refused(kind, "the simulated disk takes no writes"));
             }
         }
-        platter.write(bytes);
+        platter.write(area, bytes);
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), StoreError> {
+    fn sync(&mut self, area: Area) -> Result<(), StoreError> {
         let mut platter = self.0.borrow_mut();
         if platter.fuse.is_some_and(|fuse| fuse == 0) {
             return Err(refused(StoreErrorKind::Unavailable, "the process is dying"));
@@ -365,18 +434,17 @@ impl Medium for SimMedium {
             return Err(refused(StoreErrorKind::Unavailable, "the simulated disk does not sync"));
         }
         platter.syncs += 1;
-        platter.keep_all();
+        platter.areas[area as usize].keep_all();
         Ok(())
     }
 
-    fn truncate(&mut self, len: u64) -> Result<(), StoreError> {
+    fn truncate(&mut self, area: Area, len: u64) -> Result<(), StoreError> {
         let mut platter = self.0.borrow_mut();
         let len = usize::try_from(len).expect("a simulated disk is small");
         if platter.fuse == Some(0) || platter.fails(Fault::WriteFails) {
             return Err(refused(StoreErrorKind::Unavailable, "the simulated disk does not truncate"));
         }
-        platter.written.truncate(len);
-        platter.dirty_from = platter.dirty_from.min(len);
+        platter.areas[area as usize].cut(len);
         Ok(())
     }
 }
@@ -394,11 +462,11 @@ mod tests {
         for (death, left) in [(Death::PowerLost, &b"one"[..]), (Death::Killed, &b"onetwo"[..])] {
             let mut disk = Disk::new(1, 0);
             let mut medium = medium(&disk);
-            medium.append(0, b"one").unwrap();
-            medium.sync().unwrap();
-            medium.append(3, b"two").unwrap();
+            medium.append(Area::First, 0, b"one").unwrap();
+            medium.sync(Area::First).unwrap();
+            medium.append(Area::First, 3, b"two").unwrap();
             disk.die(death);
-            assert_eq!(medium.read_all().unwrap(), left);
+            assert_eq!(medium.read_all(Area::First).unwrap(), left);
         }
     }
 
@@ -408,11 +476,11 @@ mod tests {
         for seed in 0..200 {
             let mut disk = Disk::new(seed, 0);
             let mut medium = medium(&disk);
-            medium.append(0, b"one").unwrap();
-            medium.sync().unwrap();
-            medium.append(3, b"twothree").unwrap();
+            medium.append(Area::First, 0, b"one").unwrap();
+            medium.sync(Area::First).unwrap();
+            medium.append(Area::First, 3, b"twothree").unwrap();
             disk.die(Death::PowerTorn);
-            let left = medium.read_all().unwrap();
+            let left = medium.read_all(Area::First).unwrap();
             assert_eq!(&left[..3], b"one");
             lengths.insert(left.len());
         }
@@ -424,10 +492,10 @@ mod tests {
         let mut disk = Disk::new(1, 0);
         let mut medium = medium(&disk);
         disk.set_fault(Fault::DiskFull, true);
-        assert_eq!(medium.append(0, b"one").unwrap_err().kind, StoreErrorKind::Full);
+        assert_eq!(medium.append(Area::First, 0, b"one").unwrap_err().kind, StoreErrorKind::Full);
         assert_eq!(disk.take_fired(), BTreeSet::from([Fault::DiskFull]));
         disk.heal();
-        medium.append(0, b"one").unwrap();
-        assert_eq!(medium.read_all().unwrap(), b"one");
+        medium.append(Area::First, 0, b"one").unwrap();
+        assert_eq!(medium.read_all(Area::First).unwrap(), b"one");
     }
 }

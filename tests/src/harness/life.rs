@@ -9,10 +9,10 @@ use super::verdict::judge;
 use super::workload::{self, Intent, draw};
 use super::world::{Happening, World};
 use crate::harness::mirror::Mirror;
-use driftline_core::base::id::DocumentId;
+use driftline_core::base::id::{DocumentId, MirrorId};
 use driftline_core::doc::edit::Edit;
 use driftline_core::engine::config::Role;
-use driftline_core::engine::input::{Command, Input};
+use driftline_core::engine::input::{Command, Input, Stamp};
 
 /// How long after the last fault all replicas may take to become equal, in milliseconds. A black hole is noticed after a
 /// ping and a silence, and the longest wait before dialling again is half a minute.
@@ -199,7 +199,7 @@ impl World {
             self.tally.count("life that let go of documents");
         }
         let made = self.oracle.made.len() as u64;
-        self.tally.add("edits doubled by a mirror that was not answered", self.oracle.doubled.len() as u64);
+        self.tally.add("edits made twice because a disk refused or lost the first", self.oracle.doubled.len() as u64);
         self.tally.add("edits told", self.oracle.edits.len() as u64);
         self.tally.add("edits that became changes", made);
         self.tally.add("edits said to be saved", self.oracle.saved_edits().len() as u64);
@@ -259,8 +259,10 @@ impl World {
     fn open_view(&mut self, index: usize, document: DocumentId) {
         let replica = &mut self.replicas[index];
         let view = replica.app.next_view();
-        replica.app.mirrors.insert(view, Mirror::new(view, document, replica.unit));
-        self.command(index, Command::OpenView { view, space: self.space, document, resume: Vec::new() });
+        self.last_mirror += 1;
+        let id = MirrorId(self.last_mirror);
+        replica.app.mirrors.insert(view, Mirror::new(view, id, document, replica.unit));
+        self.command(index, Command::OpenView { view, space: self.space, document, resume: Vec::new(), mirror: Some(id) });
     }
 
     /// Mirrors that outlived their engine go on with the new one, and make again what it may not know.
@@ -268,14 +270,17 @@ impl World {
         let mut mirrors = std::mem::take(&mut self.replicas[index].app.mirrors);
         for (view, mirror) in &mut mirrors {
             let (resume, again) = mirror.resume();
-            let (view, document) = (*view, mirror.document);
+            let (view, document, id) = (*view, mirror.document, mirror.id);
             self.tally.count("mirror resumed");
-            self.command(index, Command::OpenView { view, space: self.space, document, resume });
+            self.command(index, Command::OpenView { view, space: self.space, document, resume, mirror: Some(id) });
+            let oldest = again.first().map_or(0, |(number, _)| *number);
             for (number, edit) in again {
                 let made = edit.message.as_deref().and_then(workload::number_of).expect("an edit of the workload's names itself");
                 self.oracle.on_edit_again(index, made, (view, number));
-                self.tally.count("edit made again");
-                self.command(index, Command::EditView { view, number, seen: 0, edit });
+                let is_held = self.oracle.made.get(&made).is_some_and(|hash| self.oracle.held(index, &document).contains(hash));
+                self.tally.count(if is_held { "edit sent again that is held" } else { "edit sent again that is lost" });
+                let stamp = Some(Stamp { number, oldest });
+                self.command(index, Command::EditView { view, number, seen: 0, edit, stamp });
             }
         }
         self.replicas[index].app.mirrors = mirrors;
@@ -317,12 +322,14 @@ impl World {
         let mirror = self.replicas[index].app.mirrors.get_mut(&view).expect("it was just there");
         let seen = mirror.seen;
         let in_view = mirror.edit(&edit);
+        let oldest = mirror.unanswered.front().map_or(in_view, |(number, _)| *number);
         self.oracle.on_edit(number, EditRecord { replica: index, document, intent }, Some((view, in_view)));
         self.tally.count("edit through a mirror");
         if self.replicas[index].app.mirrors[&view].is_preview {
             self.tally.count("edit on a preview");
         }
-        self.command(index, Command::EditView { view, number: in_view, seen, edit });
+        let stamp = Some(Stamp { number: in_view, oldest });
+        self.command(index, Command::EditView { view, number: in_view, seen, edit, stamp });
     }
 
     fn edit_document(&mut self, index: usize, document: DocumentId) {

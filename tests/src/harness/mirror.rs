@@ -2,7 +2,7 @@
 //!
 //! Written from the patches' description alone, so that it finds out whether the description is enough.
 
-use driftline_core::base::id::{DocumentId, ViewId};
+use driftline_core::base::id::{DocumentId, MirrorId, ViewId};
 use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::patch::Patch;
 use driftline_core::doc::value::TextUnit;
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub struct Mirror {
     /// Its number.
     pub view: ViewId,
+    /// Who it is, through all its views.
+    pub id: MirrorId,
     /// What it shows.
     pub document: DocumentId,
     /// What it shows, as a value.
@@ -37,9 +39,10 @@ pub struct Mirror {
 
 impl Mirror {
     /// A mirror that shows nothing yet.
-    pub fn new(view: ViewId, document: DocumentId, unit: TextUnit) -> Self {
+    pub fn new(view: ViewId, id: MirrorId, document: DocumentId, unit: TextUnit) -> Self {
         Self {
             view,
+            id,
             document,
             value: Value::Map(BTreeMap::new()),
             seen: 0,
@@ -271,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_answer_older_than_the_last_edit_is_dropped_and_a_reset_is_not() {
-        let mut mirror = Mirror::new(ViewId(1), DocumentId([1; 16]), TextUnit::CodePoint);
+        let mut mirror = Mirror::new(ViewId(1), MirrorId(1), DocumentId([1; 16]), TextUnit::CodePoint);
         let put = |value| Op::Put { path: vec![Prop::Key("k".into())], value: Value::Int(value) };
         let mut update = ViewUpdate {
             view: ViewId(1),

@@ -85,9 +85,10 @@ pub struct Oracle {
     pub changes: BTreeMap<ChangeHash, Known>,
     /// The change each edit became.
     pub made: BTreeMap<u64, ChangeHash>,
-    /// Edits that a mirror made again with another engine, because it had not heard whether the first one had kept them.
-    pub again: BTreeSet<u64>,
-    /// Those of them that both engines kept.
+    /// Changes that a disk refused when they were first to be written: they leave for peers all the same, and where the process dies
+    /// before the disk takes them, nobody can tell the next one.
+    refused_once: BTreeSet<ChangeHash>,
+    /// Edits that became two changes, where nothing else can be: because of that, or because a disk lost the first.
     pub doubled: BTreeSet<u64>,
     /// Whether a disk may be unable to take back what it could not write whole.
     pub refusals_may_stay: bool,
@@ -120,7 +121,6 @@ impl Oracle {
     /// A mirror makes an edit again, with another engine.
     pub fn on_edit_again(&mut self, replica: usize, number: u64, view: (ViewId, u64)) {
         self.witnesses[replica].of_views.insert(view, number);
-        self.again.insert(number);
     }
 
     /// An engine said something.
@@ -209,10 +209,12 @@ impl Oracle {
     /// A storage task was carried out on a replica's disk, whether or not anyone lived to hear of it.
     pub fn on_carried(&mut self, replica: usize, carried: &Carried) {
         match (&carried.work, &carried.result) {
-            (StoreTask::Append { entries }, Err(_)) => {
-                self.witnesses[replica].refused.extend(entries.iter().map(|stored| stored.entry.hash));
+            (StoreTask::Append { entries, .. }, Err(_)) => {
+                let hashes = || entries.iter().map(|stored| stored.entry.hash);
+                self.witnesses[replica].refused.extend(hashes());
+                self.refused_once.extend(hashes());
             }
-            (StoreTask::Append { entries }, Ok(StoreDone::Appended)) => {
+            (StoreTask::Append { entries, .. }, Ok(StoreDone::Appended)) => {
                 for stored in entries {
                     self.witnesses[replica].refused.remove(&stored.entry.hash);
                     self.on_entry(replica, stored.position, &stored.entry);
@@ -284,7 +286,8 @@ impl Oracle {
         match self.made.get(&number) {
             None => _ = self.made.insert(number, entry.hash),
             Some(other) => {
-                let excused = self.tampered || self.again.contains(&number);
+                let was_refused = self.refused_once.contains(other) || self.refused_once.contains(&entry.hash);
+                let excused = self.tampered || was_refused;
                 assert!(excused, "S3: edit {number} became two changes, {other} and {}", entry.hash);
                 self.doubled.insert(number);
             }
@@ -296,7 +299,7 @@ impl Oracle {
     pub fn on_death<'a>(&mut self, replica: usize, tasks: impl Iterator<Item = &'a StoreTask>) {
         let witness = &mut self.witnesses[replica];
         for task in tasks {
-            if let StoreTask::Append { entries } = task {
+            if let StoreTask::Append { entries, .. } = task {
                 entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
             }
         }

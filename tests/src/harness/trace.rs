@@ -83,7 +83,7 @@ impl Trace {
         self.step(now_ms, replica);
         match effect {
             Effect::Send { connection, frame } => (11u8, connection.0, frame).hash(&mut self.hasher),
-            Effect::Store { task, work: StoreTask::Append { entries } } => {
+            Effect::Store { task, work: StoreTask::Append { entries, .. } } => {
                 (12u8, task.0).hash(&mut self.hasher);
                 for stored in entries {
                     (stored.position, stored.entry.hash.0).hash(&mut self.hasher);
@@ -94,7 +94,7 @@ impl Trace {
         if self.recording {
             let text = match effect {
                 Effect::Send { connection, frame } => format!("send on {} : {}", connection.0, shown(frame)),
-                Effect::Store { task, work: StoreTask::Append { entries } } => {
+                Effect::Store { task, work: StoreTask::Append { entries, .. } } => {
                     let mut text = format!("store {} : append", task.0);
                     for stored in entries {
                         let entry = &stored.entry;

@@ -82,6 +82,8 @@ pub struct World {
     pub documents: Vec<DocumentId>,
     /// The number of the last edit.
     pub last_edit: u64,
+    /// Mirrors made so far.
+    pub last_mirror: u64,
     /// Documents that someone has begun.
     pub begun: BTreeSet<DocumentId>,
     /// When something other than keeping connections alive last happened.
@@ -123,6 +125,7 @@ impl World {
             space: SpaceId(ids.bytes()),
             documents: (0..options.documents).map(|_| DocumentId(ids.bytes())).collect(),
             last_edit: 0,
+            last_mirror: 0,
             begun: BTreeSet::new(),
             busy_ms: 0,
             changes_sent: 0,
@@ -179,6 +182,7 @@ impl World {
         self.oracle.on_death(index, self.replicas[index].disk.tasks.iter().map(|(_, task)| task));
         // Nobody hears of what is still carried out: only the next process's store says whether it happened.
         self.replicas[index].disk.die(death);
+        self.count_rewriting(index);
         let connections: Vec<_> = self.replicas[index].connections.values().copied().collect();
         // Where the power goes, nobody says goodbye: the other side finds out by the silence.
         let silent = death != Death::Killed && self.fault_dice.percent(50);
@@ -448,8 +452,15 @@ impl World {
         for fault in self.replicas[index].disk.take_fired() {
             self.tally.count(&format!("fault {fault}"));
         }
+        self.count_rewriting(index);
         if self.replicas[index].is_up() && !self.replicas[index].disk_busy && !self.replicas[index].disk.tasks.is_empty() {
             self.plan_disk(index);
+        }
+    }
+
+    fn count_rewriting(&mut self, index: usize) {
+        for (what, many) in self.replicas[index].disk.take_rewriting() {
+            self.tally.add(what, many);
         }
     }
 

@@ -20,7 +20,7 @@ export class TestEngine implements Driver {
 
   constructor({ seed = 1, journal = new Uint8Array() as Uint8Array, relay = false } = {}) {
     this.journal = journal;
-    this.host = new EngineHost(new Uint8Array(32).fill(seed), journal.slice(), relay);
+    this.host = new EngineHost(new Uint8Array(32).fill(seed), journal.slice(), undefined, relay);
     this.poll();
   }
 
@@ -59,7 +59,7 @@ export class TestEngine implements Driver {
     this.dials.push(endpoint);
   }
 
-  store(at: number, bytes: Uint8Array): void {
+  store(_area: 0 | 1, at: number, bytes: Uint8Array): void {
     this.stored++;
     if (this.failure !== undefined) return;
     const journal = new Uint8Array(at + bytes.length);

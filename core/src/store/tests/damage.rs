@@ -20,7 +20,7 @@ fn small_journal() -> (Vec<u8>, Model) {
     let put = |key: &str, value: &[u8]| StoreTask::PutMeta { key: key.to_owned(), value: value.to_vec() };
     let mut tasks = vec![put("first", b"1"), put("second", b"2")];
     for _ in 0..6 {
-        tasks.push(StoreTask::Append { entries: Vec::new() });
+        tasks.push(StoreTask::append(Vec::new()));
     }
     tasks.extend([put("first", b"one"), put("last", b"3")]);
     for mut task in tasks {
@@ -48,7 +48,7 @@ pub(super) fn records(bytes: &[u8]) -> Vec<(usize, usize, Record)> {
 fn repair(journal: &mut Journal<MemoryMedium>, found: &Model, whole: &Model) {
     for (document, log) in &whole.documents {
         for stored in &log.entries[served(found, document).len()..] {
-            let task = StoreTask::Append { entries: vec![stored.clone()] };
+            let task = StoreTask::append(vec![stored.clone()]);
             assert_eq!(journal.execute(task), Ok(StoreDone::Appended), "a damaged document takes its entries again");
         }
     }
@@ -161,7 +161,7 @@ fn a_record_that_a_peer_hid_in_a_payload_does_not_become_one_when_its_cover_is_d
     cover.entry = entry.into();
     let cover_at = journal.medium_mut().bytes().len();
     for stored in [cover, document.grow(1, 10)] {
-        assert_eq!(journal.execute(StoreTask::Append { entries: vec![stored] }), Ok(StoreDone::Appended));
+        assert_eq!(journal.execute(StoreTask::append(vec![stored])), Ok(StoreDone::Appended));
     }
     let mut image = journal.into_medium().bytes().to_vec();
     image[cover_at..cover_at + HEADER_BYTES + 20].fill(0xff);
@@ -187,7 +187,7 @@ fn a_file_that_is_no_journal_or_a_newer_one_is_an_error_and_is_left_as_it_is() {
         let mut image = made[..HEADER_BYTES].to_vec();
         image.extend_from_slice(&body);
         image.extend_from_slice(&crc32fast::hash(&[&0u64.to_le_bytes()[..], &body].concat()).to_le_bytes());
-        let error = Ledger::open(&image, EPOCH).unwrap_err();
+        let error = Ledger::open([&image, &[]], EPOCH).unwrap_err();
         assert!(error.message.contains("newer version") && error.message.contains(what), "{error}");
     }
 }
@@ -207,7 +207,7 @@ fn a_journals_bytes_are_as_the_format_says() {
     let (mut journal, _, _) = reopen(&[]);
     for task in [
         StoreTask::PutMeta { key: "k".to_owned(), value: b"v".to_vec() },
-        StoreTask::Append { entries: vec![stored.clone()] },
+        StoreTask::append(vec![stored.clone()]),
         StoreTask::Quarantine { document: DocumentId([0xd0; 16]) },
     ] {
         journal.execute(task).expect("memory takes everything");
@@ -227,10 +227,27 @@ fn a_journals_bytes_are_as_the_format_says() {
     let snapshot = Snapshot { version, bytes: Arc::from(&b"snapshot"[..]) };
     let (mut journal, _, _) = reopen(&[]);
     let begun = journal.medium_mut().bytes().len();
-    let put = StoreTask::PutSnapshot { document: stored.entry.document, space: stored.space, snapshot, base };
-    journal.execute(put).expect("memory takes everything");
+    let task = StoreTask::PutSnapshot { document: stored.entry.document, space: stored.space, snapshot, base };
+    journal.execute(task.clone()).expect("memory takes everything");
     let written = &journal.medium_mut().bytes()[begun..];
     assert_eq!(crate::base::id::to_hex(written), example("## Example: a snapshot record"));
+
+    // The same, written again, with the entry beside the snapshot, once a long value has come and gone.
+    let mut journal = Journal::new(MemoryMedium::new()).with_policy(RESTLESS);
+    let (base, put) = (Base::default(), |value| StoreTask::PutMeta { key: "k".to_owned(), value });
+    let StoreTask::PutSnapshot { document, space, snapshot, .. } = task else { unreachable!() };
+    for task in [
+        StoreTask::Open { epoch: EPOCH },
+        StoreTask::append(vec![stored]),
+        StoreTask::PutSnapshot { document, space, snapshot, base },
+        put(vec![0; 1_000]),
+        put(Vec::new()),
+    ] {
+        journal.execute(task).expect("memory takes everything");
+    }
+    assert_eq!(step_to_the_end(&mut journal), 1);
+    let written = &journal.medium_mut().areas()[1];
+    assert_eq!(crate::base::id::to_hex(written), example("## Example: a journal that was written again"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod model;
+mod rewrite;
 mod snapshots;
 
 use crate::base::id::{ChangeHash, DocumentId, SpaceId, StoreEpoch};
@@ -13,12 +14,19 @@ use crate::log::version::Version;
 use crate::store::conformance::SyntheticDocument;
 use crate::store::conformance::plain::PlainLog;
 use crate::store::journal::Journal;
-use crate::store::medium::{Medium, MemoryMedium};
+use crate::store::medium::{Area, Medium, MemoryMedium};
+use crate::store::rewrite::{DeadPart, RewritePolicy, StepKind};
 use crate::store::task::{StoreContents, StoreDone, StoreTask, StoredEntry};
 use std::collections::BTreeMap;
 
 const EPOCH: StoreEpoch = StoreEpoch([9; 16]);
 const DOCUMENTS: u8 = 4;
+/// Written again soon, and in many steps.
+const RESTLESS: RewritePolicy = RewritePolicy {
+    in_use: DeadPart { bytes: 100, percent: 10 },
+    at_opening: DeadPart { bytes: 100, percent: 10 },
+    step_bytes: 500,
+};
 
 /// What a store should hold, kept in the plainest way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +38,10 @@ struct Model {
 impl Model {
     fn apply(&mut self, task: &StoreTask) {
         match task {
-            StoreTask::Append { entries } => {
+            StoreTask::Append { entries, values } => {
+                for (key, value) in values {
+                    self.apply(&StoreTask::PutMeta { key: key.clone(), value: value.clone() });
+                }
                 for stored in entries {
                     let (space, document) = (stored.space, stored.entry.document);
                     self.log_mut(space, document).append(stored.clone());
@@ -62,9 +73,13 @@ impl Model {
         let mut steps = vec![self.clone()];
         let mut state = self.clone();
         match task {
-            StoreTask::Append { entries } => {
+            StoreTask::Append { entries, values } => {
+                for (key, value) in values {
+                    state.apply(&StoreTask::PutMeta { key: key.clone(), value: value.clone() });
+                    steps.push(state.clone());
+                }
                 for stored in entries {
-                    state.apply(&StoreTask::Append { entries: vec![stored.clone()] });
+                    state.apply(&StoreTask::append(vec![stored.clone()]));
                     steps.push(state.clone());
                 }
             }
@@ -101,7 +116,10 @@ impl Model {
             };
             entries.push(stored);
         }
-        StoreTask::Append { entries }
+        // As an engine that keeps a note with what it appends.
+        let key = format!("with {}", rng.below(2));
+        let values = if rng.below(4) == 0 { vec![(key, vec![rng.below(256) as u8; 3])] } else { Vec::new() };
+        StoreTask::Append { entries, values }
     }
 
     /// Any task that writes.
@@ -126,6 +144,19 @@ fn reopen(bytes: &[u8]) -> (Journal<MemoryMedium>, StoreContents, Model) {
     let mut journal = Journal::new(MemoryMedium::from_bytes(bytes.to_vec()));
     let (contents, model) = open(&mut journal);
     (journal, contents, model)
+}
+
+/// Opens a journal on both areas, that is written again soon, and reads all of it.
+fn reopen_areas(areas: &[Vec<u8>; 2]) -> (Journal<MemoryMedium>, StoreContents, Model) {
+    let mut journal = Journal::new(MemoryMedium::from_areas(areas.clone())).with_policy(RESTLESS);
+    let (contents, model) = open(&mut journal);
+    (journal, contents, model)
+}
+
+/// Takes every step there is; answers how often the journal was written again.
+fn step_to_the_end<M: Medium>(journal: &mut Journal<M>) -> usize {
+    let steps = std::iter::from_fn(|| journal.step());
+    steps.filter(|(kind, done)| *kind == StepKind::Switch && done.is_ok()).count()
 }
 
 /// Opens a journal, reads all of it, and checks that what it tells of itself is what it holds.

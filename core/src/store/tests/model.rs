@@ -26,21 +26,21 @@ impl FlakyMedium {
 }
 
 impl Medium for FlakyMedium {
-    fn read_all(&mut self) -> Result<Vec<u8>, StoreError> {
-        self.inner.read_all()
+    fn read_all(&mut self, area: Area) -> Result<Vec<u8>, StoreError> {
+        self.inner.read_all(area)
     }
-    fn append(&mut self, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    fn append(&mut self, area: Area, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let step = self.step();
         let written = if step.is_ok() { bytes.len() } else { self.failed as usize * 7 % (bytes.len() + 1) };
-        self.inner.append(at, &bytes[..written])?;
+        self.inner.append(area, at, &bytes[..written])?;
         step
     }
-    fn sync(&mut self) -> Result<(), StoreError> {
+    fn sync(&mut self, _: Area) -> Result<(), StoreError> {
         self.step()
     }
-    fn truncate(&mut self, len: u64) -> Result<(), StoreError> {
+    fn truncate(&mut self, area: Area, len: u64) -> Result<(), StoreError> {
         self.step()?;
-        self.inner.truncate(len)
+        self.inner.truncate(area, len)
     }
 }
 
@@ -73,22 +73,23 @@ fn broken_write(model: &Model, rng: &mut Rng) -> StoreTask {
     if let Some(broken) = log.propose_broken(rng).filter(|_| rng.below(2) == 0) {
         return log.put_task(broken);
     }
-    let StoreTask::Append { mut entries } = model.grow(rng, 4) else { unreachable!() };
+    let StoreTask::Append { mut entries, .. } = model.grow(rng, 4) else { unreachable!() };
     let last = entries.last_mut().expect("an append has entries");
     match rng.below(3) {
         0 => last.position += 1,
         1 => last.position -= 1,
         _ => last.entry = Arc::new(Entry { seq: last.entry.seq + 1, ..(*last.entry).clone() }),
     }
-    StoreTask::Append { entries }
+    StoreTask::append(entries)
 }
 
 #[test]
 fn a_journal_answers_as_the_plainest_store_would_through_failures_and_restarts() {
     let (mut failures, mut refusals, mut restarts, mut written) = (0, 0, 0, 0);
+    let (mut switches, mut failed_steps) = (0, BTreeMap::new());
     for seed in 0..150u8 {
         let mut rng = Rng::new([seed; 32]);
-        let mut journal = Journal::new(FlakyMedium::default());
+        let mut journal = Journal::new(FlakyMedium::default()).with_policy(RESTLESS);
         let (_, mut model) = open(&mut journal);
         for _ in 0..60 {
             let failing = rng.below(4) == 0;
@@ -138,6 +139,14 @@ fn a_journal_answers_as_the_plainest_store_would_through_failures_and_restarts()
                 assert_eq!(answers, expected_failed, "seed {seed}: after a failure");
                 failures += 1;
             }
+            for _ in 0..rng.below(8) {
+                journal.medium_mut().fails = if rng.below(12) == 0 { vec![rng.below(2) == 0, true] } else { Vec::new() };
+                match journal.step() {
+                    Some((kind, Err(_))) => *failed_steps.entry(format!("{kind:?}")).or_insert(0) += 1,
+                    Some((StepKind::Switch, Ok(()))) => switches += 1,
+                    _ => {}
+                }
+            }
             refusals += expected.iter().filter(|answer| answer.is_none()).count();
             journal.medium_mut().fails.clear();
             let contents = match journal.execute(StoreTask::Open { epoch: EPOCH }) {
@@ -150,7 +159,7 @@ fn a_journal_answers_as_the_plainest_store_would_through_failures_and_restarts()
                 let put = StoreTask::PutMeta { key: "restart".to_owned(), value: vec![rng.below(256) as u8, 1] };
                 assert_eq!(journal.execute(put.clone()), Ok(StoreDone::MetaPut));
                 model.apply(&put);
-                journal = Journal::new(journal.into_medium());
+                journal = Journal::new(journal.into_medium()).with_policy(RESTLESS);
                 let (contents, found) = open(&mut journal);
                 assert_eq!((contents.damaged, contents.lost), (Vec::new(), Vec::new()));
                 assert_eq!(strip(found), strip(model.clone()), "seed {seed}: after a restart");
@@ -158,6 +167,10 @@ fn a_journal_answers_as_the_plainest_store_would_through_failures_and_restarts()
             }
         }
     }
+    assert!(
+        switches > 100 && failed_steps.len() == 3 && failed_steps.values().all(|count| *count > 5),
+        "{switches} {failed_steps:?}"
+    );
     assert!(failures > 500 && refusals > 500 && restarts > 500 && written > 500, "{failures} {refusals} {restarts} {written}");
 }
 

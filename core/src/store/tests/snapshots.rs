@@ -21,7 +21,7 @@ fn lived() -> (Vec<u8>, PlainLog, Vec<StoreTask>) {
     };
     for actor in [0, 1, 2, 1, 0, 2] {
         let entries = vec![document.grow(actor, 8)];
-        carry_out(&mut journal, &mut model, StoreTask::Append { entries });
+        carry_out(&mut journal, &mut model, StoreTask::append(entries));
     }
     let mut early = model.documents[&id].clone();
     early.entries.truncate(3);
@@ -32,17 +32,17 @@ fn lived() -> (Vec<u8>, PlainLog, Vec<StoreTask>) {
     let mut other = document.clone();
     (3..6).for_each(|actor| _ = other.grow(actor, 8));
     let entries = vec![document.grow(0, 8), document.grow(7, 8)];
-    carry_out(&mut journal, &mut model, StoreTask::Append { entries });
+    carry_out(&mut journal, &mut model, StoreTask::append(entries));
     let put = model.documents[&id].put_task((other.snapshot(25), other.base()));
     carry_out(&mut journal, &mut model, put);
 
     let mut document = model.documents[&id].synthetic();
     let entries = vec![document.grow(3, 8), document.grow(0, 8)];
-    carry_out(&mut journal, &mut model, StoreTask::Append { entries });
+    carry_out(&mut journal, &mut model, StoreTask::append(entries));
     let put = model.documents[&id].put_task((document.snapshot(35), other.base()));
     carry_out(&mut journal, &mut model, put);
     let entries = vec![document.grow(1, 8)];
-    carry_out(&mut journal, &mut model, StoreTask::Append { entries });
+    carry_out(&mut journal, &mut model, StoreTask::append(entries));
     carry_out(&mut journal, &mut model, StoreTask::PutMeta { key: "last".to_owned(), value: vec![1] });
     (journal.into_medium().bytes().to_vec(), model.documents.remove(&id).expect("the document is held"), tasks)
 }
@@ -52,7 +52,7 @@ fn check_served(found: &Model, whole: &PlainLog, tasks: &[StoreTask], what: &str
     let empty = SyntheticDocument { version: Version::new(), end: 0, ..whole.synthetic() };
     let served = found.documents.get(&whole.document).cloned().unwrap_or_else(|| PlainLog::new(&empty));
     let stored = tasks.iter().flat_map(|task| match task {
-        StoreTask::Append { entries } => entries.clone(),
+        StoreTask::Append { entries, .. } => entries.clone(),
         _ => Vec::new(),
     });
     let stored: Vec<_> = stored.collect();
@@ -81,7 +81,7 @@ fn repair(journal: &mut Journal<MemoryMedium>, served: &PlainLog, whole: &PlainL
     for stored in &whole.entries {
         if !log.version().clock.covers(&stored.entry.actor, stored.entry.seq) {
             let entries = vec![StoredEntry { position: log.end() + 1, ..stored.clone() }];
-            task(&mut log, StoreTask::Append { entries });
+            task(&mut log, StoreTask::append(entries));
         }
     }
     log

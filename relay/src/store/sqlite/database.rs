@@ -77,7 +77,7 @@ impl Database {
 
     fn note_growth(&mut self, task: &StoreTask, failed: bool) {
         match task {
-            StoreTask::Append { entries } => {
+            StoreTask::Append { entries, .. } => {
                 self.ledger.note_growth(entries.iter().map(|stored| stored.entry.document), failed);
             }
             StoreTask::PutSnapshot { document, .. } => self.ledger.note_growth([*document].into_iter(), failed),
@@ -128,7 +128,7 @@ impl Database {
     fn write_task(&mut self, task: &StoreTask) -> Outcome<StoreDone> {
         let (connection, ledger) = (&self.connection, &mut self.ledger);
         match task {
-            StoreTask::Append { entries } => write::append(connection, ledger, entries),
+            StoreTask::Append { entries, values } => write::append(connection, ledger, entries, values),
             StoreTask::PutMeta { key, value } => write::put_meta(connection, key, value),
             StoreTask::Quarantine { document } => {
                 write::quarantine(connection, ledger, *document, "found damaged when it was read")
@@ -192,7 +192,7 @@ pub(super) fn writes(task: &StoreTask) -> bool {
 
 fn document_of(task: &StoreTask) -> Option<DocumentId> {
     match task {
-        StoreTask::Append { entries } => entries.first().map(|stored| stored.entry.document),
+        StoreTask::Append { entries, .. } => entries.first().map(|stored| stored.entry.document),
         StoreTask::Read { document, .. }
         | StoreTask::PutSnapshot { document, .. }
         | StoreTask::ReadSnapshot { document, .. }

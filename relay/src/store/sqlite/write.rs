@@ -10,7 +10,15 @@ use rusqlite::{Connection, params};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Carries out an `Append`.
-pub(super) fn append(connection: &Connection, ledger: &mut Ledger, entries: &[StoredEntry]) -> Outcome<StoreDone> {
+pub(super) fn append(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    entries: &[StoredEntry],
+    values: &[(String, Vec<u8>)],
+) -> Outcome<StoreDone> {
+    for (name, value) in values {
+        put_meta(connection, name, value)?;
+    }
     for stored in entries {
         append_entry(connection, ledger, stored)?;
     }
