@@ -10,6 +10,7 @@ use crate::wire::{Typist, Wire, count_entries, frame};
 use anyhow::{Context as _, Result, bail, ensure};
 use driftline_core::base::id::{DocumentId, SpaceId};
 use driftline_core::sync::message::Message;
+use driftline_core::sync::reconcile::{Range, RangeBody};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -128,6 +129,15 @@ async fn fetch(server: &Server, writer: usize, documents: usize) -> Result<u64> 
             None => match Message::decode(&frame)? {
                 Message::Ping { token } => outgoing.send(Message::Pong { token }.encode()).await?,
                 Message::Error { text, .. } => bail!("the relay refused: {text}"),
+                // The relay takes up so many documents at a time, and asks about the rest: nothing of it is here either.
+                Message::Ranges { space, ranges } if ranges.iter().any(|range| range.body != RangeBody::Skip) => {
+                    let nothing = |Range { below, body }| match body {
+                        RangeBody::Skip => Range { below, body },
+                        _ => Range { below, body: RangeBody::Items(Vec::new()) },
+                    };
+                    let ranges = ranges.into_iter().map(nothing).collect();
+                    outgoing.send(Message::Ranges { space, ranges }.encode()).await?;
+                }
                 _ => {}
             },
         }
