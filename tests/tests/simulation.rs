@@ -57,6 +57,8 @@ const MUST_HAPPEN: &[&str] = &[
     "connection gone",
     "changes judged",
     "edits said to be saved",
+    "edit sent again that is held",
+    "edit sent again that is lost",
     "rewrite step",
     "journal rewritten",
     "old journal dropped",

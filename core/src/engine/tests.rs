@@ -23,8 +23,8 @@ pub(super) const NOTE: DocumentId = DocumentId([2; 16]);
 
 pub(super) struct Node {
     pub(super) engine: Engine,
-    store: Journal<MemoryMedium>,
-    events: Vec<Event>,
+    pub(super) store: Journal<MemoryMedium>,
+    pub(super) events: Vec<Event>,
     /// Whether its disk is slow: tasks then wait here until they are let through.
     slow: bool,
     /// Whether it fails to put documents together.
