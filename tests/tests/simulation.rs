@@ -60,6 +60,8 @@ const MUST_HAPPEN: &[&str] = &[
     "changes judged",
     "edits said to be saved",
     "documents let go",
+    "edit sent again that is held",
+    "edit sent again that is lost",
     "rewrite step",
     "journal rewritten",
     "old journal dropped",

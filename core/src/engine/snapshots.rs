@@ -420,6 +420,7 @@ impl Engine {
                 }
                 self.on_receipt(received.source, document, &received.clock, Receipt::More);
                 self.on_adoption_over(document);
+                self.release_durable(document);
             }
         }
         self.saved.touch(document);

@@ -19,12 +19,13 @@ pub struct Journal<M> {
     /// From where on bytes may stand in an area that must be gone before anything is written.
     torn: Option<(Area, u64)>,
     policy: RewritePolicy,
+    rewritten: u64,
 }
 
 impl<M: Medium> Journal<M> {
     /// A journal on `medium`, which is read when the first task opens it.
     pub fn new(medium: M) -> Self {
-        Self { medium, ledger: None, torn: None, policy: RewritePolicy::default() }
+        Self { medium, ledger: None, torn: None, policy: RewritePolicy::default(), rewritten: 0 }
     }
 
     /// The same, written again at other times than by default.
@@ -66,6 +67,9 @@ impl<M: Medium> Journal<M> {
         if tasks.is_empty() {
             return answers;
         }
+        if self.is_closing() {
+            self.step();
+        }
         let Some(ledger) = &mut self.ledger else {
             answers.extend(self.execute_batch(tasks));
             return answers;
@@ -88,7 +92,18 @@ impl<M: Medium> Journal<M> {
         let done = take(&mut self.medium, &mut self.torn, &step);
         let kind = step.kind();
         ledger.finish_step(step, done.is_ok());
+        self.rewritten += u64::from(kind == StepKind::Switch && done.is_ok());
         Some((kind, done))
+    }
+
+    /// How often it was written again since it was opened.
+    pub fn rewritten(&self) -> u64 {
+        self.rewritten
+    }
+
+    /// Whether the next step is the switch. A batch takes it first.
+    pub fn is_closing(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_closing)
     }
 
     /// Whether it is being written again.

@@ -304,6 +304,12 @@ impl Ledger {
         self.rewrite.is_some()
     }
 
+    /// Whether everything is copied and only the switch is left. It should come before the next batch: who always writes a little
+    /// between two steps would never see it.
+    pub fn is_closing(&self) -> bool {
+        self.rewrite.as_ref().is_some_and(Rewrite::is_closing)
+    }
+
     fn wants_rewrite(&mut self) -> bool {
         let is_opening = self.look_at.is_none();
         if !self.unhealed.is_empty() || self.look_at.is_some_and(|at| self.written < at) {

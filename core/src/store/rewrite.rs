@@ -155,6 +155,11 @@ impl Rewrite {
         self.names.insert(key.to_owned());
     }
 
+    /// Whether the next step is the switch, if nothing is written before it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.handed == self.encoded.len() && self.documents.is_empty() && self.names.is_empty()
+    }
+
     /// What is to be done next.
     pub(super) fn next(&mut self, index: &Index, step_bytes: usize) -> Result<Step, RecordError> {
         if self.handed == self.encoded.len() {
@@ -218,7 +223,7 @@ impl Rewrite {
     }
 
     fn encode(&mut self, record: &Record) -> Result<(), RecordError> {
-        // Each a batch of its own: a batch that is torn is never part of a copy that is whole.
+        // Each a batch of its own, as is the record that says that the copy is whole: only that one can be torn then.
         let at = self.at + self.encoded.len() as u64;
         record.encode(at, at, &mut self.encoded)
     }

@@ -114,7 +114,11 @@ impl Disk {
         let many = many.min(self.tasks.len());
         let batch: Vec<_> = self.tasks.drain(..many).collect();
         let journal = self.journal.as_mut().expect("tasks come from a process");
+        let before = journal.rewritten();
         let answers = journal.execute_batch(batch.clone());
+        if journal.rewritten() > before {
+            *self.rewriting.entry("journal rewritten").or_insert(0) += 1;
+        }
         assert_eq!(answers.len(), batch.len(), "a journal answers every task");
         let mut platter = self.platter.borrow_mut();
         let mut answered = |((task, work), (_, result))| {

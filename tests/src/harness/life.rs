@@ -1,8 +1,8 @@
 //! One seed, one life: people write while everything goes wrong; then everything is mended, and all must come to rest,
 //! equal and silent.
 
-use super::fault;
-use super::options::Shape;
+use super::fault::{self, Trick};
+use super::options::{Fault, Shape};
 use super::oracle::EditRecord;
 use super::tally::Tally;
 use super::verdict::judge;
@@ -330,6 +330,11 @@ impl World {
         }
         let stamp = Some(Stamp { number: in_view, oldest });
         self.command(index, Command::EditView { view, number: in_view, seen, edit, stamp });
+        // A death soon after is when it matters what the next engine knows of the edit.
+        if self.options.tabs_stay && self.options.faults.contains(&Fault::Crash) && self.fault_dice.percent(8) {
+            let (soon_ms, down_ms) = (self.fault_dice.between(0, 60), self.fault_dice.between(10, 3_000));
+            self.plan(self.now_ms + soon_ms, Happening::Trick(Fault::Crash, Trick::Kill(index, down_ms)));
+        }
     }
 
     fn edit_document(&mut self, index: usize, document: DocumentId) {

@@ -203,7 +203,7 @@ impl World {
     /// Some of what a process told its screens before it died still reaches them.
     fn hear_last_words(&mut self, index: usize) {
         let app = &mut self.replicas[index].app;
-        let heard = self.screen_dice.index(app.to_screen.len() + 1);
+        let heard = if self.screen_dice.percent(50) { 0 } else { self.screen_dice.index(app.to_screen.len() + 1) };
         for update in app.to_screen.drain(..heard) {
             if let Some(mirror) = app.mirrors.get_mut(&update.view) {
                 mirror.hear(&update);

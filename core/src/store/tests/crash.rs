@@ -67,7 +67,7 @@ fn live(seed: u8, many: usize) -> (Image, Vec<Moment>) {
     while moments.len() < many {
         let fails = rng.below(9) == 0;
         journal.medium_mut().fail_appends = u32::from(fails);
-        if journal.is_rewriting() && rng.below(6) > 0 || rng.below(6) == 0 {
+        if journal.is_closing() || journal.is_rewriting() && rng.below(6) > 0 || rng.below(6) == 0 {
             if let Some((kind, done)) = journal.step() {
                 let steps = std::mem::take(&mut journal.medium_mut().steps);
                 moments.push(Moment { steps, kind: Some(kind), states: vec![model.clone()], acknowledged: done.is_ok() });

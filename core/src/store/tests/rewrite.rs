@@ -120,6 +120,18 @@ fn what_is_written_while_the_copy_is_made_is_in_it() {
 }
 
 #[test]
+fn a_copy_ends_also_where_something_is_written_between_every_two_steps() {
+    let (mut journal, mut document) = wasteful(MemoryMedium::new());
+    for _ in 0..20 {
+        journal.step();
+        grow(&mut journal, &mut document, 1);
+    }
+    assert_eq!((journal.rewritten(), journal.place().unwrap().0), (1, Area::Second));
+    let held = contents(&mut journal);
+    assert_eq!(reopen_areas(journal.into_medium().areas()).2, held);
+}
+
+#[test]
 fn a_disk_without_room_for_the_copy_keeps_the_journal_and_it_is_tried_again_later() {
     let (mut journal, mut document) = wasteful(FailingCopy { fail_append: true, ..FailingCopy::default() });
     assert!(matches!(journal.step(), Some((StepKind::Copy, Err(error))) if error.kind == StoreErrorKind::Full));
