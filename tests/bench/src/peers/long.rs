@@ -7,14 +7,12 @@ use super::clients::{PATIENCE, number};
 use super::fanout::type_and_follow;
 use super::{Load, Measured, Place, Size, settled};
 use crate::cold::{Trace, bring, typed};
+use crate::history::made_up;
 use crate::server::Server;
 use anyhow::{Context as _, Result, bail};
 use driftline_core::base::id::{DocumentId, SpaceId};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// People who follow, and keys a second of the one who types.
@@ -55,7 +53,7 @@ pub(super) const LOAD: Load = Load {
 fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let history = match &size.trace {
         Some(trace) => trace.clone(),
-        None => made_up(&place.scratch.folder)?,
+        None => made_up(&place.scratch.folder, MADE_UP)?,
     };
     let server = place.serve(&[])?;
     let mut typist = place.clients(&server)?;
@@ -129,23 +127,4 @@ fn automerge_file(place: &Place, history: &Path) -> Result<Value> {
         std::fs::write(&file, typed(ID, &Trace::read(history)?)?.0.save())?;
     }
     Ok(json!(file))
-}
-
-/// The history of someone who types a few letters and takes every fourth one back.
-fn made_up(folder: &Path) -> Result<PathBuf> {
-    let (mut transactions, mut text) = (Vec::new(), String::new());
-    for number in 1..=MADE_UP {
-        if number % 4 == 0 {
-            text.pop();
-            transactions.push(json!({ "patches": [[text.len(), 1, ""]] }));
-        } else {
-            transactions.push(json!({ "patches": [[text.len(), 0, "x"]] }));
-            text.push('x');
-        }
-    }
-    let file = folder.join("made-up.json.gz");
-    let mut gzip = GzEncoder::new(std::fs::File::create(&file)?, Compression::fast());
-    gzip.write_all(json!({ "startContent": "", "endContent": text, "txns": transactions }).to_string().as_bytes())?;
-    gzip.finish()?;
-    Ok(file)
 }
