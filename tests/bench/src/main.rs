@@ -34,6 +34,7 @@ driftline-bench histories [--trace FILE.json.gz]
 driftline-bench idle      [--connections N,N,...] [--seconds N]
 driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle
                           [--readers N] [--rate N] [--seconds N] [--changes N] [--documents N] [--connections N] [--trace FILE.json.gz]
+                          [--must-finish]                 a peer that does not get through is an error, not a figure
 driftline-bench document  --into FILE                     put the last results into a document
 
 --results FOLDER   where results go, and are read from
@@ -59,7 +60,7 @@ fn command() -> Result<()> {
     // The binaries measured lie beside this one.
     let programs = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let mut results = programs.join("../bench");
-    let (mut into, mut trace) = (None, None);
+    let (mut into, mut trace, mut must_finish) = (None, None, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
@@ -72,6 +73,7 @@ fn command() -> Result<()> {
             Long("growing") => growing = list(&mut arguments)?,
             Long("documents") => documents = list(&mut arguments)?,
             Long("trace") => trace = Some(PathBuf::from(arguments.value()?)),
+            Long("must-finish") => must_finish = true,
             Long("results") => results = arguments.value()?.into(),
             Long("into") => into = Some(PathBuf::from(arguments.value()?)),
             Short('h') | Long("help") => {
@@ -95,6 +97,7 @@ fn command() -> Result<()> {
             documents: documents.first().copied().unwrap_or(1_000),
             connections: connections.first().copied().unwrap_or(1_000),
             trace,
+            must_finish,
         };
         return peers::run(&programs, name, &size, &results);
     }

@@ -229,7 +229,8 @@ fn peers(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     npm::install(repository, PACKAGE)?;
     let further = if name == "peers-long" { with_trace(repository, options) } else { options.further.clone() };
     let options = Options { smoke: options.smoke, further };
-    let brief = ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5"];
+    let brief =
+        ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5", "--must-finish"];
     measure(repository, &options, name, &brief)
 }
 

@@ -1,7 +1,7 @@
 //! One person types, many follow.
 
 use super::clients::{Clients, PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size};
+use super::{Load, Measured, Place, Size, time};
 use crate::figures::{Delivery, Figures, Round};
 use crate::server::Server;
 use anyhow::Result;
@@ -46,8 +46,8 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
 fn cells(figures: &Figures) -> Vec<String> {
     vec![
         format!("{:.2}", figures.delivered_share * 100.0),
-        format!("{:.1}", figures.p50_ms),
-        format!("{:.1}", figures.p99_ms),
+        time(figures.p50_ms, 1),
+        time(figures.p99_ms, 1),
         format!("{:.4}", figures.cpu_seconds_per_1000),
         format!("{:.0}", figures.resident_mb),
         format!("{:.0}", figures.bytes_per_delivery),

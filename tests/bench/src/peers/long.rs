@@ -3,9 +3,9 @@
 //! The document is brought whole to the peers, as their own file of it, and change by change to the relay, which has put it together
 //! in the meantime: all are given the same time before anyone asks.
 
-use super::clients::{PATIENCE, number};
+use super::clients::{PATIENCE, number, numbers};
 use super::fanout::type_and_follow;
-use super::{Load, Measured, Place, Size, settled};
+use super::{Load, Measured, Place, Size, settled, time};
 use crate::cold::{Trace, bring, typed};
 use crate::history::made_up;
 use crate::server::Server;
@@ -76,7 +76,7 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let came = cold.ask(json!({ "do": "open", "ids": ids }))?;
     let cold_cpu_ms = (server.cpu_seconds()? - cpu_before) * 1_000.0;
     let (bytes, ms) = (number(&came, "down")?, number(&came, "ms")?);
-    if came["lengths"] != json!([length]) && came["lengths"] != json!([length as u64]) {
+    if numbers(&came["lengths"]) != [length] {
         bail!("a text of {length} letters was brought, and {} came", came["lengths"]);
     }
     drop(cold);
@@ -87,7 +87,7 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let mut readers = place.clients(&server)?;
     readers.ask(json!({ "do": "connect", "count": READERS }))?;
     readers.tell(json!({ "do": "open", "ids": ids }))?;
-    readers.answer(PATIENCE * 2).context("those who follow did not get the document")?;
+    readers.answer(2 * PATIENCE).context("those who follow did not get the document")?;
     let round = type_and_follow(&server, &mut typist, &mut readers, KEYS_PER_SECOND, size.seconds)?;
     let figures = round.figures(READERS);
     let cpu_ms = round.cpu_seconds * 1_000.0 / round.edits as f64;
@@ -97,8 +97,8 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
             format!("{ms:.0}"),
             format!("{cold_cpu_ms:.0}"),
             format!("{:.1}", figures.delivered_share * 100.0),
-            format!("{:.1}", figures.p50_ms),
-            format!("{:.1}", figures.p99_ms),
+            time(figures.p50_ms, 1),
+            time(figures.p99_ms, 1),
             format!("{cpu_ms:.2}"),
             format!("{:.0}", figures.resident_mb),
         ],
