@@ -3,7 +3,7 @@
 //
 // * how long the page of who types is held up by a key: in the call that makes the edit, and in all that its main thread does;
 // * when the others see it: from the edit to their page's being told, with the text changed;
-// * what a key costs the relay.
+// * what a key costs the relay, and what it costs the browsers of both, workers included.
 //
 // node typing.mjs RESULT.json RELAY [--trace FILE.json.gz] [--readers N] [--seconds N] [--rate N] [--storage auto|memory]
 
@@ -117,12 +117,19 @@ async function busySeconds(session) {
   return metrics.find(({ name }) => name === "TaskDuration").value;
 }
 
+/** Seconds of processor time of the browser's processes that show pages, by their ids. */
+async function rendererSeconds(session) {
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  return new Map(processInfo.filter(({ type }) => type === "renderer").map(({ id, cpuTime }) => [id, cpuTime]));
+}
+
 const loadBefore = loadavg()[0];
 const folder = await mkdtemp(join(tmpdir(), "driftline-typing-"));
 const [site, relay] = [await serveSite(), await startRelay(join(folder, "relay"))];
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 let measured;
 try {
+  const processes = await browser.newBrowserCDPSession();
   /** A page in a profile of its own. */
   const open = async () => {
     const page = await (await browser.newContext()).newPage();
@@ -144,6 +151,7 @@ try {
   }
   const { ms: coldMs, length } = await typist.evaluate(inPage.find, id);
   console.log(`the document has ${length} letters, and was there after ${coldMs.toFixed(0)} ms`);
+  const typistProcesses = [...(await rendererSeconds(processes)).keys()];
   const pages = [];
   for (let n = 0; n < readers; n++) pages.push(await open());
   const opened = await Promise.all(pages.map((page) => page.evaluate(inPage.find, id)));
@@ -152,6 +160,7 @@ try {
 
   const session = await typist.context().newCDPSession(typist);
   await session.send("Performance.enable");
+  const renderersBefore = await rendererSeconds(processes);
   const [busyBefore, cpuBefore] = [await busySeconds(session), await cpuSeconds(relay.process.pid)];
   const { made, held } = await typist.evaluate(inPage.type, { keys, rate, at: length });
   const end = Date.now() + TAIL_MS;
@@ -163,10 +172,16 @@ try {
   }
   const relayCpuMs = ((await cpuSeconds(relay.process.pid)) - cpuBefore) * (1_000 / keys);
   const busyMs = ((await busySeconds(session)) - busyBefore) * (1_000 / keys);
+  let [typistCpuMs, readersCpuMs] = [0, 0];
+  for (const [id, after] of await rendererSeconds(processes)) {
+    const ms = (after - (renderersBefore.get(id) ?? 0)) * (1_000 / keys);
+    if (typistProcesses.includes(id)) typistCpuMs += ms;
+    else readersCpuMs += ms / readers;
+  }
   const lags = sorted(seen.flatMap((times) => times.map((at, n) => at - made[n])));
   const calls = sorted(held);
   measured = {
-    length, coldMs, openMs: opened.map(({ ms }) => ms), keys, readers, rate, relayCpuMs, busyMs,
+    length, coldMs, openMs: opened.map(({ ms }) => ms), keys, readers, rate, relayCpuMs, busyMs, typistCpuMs, readersCpuMs,
     seenShare: lags.length / (keys * readers), seenP50: quantile(lags, 0.5), seenP99: quantile(lags, 0.99), seenMax: quantile(lags, 1),
     keyP50: quantile(calls, 0.5), keyP99: quantile(calls, 0.99), keyMax: quantile(calls, 1),
   };
@@ -188,6 +203,8 @@ const rows = [
   ["... most, ms", f.keyMax.toFixed(2), ""],
   ["the typist's page: all of its main thread's work, ms per key", f.busyMs.toFixed(2), of(BARS.keyMs)],
   ["relay CPU, ms per key", f.relayCpuMs.toFixed(3), of(BARS.relayCpuMs)],
+  ["CPU of the typist's page, worker and all, ms per key", f.typistCpuMs.toFixed(1), ""],
+  ["CPU of a follower's page, worker and all, ms per key", f.readersCpuMs.toFixed(1), ""],
   ["before: the document in the first page, ms", f.coldMs.toFixed(0), ""],
 ];
 const caption = `${f.rate} keys/s at the end of a text of ${f.length} letters${values.trace === undefined ? "" : " and 259,778 keystrokes"}, ${f.readers} readers, ${f.readers + 1} pages in Chromium, for ${seconds} s.`;

@@ -59,30 +59,25 @@ export class Clients {
     return { ms, ...bytes(), lengths: this.texts.map(({ length }) => length) };
   }
 
-  /** From now on notes when each of the texts has so many letters more. */
-  watch({ edits }) {
+  /** From now on notes when each of the texts has a letter more. */
+  watch() {
     const arrived = this.texts.map(() => []);
-    const complete = new Promise((done) => {
-      let missing = this.texts.length;
-      this.texts.forEach((text, n) => {
-        const from = text.length;
-        text.whenChanged(() => {
-          const have = Math.min(text.length - from, edits);
-          const at = now();
-          if (arrived[n].length >= have) return;
-          while (arrived[n].length < have) arrived[n].push(at);
-          if (have === edits && --missing === 0) done();
-        });
+    this.texts.forEach((text, n) => {
+      const from = text.length;
+      text.whenChanged(() => {
+        const at = Math.round(now() * 100) / 100;
+        while (arrived[n].length < text.length - from) arrived[n].push(at);
       });
     });
-    this.watching = { arrived, complete, before: bytes() };
+    this.watching = { arrived, before: bytes() };
   }
 
-  /** What came of it, when all have everything or this time is over. */
-  async watched({ seconds }) {
-    const { arrived, complete, before } = this.watching;
-    await Promise.race([complete, sleep(seconds * 1_000)]);
-    return { arrived: arrived.map((times) => times.map((at) => Math.round(at * 100) / 100)), down: bytes().down - before.down };
+  /** What came of it, when all have so many or this time is over. */
+  async watched({ edits, seconds }) {
+    const { arrived, before } = this.watching;
+    const end = now() + seconds * 1_000;
+    while (now() < end && arrived.some((times) => times.length < edits)) await sleep(20);
+    return { arrived, down: bytes().down - before.down };
   }
 
   /** Appends to the first text: so many letters a second, or as fast as it goes, and no longer than so many seconds. */

@@ -28,13 +28,13 @@ use std::time::{Duration, Instant};
 /// Entries in a frame on the way to the relay.
 const ENTRIES_PER_FRAME: usize = 500;
 /// How long the relay may take to say that it has everything, and a replica to have it.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// How long the relay is left alone before anyone joins: until it has made a snapshot of what has become quiet.
 const QUIET: Duration = Duration::from_secs(25);
 /// How often the document is fetched, and loaded.
 const ROUNDS: usize = 7;
 /// The text in the document.
-const TEXT: &str = "text";
+pub(crate) const TEXT: &str = "text";
 
 /// An editing history.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub(crate) struct Trace {
     txns: Vec<Transaction>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Transaction {
     patches: Vec<(usize, usize, String)>,
 }
@@ -55,6 +55,16 @@ impl Trace {
         let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
         serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(file)))
             .with_context(|| format!("{} is not an editing history", path.display()))
+    }
+
+    /// Keystrokes, or what else was done in one go.
+    pub(crate) fn keys(&self) -> usize {
+        self.txns.len()
+    }
+
+    /// Its beginning, of so many keystrokes; what that comes to is not known.
+    pub(crate) fn first(&self, keys: usize) -> Self {
+        Self { end_content: String::new(), txns: self.txns[..keys.min(self.txns.len())].to_vec() }
     }
 
     /// Letters of the text that it ends with.
@@ -176,7 +186,7 @@ pub(crate) async fn bring(server: &Server, space: SpaceId, document: DocumentId,
 }
 
 /// Bytes that came, and seconds until a replica that had nothing shows the text.
-async fn fetch(server: &Server, space: SpaceId, document: DocumentId, text: String) -> Result<(u64, f64)> {
+pub(crate) async fn fetch(server: &Server, space: SpaceId, document: DocumentId, text: String) -> Result<(u64, f64)> {
     let start = Instant::now();
     let repo = Repo::open(RepoOptions::memory().relay(format!("ws://{}/sync", server.address))).await?;
     let fetching = async {

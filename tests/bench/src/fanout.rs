@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 /// How long deliveries may take after the last edit.
 const TAIL_MAX: Duration = Duration::from_secs(20);
 
+/// Seconds of a round that shows how the cost grows with readers.
+const GROWTH_SECONDS_MAX: u64 = 6;
+
 /// The load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -39,6 +42,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// The same for other readers, in one short round.
+    fn with_readers(self, readers: usize) -> Self {
+        Self { readers, seconds: self.seconds.min(GROWTH_SECONDS_MAX), rounds: 1, ..self }
+    }
+
     fn edits(&self) -> u64 {
         self.edits_per_second * self.seconds
     }
@@ -86,8 +94,8 @@ impl Column {
     }
 }
 
-/// Runs the rounds and tells what came of them.
-pub(crate) fn run(programs: &Path, load: Load, results: &Path) -> Result<()> {
+/// Runs the rounds and tells what came of them; and a short one for each number of readers in `growing`.
+pub(crate) fn run(programs: &Path, load: Load, growing: &[usize], results: &Path) -> Result<()> {
     let report = Report::begin("fanout");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scratch = Scratch::new()?;
@@ -109,7 +117,58 @@ pub(crate) fn run(programs: &Path, load: Load, results: &Path) -> Result<()> {
         let round = runtime.block_on(anchor::round(&server, load, bytes)).context("the anchor's round")?;
         anchor.add(number, &round, load.readers);
     }
-    tell(report, load, &[whole, counting, anchor], results)
+    let mut grown = Vec::new();
+    for &readers in growing {
+        let load = load.with_readers(readers);
+        let server = Server::relay(programs, &scratch, &format!("growing-{readers}"), &[])?;
+        let relay = runtime.block_on(wires::round(&server, load)).with_context(|| format!("the relay and {readers} readers"))?;
+        drop(server);
+        let bytes = relay.bytes_per_delivery.round() as usize;
+        let server = Server::anchor(programs, &scratch)?;
+        let least = runtime.block_on(anchor::round(&server, load, bytes)).context("the anchor's round")?;
+        grown.push((readers, relay.figures(readers), least.figures(readers)));
+    }
+    tell(report, load, &[whole, counting, anchor], &grown, results)
+}
+
+/// How the cost grows with readers that count, by the relay and by the bare broadcast.
+fn tell_growth(report: &mut Report, load: Load, grown: &[(usize, Figures, Figures)]) {
+    let caption = format!(
+        "The same {} edits/s by the number of readers that count, one round of {} s.",
+        load.edits_per_second,
+        load.with_readers(1).seconds
+    );
+    let columns = [
+        "readers",
+        "CPU s per 1,000 deliveries",
+        "the bare broadcast's",
+        "times",
+        "p50 ms",
+        "p99 ms",
+        "the bare broadcast's p99 ms",
+    ];
+    let mut table = Table::new(caption, &columns);
+    for (readers, relay, least) in grown {
+        let (cost, least_cost) = (relay.cpu_seconds_per_1000, least.cpu_seconds_per_1000);
+        let cells = [format!("{cost:.4}"), format!("{least_cost:.4}"), format!("{:.2}", cost / least_cost)];
+        let times = [relay.p50_ms, relay.p99_ms, least.p99_ms].map(|ms| format!("{ms:.2}"));
+        table.row(readers.to_string(), cells.into_iter().chain(times));
+    }
+    report.tables.push(table);
+    let line = |name: &str, of: fn(&(usize, Figures, Figures)) -> f64| Series {
+        name: name.to_owned(),
+        points: grown.iter().map(|all| (all.0 as f64, of(all))).collect(),
+    };
+    report.plots.push(Plot {
+        name: "fanout-readers".to_owned(),
+        title: "Server CPU for 1,000 deliveries".to_owned(),
+        x: Axis::logarithmic("readers"),
+        y: Axis::linear("seconds"),
+        series: vec![
+            line("relay, readers that count", |all| all.1.cpu_seconds_per_1000),
+            line("bare broadcast", |all| all.2.cpu_seconds_per_1000),
+        ],
+    });
 }
 
 /// A row of the table: what it is, and how it is shown.
@@ -130,7 +189,7 @@ const ROWS: [Row; 9] = [
     ("bytes per edit per reader, WebSocket's own 2 included", |f| format!("{:.0}", f.bytes_per_delivery + 2.0)),
 ];
 
-fn tell(mut report: Report, load: Load, columns: &[Column], results: &Path) -> Result<()> {
+fn tell(mut report: Report, load: Load, columns: &[Column], grown: &[(usize, Figures, Figures)], results: &Path) -> Result<()> {
     let caption = format!(
         "{} edits/s by one writer to {} readers for {} s, median of {} rounds.",
         load.edits_per_second, load.readers, load.seconds, load.rounds
@@ -153,7 +212,11 @@ fn tell(mut report: Report, load: Load, columns: &[Column], results: &Path) -> R
         y: Axis::linear("ms"),
         series: columns.iter().map(|column| Series { name: column.name.to_owned(), points: column.lags.clone() }).collect(),
     });
+    tell_growth(&mut report, load, grown);
     report.figures = json!({
+        "growth": grown.iter().map(|(readers, relay, least)| json!({
+            "readers": readers, "relay": relay.to_json(), "bareBroadcast": least.to_json(),
+        })).collect::<Vec<_>>(),
         "load": { "readers": load.readers, "editsPerSecond": load.edits_per_second, "seconds": load.seconds, "rounds": load.rounds },
         "servers": columns.iter().zip(&medians).map(|(column, median)| json!({
             "name": column.name,

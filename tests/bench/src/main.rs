@@ -7,6 +7,8 @@ mod figures;
 mod fill;
 mod flood;
 mod hold;
+mod histories;
+mod history;
 mod idle;
 mod ingest;
 mod peers;
@@ -25,15 +27,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-driftline-bench fanout    [--readers N] [--rate N] [--seconds N] [--rounds N]
+driftline-bench fanout    [--readers N] [--rate N] [--seconds N] [--rounds N] [--growing N,N,...]
 driftline-bench flood     [--readers N] [--changes N]
 driftline-bench ingest    [--changes N] [--store-bytes N]
 driftline-bench hold      [--documents N] [--ceiling MIB]
 driftline-bench reconnect [--documents N,N,...]
 driftline-bench cold      --trace FILE.json.gz
-driftline-bench idle      [--connections N] [--seconds N]
+driftline-bench histories [--trace FILE.json.gz]
+driftline-bench idle      [--connections N,N,...] [--seconds N]
 driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle
                           [--readers N] [--rate N] [--seconds N] [--changes N] [--documents N] [--connections N] [--trace FILE.json.gz]
+                          [--must-finish]                 a peer that does not get through is an error, not a figure
 driftline-bench document  --into FILE                     put the last results into a document
 
 --results FOLDER   where results go, and are read from
@@ -54,12 +58,13 @@ fn main() -> ExitCode {
 fn command() -> Result<()> {
     let mut arguments = lexopt::Parser::from_env();
     let mut name = None;
-    let (mut readers, mut rate, mut seconds, mut rounds) = (20, 200, None, 3);
-    let (mut changes, mut connections, mut documents) = (None, None, Vec::new());
+    let (mut readers, mut rate, mut seconds, mut rounds) = (20, 200, None, 2);
+    let (mut changes, mut connections, mut documents, mut growing) = (None, Vec::new(), Vec::new(), vec![5, 20, 100]);
     // The binaries measured lie beside this one.
     let programs = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let mut results = programs.join("../bench");
-    let (mut into, mut trace, mut store_bytes, mut ceiling_mib) = (None, None, 0, 256);
+    let (mut into, mut trace, mut must_finish) = (None, None, false);
+    let (mut store_bytes, mut ceiling_mib) = (0, 256);
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
@@ -68,13 +73,13 @@ fn command() -> Result<()> {
             Long("seconds") => seconds = Some(arguments.value()?.parse()?),
             Long("rounds") => rounds = arguments.value()?.parse()?,
             Long("changes") => changes = Some(arguments.value()?.parse()?),
-            Long("connections") => connections = Some(arguments.value()?.parse()?),
-            Long("documents") => {
-                documents = arguments.value()?.string()?.split(',').map(str::parse).collect::<Result<_, _>>()?;
-            }
+            Long("connections") => connections = list(&mut arguments)?,
+            Long("growing") => growing = list(&mut arguments)?,
+            Long("documents") => documents = list(&mut arguments)?,
             Long("trace") => trace = Some(PathBuf::from(arguments.value()?)),
             Long("store-bytes") => store_bytes = arguments.value()?.parse()?,
             Long("ceiling") => ceiling_mib = arguments.value()?.parse()?,
+            Long("must-finish") => must_finish = true,
             Long("results") => results = arguments.value()?.into(),
             Long("into") => into = Some(PathBuf::from(arguments.value()?)),
             Short('h') | Long("help") => {
@@ -84,11 +89,11 @@ fn command() -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    if [readers, rate, rounds, seconds.unwrap_or(1), changes.unwrap_or(1), connections.unwrap_or(1)].contains(&0) {
+    if [readers, rate, rounds, seconds.unwrap_or(1), changes.unwrap_or(1)].contains(&0) || connections.contains(&0) {
         bail!("readers, rate, seconds, rounds, changes and connections must be at least 1");
     }
     let name = name.with_context(|| format!("say which benchmark\n\n{HELP}"))?;
-    let load = Load { readers, edits_per_second: rate as u64, seconds: seconds.unwrap_or(30) as u64, rounds };
+    let load = Load { readers, edits_per_second: rate as u64, seconds: seconds.unwrap_or(15) as u64, rounds };
     if let Some(name) = name.strip_prefix("peers-") {
         let size = Size {
             readers,
@@ -96,8 +101,9 @@ fn command() -> Result<()> {
             seconds: seconds.unwrap_or(10) as u64,
             changes: changes.unwrap_or(5_000),
             documents: documents.first().copied().unwrap_or(1_000),
-            connections: connections.unwrap_or(1_000),
+            connections: connections.first().copied().unwrap_or(1_000),
             trace,
+            must_finish,
         };
         return peers::run(&programs, name, &size, &results);
     }
@@ -108,15 +114,24 @@ fn command() -> Result<()> {
     if documents.is_empty() {
         documents = vec![100, 1_000, 10_000, 100_000];
     }
+    if connections.is_empty() {
+        connections = vec![100, 1_000, 5_000];
+    }
     match name.as_str() {
-        "fanout" => fanout::run(&programs, load, &results),
+        "fanout" => fanout::run(&programs, load, &growing, &results),
         "flood" => flood::run(&programs, changes, load.readers, &results),
         "ingest" => ingest::run(&programs, changes, store_bytes, &results),
         "hold" => hold::run(&programs, documents.into_iter().max().unwrap_or_default(), ceiling_mib, &results),
         "reconnect" => reconnect::run(&programs, &documents, &results),
         "cold" => cold::run(&programs, &trace.context("say --trace with the file of an editing history")?, &results),
-        "idle" => idle::run(&programs, connections.unwrap_or(5_000), load.seconds, &results),
+        "histories" => histories::run(&programs, trace.as_deref(), &results),
+        "idle" => idle::run(&programs, &connections, seconds.unwrap_or(10) as u64, &results),
         "document" => document::write(&results, &into.context("say --into which file")?),
         other => bail!("there is no benchmark {other:?}\n\n{HELP}"),
     }
+}
+
+/// Numbers with commas between them.
+fn list(arguments: &mut lexopt::Parser) -> Result<Vec<usize>> {
+    Ok(arguments.value()?.string()?.split(',').map(str::parse).collect::<Result<_, _>>()?)
 }

@@ -32,7 +32,7 @@ const AGREEING_TIME_MAX: Duration = Duration::from_secs(300);
 /// Silence after which two sides that agree have nothing left to say.
 const QUIET: Duration = Duration::from_millis(500);
 /// Documents that are changed while the replica is away.
-const CHANGED: [usize; 3] = [0, 10, 100];
+const CHANGED: [usize; 4] = [0, 1, 10, 100];
 
 /// What went over a connection since the hello.
 #[derive(Clone, Copy, Default)]

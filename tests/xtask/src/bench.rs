@@ -41,7 +41,12 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "hold", story: "100,000 documents on a relay whose memory has a ceiling", work: hold },
     Benchmark { name: "reconnect", story: "coming back to a space of up to 100,000 documents", work: reconnect },
     Benchmark { name: "cold", story: "a document of 259,778 keystrokes for someone who has nothing", work: cold },
-    Benchmark { name: "idle", story: "what 5,000 idle connections cost", work: idle },
+    Benchmark {
+        name: "histories",
+        story: "documents of 1,000 to 259,778 keystrokes for someone who has nothing",
+        work: histories,
+    },
+    Benchmark { name: "idle", story: "what 100 to 5,000 idle connections cost", work: idle },
     Benchmark { name: "typing", story: "typing into that document in Chromium, five who follow", work: typing },
     Benchmark {
         name: "peers-fanout",
@@ -141,7 +146,7 @@ fn named(name: &str) -> Result<&'static Benchmark> {
 }
 
 fn fanout(repository: &Repository, options: &Options, name: &str) -> Result<()> {
-    measure(repository, options, name, &["--readers", "3", "--seconds", "2", "--rounds", "1"])
+    measure(repository, options, name, &["--readers", "3", "--seconds", "2", "--rounds", "1", "--growing", "2,4"])
 }
 
 fn flood(repository: &Repository, options: &Options, name: &str) -> Result<()> {
@@ -161,7 +166,7 @@ fn reconnect(repository: &Repository, options: &Options, name: &str) -> Result<(
 }
 
 fn idle(repository: &Repository, options: &Options, name: &str) -> Result<()> {
-    measure(repository, options, name, &["--connections", "20", "--seconds", "1"])
+    measure(repository, options, name, &["--connections", "5,20", "--seconds", "1"])
 }
 
 /// The editing history is not ours to pass on: where it is not to be found, and none was named, there is nothing to measure.
@@ -179,6 +184,11 @@ fn cold(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     }
     let further = vec!["--trace".to_owned(), usual.to_string_lossy().into_owned()];
     measure(repository, &Options { smoke: false, further }, name, &[])
+}
+
+fn histories(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    let further = with_trace(repository, options);
+    measure(repository, &Options { smoke: options.smoke, further }, name, &[])
 }
 
 /// The history's document, or without one a short text; in real browsers.
@@ -213,7 +223,7 @@ fn with_trace(repository: &Repository, options: &Options) -> Vec<String> {
         further.extend(["--trace".to_owned(), usual.to_string_lossy().into_owned()]);
     } else {
         repository
-            .say(&format!("There is no {TRACE} beside this checkout: a short text is taken; name a history with --trace FILE"));
+            .say(&format!("There is no {TRACE} beside this checkout: a short one is made up; name a history with --trace FILE"));
     }
     further
 }
@@ -224,7 +234,8 @@ fn peers(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     npm::install(repository, PACKAGE)?;
     let further = if name == "peers-long" { with_trace(repository, options) } else { options.further.clone() };
     let options = Options { smoke: options.smoke, further };
-    let brief = ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5"];
+    let brief =
+        ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5", "--must-finish"];
     measure(repository, &options, name, &brief)
 }
 

@@ -1,7 +1,7 @@
 //! One person types, many follow.
 
 use super::clients::{Clients, PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size};
+use super::{Load, Measured, Place, Size, time};
 use crate::figures::{Delivery, Figures, Round};
 use crate::server::Server;
 use anyhow::Result;
@@ -46,8 +46,8 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
 fn cells(figures: &Figures) -> Vec<String> {
     vec![
         format!("{:.2}", figures.delivered_share * 100.0),
-        format!("{:.1}", figures.p50_ms),
-        format!("{:.1}", figures.p99_ms),
+        time(figures.p50_ms, 1),
+        time(figures.p99_ms, 1),
         format!("{:.4}", figures.cpu_seconds_per_1000),
         format!("{:.0}", figures.resident_mb),
         format!("{:.0}", figures.bytes_per_delivery),
@@ -63,14 +63,15 @@ pub(super) fn type_and_follow(
     seconds: u64,
 ) -> Result<Round> {
     let edits = edits_per_second * seconds;
-    readers.ask(json!({ "do": "watch", "edits": edits }))?;
+    readers.ask(json!({ "do": "watch" }))?;
     let cpu_before = server.cpu_seconds()?;
-    // One that cannot keep the pace has twice the time.
-    writer.tell(json!({ "do": "write", "edits": edits, "perSecond": edits_per_second, "seconds": 2 * seconds }))?;
-    let written = writer.answer(PATIENCE + Duration::from_secs(2 * seconds))?;
-    let watched = readers.ask(json!({ "do": "watched", "seconds": TAIL_SECONDS }))?;
-    let cpu_seconds = server.cpu_seconds()? - cpu_before;
+    // One that cannot keep the pace has more than twice the time.
+    let seconds_max = 2 * seconds + 3;
+    writer.tell(json!({ "do": "write", "edits": edits, "perSecond": edits_per_second, "seconds": seconds_max }))?;
+    let written = writer.answer(PATIENCE + Duration::from_secs(seconds_max))?;
     let made = numbers(&written["at"]);
+    let watched = readers.ask(json!({ "do": "watched", "edits": made.len(), "seconds": TAIL_SECONDS }))?;
+    let cpu_seconds = server.cpu_seconds()? - cpu_before;
     let start = made.first().copied().unwrap_or_default();
     let span = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1_000.0);
     let mut deliveries = Vec::new();

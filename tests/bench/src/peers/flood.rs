@@ -36,10 +36,10 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let mut readers = place.clients(&server)?;
     readers.ask(json!({ "do": "connect", "count": size.readers }))?;
     readers.ask(json!({ "do": "open", "ids": created["ids"] }))?;
-    readers.ask(json!({ "do": "watch", "edits": size.changes }))?;
+    readers.ask(json!({ "do": "watch" }))?;
     let cpu_before = server.cpu_seconds()?;
     writer.tell(json!({ "do": "write", "edits": size.changes, "seconds": SECONDS_MAX }))?;
-    readers.tell(json!({ "do": "watched", "seconds": SECONDS_MAX }))?;
+    readers.tell(json!({ "do": "watched", "edits": size.changes, "seconds": SECONDS_MAX }))?;
     let written = writer.answer(PATIENCE + Duration::from_secs(SECONDS_MAX))?;
     let watched = readers.answer(PATIENCE + Duration::from_secs(SECONDS_MAX))?;
     let cpu_seconds = server.cpu_seconds()? - cpu_before;

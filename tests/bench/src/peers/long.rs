@@ -3,18 +3,16 @@
 //! The document is brought whole to the peers, as their own file of it, and change by change to the relay, which has put it together
 //! in the meantime: all are given the same time before anyone asks.
 
-use super::clients::{PATIENCE, number};
+use super::clients::{PATIENCE, number, numbers};
 use super::fanout::type_and_follow;
-use super::{Load, Measured, Place, Size, settled};
+use super::{Load, Measured, Place, Size, settled, time};
 use crate::cold::{Trace, bring, typed};
+use crate::history::made_up;
 use crate::server::Server;
 use anyhow::{Context as _, Result, bail};
 use driftline_core::base::id::{DocumentId, SpaceId};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// People who follow, and keys a second of the one who types.
@@ -55,7 +53,7 @@ pub(super) const LOAD: Load = Load {
 fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let history = match &size.trace {
         Some(trace) => trace.clone(),
-        None => made_up(&place.scratch.folder)?,
+        None => made_up(&place.scratch.folder, MADE_UP)?,
     };
     let server = place.serve(&[])?;
     let mut typist = place.clients(&server)?;
@@ -78,7 +76,7 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let came = cold.ask(json!({ "do": "open", "ids": ids }))?;
     let cold_cpu_ms = (server.cpu_seconds()? - cpu_before) * 1_000.0;
     let (bytes, ms) = (number(&came, "down")?, number(&came, "ms")?);
-    if came["lengths"] != json!([length]) && came["lengths"] != json!([length as u64]) {
+    if numbers(&came["lengths"]) != [length] {
         bail!("a text of {length} letters was brought, and {} came", came["lengths"]);
     }
     drop(cold);
@@ -89,7 +87,7 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let mut readers = place.clients(&server)?;
     readers.ask(json!({ "do": "connect", "count": READERS }))?;
     readers.tell(json!({ "do": "open", "ids": ids }))?;
-    readers.answer(PATIENCE * 2).context("those who follow did not get the document")?;
+    readers.answer(2 * PATIENCE).context("those who follow did not get the document")?;
     let round = type_and_follow(&server, &mut typist, &mut readers, KEYS_PER_SECOND, size.seconds)?;
     let figures = round.figures(READERS);
     let cpu_ms = round.cpu_seconds * 1_000.0 / round.edits as f64;
@@ -99,8 +97,8 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
             format!("{ms:.0}"),
             format!("{cold_cpu_ms:.0}"),
             format!("{:.1}", figures.delivered_share * 100.0),
-            format!("{:.1}", figures.p50_ms),
-            format!("{:.1}", figures.p99_ms),
+            time(figures.p50_ms, 1),
+            time(figures.p99_ms, 1),
             format!("{cpu_ms:.2}"),
             format!("{:.0}", figures.resident_mb),
         ],
@@ -129,23 +127,4 @@ fn automerge_file(place: &Place, history: &Path) -> Result<Value> {
         std::fs::write(&file, typed(ID, &Trace::read(history)?)?.0.save())?;
     }
     Ok(json!(file))
-}
-
-/// The history of someone who types a few letters and takes every fourth one back.
-fn made_up(folder: &Path) -> Result<PathBuf> {
-    let (mut transactions, mut text) = (Vec::new(), String::new());
-    for number in 1..=MADE_UP {
-        if number % 4 == 0 {
-            text.pop();
-            transactions.push(json!({ "patches": [[text.len(), 1, ""]] }));
-        } else {
-            transactions.push(json!({ "patches": [[text.len(), 0, "x"]] }));
-            text.push('x');
-        }
-    }
-    let file = folder.join("made-up.json.gz");
-    let mut gzip = GzEncoder::new(std::fs::File::create(&file)?, Compression::fast());
-    gzip.write_all(json!({ "startContent": "", "endContent": text, "txns": transactions }).to_string().as_bytes())?;
-    gzip.finish()?;
-    Ok(file)
 }
