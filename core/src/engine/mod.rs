@@ -13,6 +13,7 @@ mod documents;
 pub mod effect;
 mod endpoints;
 mod exchange;
+pub mod following;
 mod handover;
 pub mod input;
 mod logs;
@@ -66,6 +67,7 @@ pub struct Engine {
     logs: logs::Logs,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
+    following: following::Following,
     strands: strands::Strands,
     documents: documents::Documents,
     sessions: BTreeMap<ConnectionId, Session>,
@@ -124,6 +126,7 @@ impl Engine {
             logs: logs::Logs::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
+            following: following::Following::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             sessions: BTreeMap::new(),

@@ -2,8 +2,10 @@
 
 use super::logs::LogFormat;
 use super::size::Size;
+use crate::automerge_repo::AutomergeRepoOptions;
 use crate::store::SqliteOptions;
 use clap::Args;
+use driftline_core::base::id::SpaceId;
 use driftline_core::base::limits::{CATCH_UP_FRAME_BYTES, Limits};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -19,8 +21,12 @@ const FRAME_BYTES: Size = Size(16 << 20);
 const CONNECTIONS: usize = 1_000;
 const DOCUMENTS: usize = 1_000_000;
 const MEMORY: Size = Size(1 << 30);
+const AUTOMERGE_SPACE: &str = "automerge";
 const LOG: &str = "info";
 const TRACE_RATIO: f64 = 0.01;
+
+/// Beside what `--memory-max` is for, its part that documents of automerge-repo's clients may take when they are loaded.
+const AUTOMERGE_MEMORY_DIVISOR: u64 = 4;
 
 /// The smallest frame limit that leaves room for catching up.
 const FRAME_BYTES_MIN: Size = Size(1 << 20);
@@ -86,6 +92,15 @@ pub struct RelayArguments {
     /// A built demo, or any other site, to serve at / [default: web-demo/dist here or beside the program, if there is one]
     #[arg(long, value_name = "DIR", env = "DRIFTLINE_WEB")]
     web: Option<PathBuf>,
+    /// The space that documents of automerge-repo's clients live in, by its name or id [default: automerge]
+    ///
+    /// They sync at / and at /automerge, with the WebSocket adapter of automerge-repo. Whoever opens this space with Driftline has
+    /// the same documents.
+    #[arg(long, value_name = "SPACE", env = "DRIFTLINE_AUTOMERGE_SPACE")]
+    automerge_space: Option<String>,
+    /// Take no automerge-repo clients
+    #[arg(long, env = "DRIFTLINE_NO_AUTOMERGE", conflicts_with = "automerge_space")]
+    no_automerge: bool,
     /// A file with settings
     #[arg(long, value_name = "FILE", env = "DRIFTLINE_CONFIG")]
     config: Option<PathBuf>,
@@ -140,6 +155,8 @@ struct ConfigFile {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     web: Option<PathBuf>,
+    automerge_space: Option<String>,
+    no_automerge: Option<bool>,
     frame_bytes_max: Option<Size>,
     connections_max: Option<usize>,
     documents_max: Option<usize>,
@@ -157,6 +174,8 @@ pub(super) struct RelayConfig {
     pub(super) listen: SocketAddr,
     pub(super) data: PathBuf,
     pub(super) web: WebChoice,
+    /// The space of automerge-repo's clients, if they are served.
+    automerge_space: Option<SpaceId>,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
     pub(super) otlp_endpoint: Option<String>,
@@ -198,6 +217,10 @@ impl RelayConfig {
             },
             data: arguments.data.or(file.data).map_or_else(data_of_platform, Ok)?,
             web: arguments.web.or(file.web).map_or_else(built_demo, WebChoice::Folder),
+            automerge_space: (!arguments.no_automerge && !file.no_automerge.unwrap_or(false)).then(|| {
+                let space = arguments.automerge_space.or(file.automerge_space);
+                SpaceId::from_id_or_name(space.as_deref().unwrap_or(AUTOMERGE_SPACE))
+            }),
             log: log.parse().map_err(|error| {
                 format!(
                     "--log {log} makes no sense ({error}): write error, warn, info, debug or trace, or info,driftline_relay=debug"
@@ -259,6 +282,12 @@ impl RelayConfig {
             connections_max: self.connections_max,
             snapshot_bytes_max: usual.snapshot_bytes_max,
         }
+    }
+
+    /// How automerge-repo's clients are served.
+    pub(super) fn automerge(&self) -> Option<AutomergeRepoOptions> {
+        let memory_bytes_max = bytes(self.memory_max.0 / AUTOMERGE_MEMORY_DIVISOR);
+        self.automerge_space.map(|space| AutomergeRepoOptions { space, memory_bytes_max })
     }
 
     /// The store's settings.
