@@ -13,7 +13,7 @@ use super::import::{changes_of_file, in_causal_order};
 use super::sync_message::RawMessage;
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
-use crate::base::limits::{SYNC_ORPHANS_MAX, SYNC_ORPHAN_BYTES_MAX};
+use crate::base::limits::{SYNC_ORPHAN_BYTES_MAX, SYNC_ORPHANS_MAX};
 use crate::log::entry::Entry;
 use automerge::sync::{BloomFilter, Have, State, SyncDoc as _};
 use std::collections::{BTreeMap, BTreeSet};

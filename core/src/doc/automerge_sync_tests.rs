@@ -183,9 +183,8 @@ fn a_change_that_comes_before_what_it_depends_on_waits_for_it() {
     let (mut relay, mut peer) = (self::relay(), SyncPeer::new());
     relay.receive(&mut peer, &message(&[&changes[2], &changes[0]])).unwrap();
     relay.apply(relay.pending()).unwrap();
-    let entry = |change: &automerge::Change| {
-        Arc::new(super::change::entry_of_change(DocumentId([7; 16]), change.clone()).unwrap())
-    };
+    let entry =
+        |change: &automerge::Change| Arc::new(super::change::entry_of_change(DocumentId([7; 16]), change.clone()).unwrap());
     relay.apply(vec![entry(&changes[1])]).unwrap();
     let released = relay.release(&mut peer).unwrap();
     assert_eq!(released.len(), 1);

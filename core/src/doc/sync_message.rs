@@ -7,7 +7,8 @@
 use super::automerge_sync::SyncError;
 use crate::base::codec::{Reader, Writer};
 use crate::base::limits::{
-    FRAME_ENTRIES_MAX, HEADS_MAX, SYNC_BLOOM_BITS_MAX, SYNC_BLOOM_BYTES_MAX, SYNC_BLOOM_PROBES_MAX, SYNC_HAVES_MAX, SYNC_NEEDS_MAX,
+    FRAME_ENTRIES_MAX, HEADS_MAX, SYNC_BLOOM_BITS_MAX, SYNC_BLOOM_BYTES_MAX, SYNC_BLOOM_PROBES_MAX, SYNC_HAVES_MAX,
+    SYNC_NEEDS_MAX,
 };
 use automerge::sync::Message;
 

@@ -30,6 +30,8 @@ mod strands;
 mod timers;
 
 #[cfg(test)]
+mod following_tests;
+#[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;

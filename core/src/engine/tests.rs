@@ -24,7 +24,7 @@ pub(super) const NOTE: DocumentId = DocumentId([2; 16]);
 pub(super) struct Node {
     pub(super) engine: Engine,
     store: Journal<MemoryMedium>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     /// Whether its disk is slow: tasks then wait here until they are let through.
     slow: bool,
     /// Whether it fails to put documents together.
@@ -73,7 +73,7 @@ impl World {
         self.drain(node);
     }
 
-    fn drain(&mut self, node: usize) {
+    pub(super) fn drain(&mut self, node: usize) {
         while let Some(effect) = self.nodes[node].engine.poll_effect() {
             match effect {
                 Effect::Send { connection, frame } => {

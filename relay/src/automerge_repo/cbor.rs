@@ -5,6 +5,7 @@
 
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
+use serde_json::Value as Json;
 
 /// How deep lists and maps may be nested: what reads them calls itself.
 const DEPTH_MAX: usize = 16;
@@ -68,6 +69,35 @@ impl Value {
     pub(super) fn as_texts(&self) -> Vec<String> {
         let Self::List(list) = self else { return Vec::new() };
         list.iter().filter_map(|value| value.as_text().map(str::to_owned)).collect()
+    }
+}
+
+impl Value {
+    /// It as JSON; bytes have no word in it.
+    pub(super) fn to_json(&self) -> Json {
+        match self {
+            Self::Nothing | Self::Bytes(_) => Json::Null,
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Json::from(*number as i64),
+            Self::Number(number) => Json::from(*number),
+            Self::Text(text) => Json::String(text.clone()),
+            Self::List(list) => Json::Array(list.iter().map(Self::to_json).collect()),
+            Self::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()),
+        }
+    }
+
+    /// The value that JSON stands for.
+    pub(super) fn from_json(json: &Json) -> Self {
+        match json {
+            Json::Null => Self::Nothing,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => number.as_f64().map_or(Self::Nothing, Self::Number),
+            Json::String(text) => Self::Text(text.clone()),
+            Json::Array(list) => Self::List(list.iter().map(Self::from_json).collect()),
+            Json::Object(entries) => {
+                Self::Map(entries.iter().map(|(key, value)| (key.clone(), Self::from_json(value))).collect())
+            }
+        }
     }
 }
 
@@ -164,7 +194,8 @@ fn write(value: &Value, encoder: &mut Encoder<Vec<u8>>) {
     let written = match value {
         Value::Nothing => encoder.null().map(|_| ()),
         Value::Bool(value) => encoder.bool(*value).map(|_| ()),
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => encoder.i64(*number as i64).map(|_| ()),
+        // Their reader makes a BigInt of an integer that needs more than 32 bits, which is not what they mean.
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 2e9 => encoder.i64(*number as i64).map(|_| ()),
         Value::Number(number) => encoder.f64(*number).map(|_| ()),
         Value::Bytes(bytes) => encoder.bytes(bytes).map(|_| ()),
         Value::Text(text) => encoder.str(text).map(|_| ()),

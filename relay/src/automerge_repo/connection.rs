@@ -4,7 +4,7 @@ use super::client::{Client, Outgoing};
 use super::desks::Desks;
 use super::message::{Message, VERSION};
 use bytes::Bytes;
-use driftline_core::base::id::to_hex;
+use driftline_core::base::id::{PeerId, to_hex};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,11 +44,13 @@ pub(crate) enum Broken {
 /// Serves one client until it is gone. Of what is sent to it, `queued_max` bytes may wait before it is slow.
 pub(crate) async fn serve(
     desks: Arc<Desks>,
-    relay: RelayName,
+    key: PeerId,
     queued_max: usize,
     incoming: impl Stream<Item = Result<Frame, Broken>>,
     outgoing: impl Sink<Frame> + Send + 'static,
 ) {
+    desks.know_own(key);
+    let relay = RelayName::of(&key);
     let mut incoming = pin!(incoming);
     let mut outgoing = Box::pin(outgoing);
     let joined = match timeout(JOIN_TIME_MAX, join(&mut incoming)).await {
@@ -81,15 +83,15 @@ pub(crate) async fn serve(
 
 /// What the relay calls itself to these clients.
 #[derive(Clone, Debug)]
-pub(crate) struct RelayName {
+struct RelayName {
     peer: String,
     storage: String,
 }
 
 impl RelayName {
     /// The name of a relay with this key: the same for as long as its store lives, so that clients remember what it has.
-    pub(crate) fn of(key: &[u8; 32]) -> Self {
-        let hex = to_hex(key);
+    fn of(key: &PeerId) -> Self {
+        let hex = to_hex(&key.0);
         // A UUID of the fourth kind, as their storages have.
         let storage = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
         Self { peer: format!("driftline-relay-{}", &hex[..16]), storage }

@@ -4,13 +4,15 @@ use super::client::Client;
 use super::desk;
 use super::exchange::Task;
 use super::message::Message;
+use super::presence::{Crossing, Said, Shown};
 use crate::host::Host;
-use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId};
+use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId};
 use driftline_core::engine::effect::Event;
+use driftline_core::engine::input::Command;
 use driftline_core::log::entry::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const WORKERS_MAX: usize = 4;
 /// Bytes of entries that wait for a document's desk; above it they are let go of, and the document is read anew.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most documents that are asked for or synced at once, beyond those of a full space: some are asked for that nobody has.
+const DESKS_BEYOND: usize = 10_000;
 /// Most sessions of ephemeral messages that are remembered for one document.
 const SESSIONS_MAX: usize = 1_024;
 
@@ -45,6 +49,8 @@ pub(crate) struct Desks {
     guest: ConnectionId,
     workers: Semaphore,
     last_client: AtomicU64,
+    /// Who this relay is, once someone has joined.
+    own: OnceLock<PeerId>,
     open: Mutex<Open>,
 }
 
@@ -52,6 +58,12 @@ pub(crate) struct Desks {
 struct Open {
     desks: HashMap<DocumentId, Desk>,
     clients: BTreeMap<String, Arc<Client>>,
+    /// Presence of either side, shown to the other.
+    presence: Crossing,
+    /// Ephemeral messages of this relay's own.
+    said: u64,
+    /// What tells them from those before a restart.
+    session: String,
     /// What each loaded document weighs, and when it was last worked on.
     weights: HashMap<DocumentId, (usize, u64)>,
     weight: usize,
@@ -77,6 +89,8 @@ impl Desks {
     ///
     /// Outside a tokio runtime.
     pub(crate) fn open(host: Host, options: AutomergeRepoOptions, documents_max: usize) -> Arc<Self> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let session = format!("driftline-{:x}", since.map_or(0, |since| since.as_nanos()));
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
         let desks = Arc::new(Self {
             guest: host.stats().next_connection(),
@@ -85,7 +99,8 @@ impl Desks {
             documents_max,
             workers: Semaphore::new(workers),
             last_client: AtomicU64::new(0),
-            open: Mutex::default(),
+            own: OnceLock::new(),
+            open: Mutex::new(Open { session, ..Open::default() }),
         });
         // From before the space is followed, so that nothing falls in between.
         let events = host.events();
@@ -107,6 +122,11 @@ impl Desks {
 
     pub(super) fn workers(&self) -> &Semaphore {
         &self.workers
+    }
+
+    /// Learns who this relay is.
+    pub(super) fn know_own(&self, own: PeerId) {
+        self.own.get_or_init(|| own);
     }
 
     /// A number for a client.
@@ -134,6 +154,14 @@ impl Desks {
                 desk.tell(Task::Leave { client: client.number });
             }
         }
+        let shown = open.presence.on_gone(client.number);
+        drop(open);
+        shown.into_iter().for_each(|shown| self.show(shown));
+    }
+
+    /// Says goodbye to every client.
+    pub(crate) fn leave(&self) {
+        self.open_desks().clients.values().for_each(|client| client.end("the relay is shutting down"));
     }
 
     /// Hands a sync message to its document's desk.
@@ -149,13 +177,21 @@ impl Desks {
             return client.send_error(&format!("a client may sync {} documents", self.documents_max));
         }
         let mut open = self.open_desks();
+        if open.desks.len() >= self.documents_max + DESKS_BEYOND && !open.desks.contains_key(&document) {
+            drop(open);
+            return client.send_error("the relay syncs as many documents as it may: try again later");
+        }
         let desk = open.desks.entry(document).or_insert_with(|| {
             let (inbox, tasks) = unbounded_channel();
             tokio::spawn(desk::run(Arc::clone(self), document, tasks));
             Desk { inbox, participants: BTreeMap::new(), waiting_bytes: 0, anew: false, counts: BTreeMap::new() }
         });
-        desk.participants.insert(client.number, Arc::clone(client));
+        let is_new = desk.participants.insert(client.number, Arc::clone(client)).is_none();
         desk.tell(Task::Message { client: Arc::clone(client), request, data, _room: room });
+        if is_new {
+            let said = open.presence.shown_in(document);
+            open.say(said, Some(client));
+        }
     }
 
     /// Reminds a document's desk of a client that was slow.
@@ -183,6 +219,7 @@ impl Desks {
         if desk.counts.get(&source).is_some_and(|last| count <= *last) {
             return;
         }
+        let own = sender == from.peer;
         if desk.counts.len() >= SESSIONS_MAX {
             desk.counts.clear();
         }
@@ -193,6 +230,14 @@ impl Desks {
                 other.send(&Message::Ephemeral { sender, target: other.peer.clone(), document, count, session, data });
             }
         }
+        let shown = if own { open.presence.on_guest(from.number, document, &data) } else { None };
+        drop(open);
+        shown.into_iter().for_each(|shown| self.show(shown));
+    }
+
+    /// Shows in the space what a client shows of itself.
+    fn show(&self, (instance, state): Shown) {
+        self.host.command(Command::SetPresence { space: self.options.space, instance, state });
     }
 
     /// Passes on how far storages have come that a client has heard of.
@@ -276,6 +321,11 @@ impl Desks {
                     desk.begin_anew();
                 }
             }
+            Event::Presence { space, peer, instance, state } if *space == self.options.space && Some(peer) != self.own.get() => {
+                let mut open = self.open_desks();
+                let said = open.presence.on_native(*peer, *instance, state.as_deref());
+                open.say(said, None);
+            }
             Event::Reread { number, document, result } => {
                 if let Some(desk) = self.open_desks().desks.get_mut(document) {
                     desk.tell(Task::Reread { number: *number, result: result.clone() });
@@ -296,6 +346,27 @@ impl Desks {
 }
 
 impl Open {
+    /// Says something of this relay's to everyone who has the document open, or to one of them.
+    fn say(&mut self, said: Vec<Said>, to: Option<&Client>) {
+        for (document, sender, content) in said {
+            let Some(desk) = self.desks.get(&document) else { continue };
+            self.said += 1;
+            let data = content.encode();
+            for client in desk.participants.values() {
+                if to.is_none_or(|to| to.number == client.number) && !client.is_slow() {
+                    client.send(&Message::Ephemeral {
+                        sender: sender.clone(),
+                        target: client.peer.clone(),
+                        document,
+                        count: self.said as f64,
+                        session: self.session.clone(),
+                        data: data.clone(),
+                    });
+                }
+            }
+        }
+    }
+
     fn remove(&mut self, document: &DocumentId) -> Option<Desk> {
         self.weight -= self.weights.remove(document).map_or(0, |(weight, _)| weight);
         self.desks.remove(document)

@@ -68,7 +68,9 @@ enum Held {
     Nothing,
     /// It was asked for, and nothing is known yet.
     Asked,
-    Reading { number: u64 },
+    Reading {
+        number: u64,
+    },
     /// It could not be read, and is asked for again later.
     Failed,
     All(Box<SyncedDocument>),

@@ -12,7 +12,13 @@ fn all() -> Vec<Message> {
         Message::Join { sender: sender.clone(), storage: Some("s".to_owned()), versions: Some(vec!["1".to_owned()]) },
         Message::Peer { sender: sender.clone(), target: target.clone(), storage: None },
         Message::Sync { sender: sender.clone(), target: target.clone(), document: document(), request: true, data: vec![1, 2] },
-        Message::Sync { sender: sender.clone(), target: target.clone(), document: document(), request: false, data: vec![3; 300] },
+        Message::Sync {
+            sender: sender.clone(),
+            target: target.clone(),
+            document: document(),
+            request: false,
+            data: vec![3; 300],
+        },
         Message::Unavailable { sender: sender.clone(), target: target.clone(), document: document() },
         Message::Ephemeral {
             sender: sender.clone(),
@@ -89,4 +95,21 @@ fn messages_that_were_tampered_with_are_refused_or_mean_something() {
             message.encode();
         }
     }
+}
+
+#[test]
+fn a_join_as_their_client_writes_it() {
+    let hex = concat!(
+        "b900046474797065646a6f696e6873656e64657249646e706565722d6267737468723933736c706565724d65746164617461b900026973746f",
+        "7261676549647824613165383636",
+        "65332d316638332d343465612d393730352d3465323261333736663831636b6973457068656d6572616cf47819737570706f7274656450726f",
+        "746f636f6c56657273696f6e73816131"
+    );
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let expected = Message::Join {
+        sender: "peer-bgsthr93s".to_owned(),
+        storage: Some("a1e866e3-1f83-44ea-9705-4e22a376f81c".to_owned()),
+        versions: Some(vec!["1".to_owned()]),
+    };
+    assert_eq!(Message::decode(&bytes), Ok(expected));
 }

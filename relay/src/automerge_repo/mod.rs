@@ -21,6 +21,7 @@ mod desk;
 mod desks;
 mod exchange;
 mod message;
+mod presence;
 
 pub use desks::AutomergeRepoOptions;
 pub(crate) use desks::Desks;

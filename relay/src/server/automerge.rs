@@ -2,7 +2,7 @@
 
 use super::{Shared, web};
 use crate::automerge_repo::Desks;
-use crate::automerge_repo::connection::{Broken, Frame, RelayName, serve};
+use crate::automerge_repo::connection::{Broken, Frame, serve};
 use crate::dial::close_reason;
 use crate::transport::{Goodbye, GoodbyeCause};
 use axum::Router;
@@ -51,14 +51,12 @@ async fn at_root(
     }
 }
 
-async fn connect(
-    State(serving): State<Serving>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
+async fn connect(State(serving): State<Serving>, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Response {
     match upgrade {
         Ok(upgrade) => take(serving, upgrade),
         Err(_) => {
-            let advice = "automerge-repo clients sync here by WebSocket: give WebSocketClientAdapter this address with ws:// or wss://\n";
+            let advice =
+                "automerge-repo clients sync here by WebSocket: give WebSocketClientAdapter this address with ws:// or wss://\n";
             (StatusCode::UPGRADE_REQUIRED, [("upgrade", "websocket")], advice).into_response()
         }
     }
@@ -86,7 +84,7 @@ fn take(serving: Serving, upgrade: WebSocketUpgrade) -> Response {
             let (outgoing, incoming) = socket.split();
             let incoming = incoming.filter_map(|message| std::future::ready(on_message(message, bytes_max)));
             let outgoing = outgoing.with(|frame| std::future::ready(Ok::<_, axum::Error>(to_message(frame))));
-            serve(desks, RelayName::of(&key.0), shared.limits.outbound_bytes_max, incoming, outgoing).await;
+            serve(desks, key, shared.limits.outbound_bytes_max, incoming, outgoing).await;
         })
 }
 

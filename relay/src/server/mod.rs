@@ -109,6 +109,7 @@ pub enum RelayError {
 /// A relay at work.
 pub struct Relay {
     host: Host,
+    desks: Option<Arc<Desks>>,
     shared: Arc<Shared>,
     address: SocketAddr,
     stop_serving: watch::Sender<bool>,
@@ -172,9 +173,9 @@ impl Relay {
         });
         let sockets_max = shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX);
         let (stop_serving, stop) = watch::channel(false);
-        let router = router(Arc::clone(&shared), desks, web);
+        let router = router(Arc::clone(&shared), desks.clone(), web);
         let serving = tokio::spawn(sockets::serve(listener, router, sockets_max, stop));
-        Ok(Self { host, shared, address, stop_serving, serving })
+        Ok(Self { host, desks, shared, address, stop_serving, serving })
     }
 
     /// Where it listens.
@@ -196,6 +197,9 @@ impl Relay {
     pub async fn shutdown(self) -> Stopped {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.stop_serving.send_replace(true);
+        if let Some(desks) = &self.desks {
+            desks.leave();
+        }
         let how = self.host.shutdown().await;
         let abort = self.serving.abort_handle();
         if timeout(REQUESTS_TIME_MAX, self.serving).await.is_err() {

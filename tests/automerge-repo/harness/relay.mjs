@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 
 /** The repository's root: the tests run in `tests/automerge-repo`. */
 export const ROOT = resolve(process.cwd(), "../..");
-const BINARY = process.env["DRIFTLINE"] ?? join(ROOT, "target/debug/driftline");
+export const BINARY = process.env["DRIFTLINE"] ?? join(ROOT, "target/debug/driftline");
 const START_MS_MAX = 30_000;
 
 /** The storage id and other names are of no interest to these tests: only what clients see. */

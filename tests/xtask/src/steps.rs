@@ -25,7 +25,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "traces", story: "the relay's traces, with the feature they need", needs: &[], work: traces },
     Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm_package },
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
-    Step { name: "automerge-repo", story: "unmodified automerge-repo clients, a real relay", needs: &["build"], work: automerge_repo },
+    Step {
+        name: "automerge-repo",
+        story: "unmodified automerge-repo clients, a real relay",
+        needs: &["build"],
+        work: automerge_repo,
+    },
     Step { name: "demo", story: "the demo is type-checked and built", needs: &["wasm"], work: demo::build },
     Step { name: "browser", story: "real browsers, a real relay", needs: &["build", "wasm", "demo"], work: browser_tests },
     Step { name: "bench", story: "every benchmark still runs", needs: &["build", "wasm"], work: bench::smoke },
