@@ -31,6 +31,8 @@ export class Client {
     adapter.socket?.addEventListener?.("error", () => {});
     adapter.emit("close");
     adapter.disconnect();
+    // One that was about to dial again would do so all the same.
+    adapter.connect = () => {};
   }
 
   /** Waits until the relay has said that it has everything in these documents. */

@@ -24,14 +24,14 @@ test("two automerge-repo clients and two Driftline clients type into one note, a
       return `${who}${at} `;
     };
     const typing = own.map(async (driftline, who) => {
-      for (let at = 0; at < 8; at++) await driftline.doc("splice", id, "body", "0", "0", word(`d${who}.`, at));
+      for (let at = 0; at < 5; at++) await driftline.doc("splice", id, "body", "0", "0", word(`d${who}.`, at));
     });
     let typed = false;
     const all = Promise.all(typing).then(() => (typed = true));
     for (let at = 0; !typed || at < 40; at++) {
       note.change((doc) => splice(doc, ["body"], doc.body.length, 0, word("a", at)));
       same.change((doc) => splice(doc, ["body"], 0, 0, word("b", at)));
-      await new Promise((done) => setTimeout(done, 10));
+      await new Promise((done) => setTimeout(done, 25));
     }
     await all;
     await anna.received(note);

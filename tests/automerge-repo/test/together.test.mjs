@@ -110,9 +110,10 @@ test("a client is told how far another's storage has come", async () => {
   const folder = await mkdtemp(join(tmpdir(), "driftline-automerge-storage-"));
   const anna = client({ storage: new NodeFSStorageAdapter(folder), gossip: true });
   const ben = client({ gossip: true });
-  const storage = await anna.repo.storageId();
   const note = anna.repo.create({ title: "one" });
   await anna.received(note);
+  // Asked for earlier, a new storage draws an id of its own for each who asks.
+  const storage = await anna.repo.storageId();
   ben.repo.subscribeToRemotes([storage]);
   const copy = await ben.repo.find(note.url);
   await ben.received(copy);
