@@ -7,8 +7,9 @@
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
 //! * [`histogram`] is how times are counted.
 //! * [`store`] keeps what the engine wants kept.
-//! * [`server`] is the relay: a host behind an HTTP server.
+//! * [`server`] is the relay: a host behind an HTTP server. [`automerge_repo`] serves automerge-repo's clients there.
 
+pub mod automerge_repo;
 pub mod commands;
 pub mod dial;
 pub mod histogram;

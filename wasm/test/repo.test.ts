@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type DocHandle, mark, Repo, type RepoOptions, splice, unmark } from "driftline";
+import { type DocHandle, documentIdOf, mark, Repo, type RepoOptions, splice, unmark } from "driftline";
 import { firstDocument } from "../examples/first-document.js";
 import { eventually } from "./support/eventually.js";
 import { PipeRelay } from "./support/relay.js";
@@ -33,6 +33,18 @@ test("the README's first document shows at once, is kept by the relay, and opens
   await eventually("the other sees the list", () => other.space("harbour").documents.includes(note.id));
   await Promise.all([repo.close(), other.close()]);
   relay.stop();
+});
+
+test("a document opens by its URL in automerge-repo, and nothing else passes for one", async () => {
+  const repo = await open(undefined);
+  const space = repo.space("automerge");
+  const note = space.create<Note>({ title: "Harbour", body: "" });
+  assert.equal(space.find<Note>(`automerge:${note.id}`).id, note.id);
+  assert.throws(() => space.find(`automerge:${note.id.slice(1)}`), TypeError);
+  assert.throws(() => space.find(`automerge:${note.id}#heads`), TypeError);
+  assert.equal(documentIdOf(`automerge:${note.id}`), note.id);
+  assert.equal(documentIdOf("automerge:"), undefined);
+  await repo.close();
 });
 
 test("two type into one text at once, also while one is offline, and nothing is lost", async () => {

@@ -216,7 +216,10 @@ export interface Space extends Emitter<SpaceEvents> {
   readonly presence: Presence;
   /** Makes a document of this value; it is ready at once. */
   create<T extends object>(initial: T): DocHandle<T>;
-  /** Opens a document. One that is not held is `unavailable` until a peer brings it. */
+  /**
+   * Opens a document, by its id or by its URL in automerge-repo (`automerge:…`). One that is not held is `unavailable` until a peer
+   * brings it.
+   */
   find<T extends object>(id: DocumentId | string): DocHandle<T>;
   /** Stops syncing this space; what is stored stays stored. Its handles are closed. */
   close(): void;

@@ -24,6 +24,16 @@ export function isDocumentId(text: unknown): text is DocumentId {
   return isId(text);
 }
 
+/** What automerge-repo writes before the id of a document. */
+const AUTOMERGE = "automerge:";
+
+/** The document that `text` names, by its id or by its URL in automerge-repo; nothing when it names none. */
+export function documentIdOf(text: unknown): DocumentId | undefined {
+  if (typeof text !== "string") return undefined;
+  const id = text.startsWith(AUTOMERGE) ? text.slice(AUTOMERGE.length) : text;
+  return isDocumentId(id) ? id : undefined;
+}
+
 /** The space that `text` names: its id where it is one, or else the space which that name stands for everywhere. */
 export function spaceIdOf(text: string): SpaceId {
   if (isId(text)) return text as SpaceId;

@@ -3,7 +3,7 @@ import { mark as markDraft, splice as spliceDraft, unmark as unmarkDraft, update
 import { RepoOfTab } from "./repo.js";
 
 export * from "./api.js";
-export { isDocumentId, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
+export { documentIdOf, isDocumentId, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
 export { Counter, ImmutableString } from "./scalar.js";
 
 /** Opens repos. */

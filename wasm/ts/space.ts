@@ -3,7 +3,7 @@
 import type { Amount, DocumentId, Presence, Space, SpaceEvents, SpaceId, SyncStatus } from "./api.js";
 import { Events, until } from "./events.js";
 import { HandleOfTab } from "./handle.js";
-import { isDocumentId, newDocumentId } from "./ids.js";
+import { documentIdOf, newDocumentId } from "./ids.js";
 import { PresenceOfTab } from "./presence.js";
 import type { EngineCatchUp } from "./protocol.js";
 import type { RepoOfTab } from "./repo.js";
@@ -49,8 +49,9 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     return handle;
   }
 
-  find<T extends object>(id: DocumentId | string): HandleOfTab<T> {
-    if (!isDocumentId(id)) throw new TypeError(`"${id}" is not a document's id: part of it may be missing, or a letter mistyped`);
+  find<T extends object>(name: DocumentId | string): HandleOfTab<T> {
+    const id = documentIdOf(name);
+    if (id === undefined) throw new TypeError(`"${name}" is not a document's id: part of it may be missing, or a letter mistyped`);
     const open = this.handles.get(id);
     if (open !== undefined) return open.use() as unknown as HandleOfTab<T>;
     const handle = new HandleOfTab<T>(this.repo, this, id);

@@ -89,7 +89,8 @@ impl SpaceId {
     }
 }
 
-fn to_base58check(bytes: &[u8]) -> String {
+/// `bytes` and four that check them in base 58, as Bitcoin writes them: how automerge-repo shows ids and heads.
+pub fn to_base58check(bytes: &[u8]) -> String {
     let mut checked = bytes.to_vec();
     checked.extend_from_slice(&check_bytes(bytes));
     bs58::encode(checked).into_string()

@@ -68,6 +68,20 @@ pub const TAIL_BYTES_MAX: usize = 256 * 1024;
 pub const EXCHANGE_BYTES: usize = 400;
 /// Documents looked at in one drain to let go of what is quiet of them.
 pub const LOOKS_PER_DRAIN_MAX: usize = 16_384;
+/// Most hashes that one message of Automerge's own sync protocol may ask for.
+pub const SYNC_NEEDS_MAX: usize = 16_384;
+/// Most summaries of what its sender has in such a message; one is what is sent.
+pub const SYNC_HAVES_MAX: usize = 8;
+/// Longest Bloom filter in one, in bytes: enough for three million changes.
+pub const SYNC_BLOOM_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bits for each entry of a Bloom filter in one, and most probes for each look-up: ten and seven are sent.
+pub const SYNC_BLOOM_BITS_MAX: u64 = 64;
+/// See there.
+pub const SYNC_BLOOM_PROBES_MAX: u64 = 32;
+/// Most changes of one peer and document that wait for others they depend on.
+pub const SYNC_ORPHANS_MAX: usize = 16_384;
+/// ... and most bytes of them.
+pub const SYNC_ORPHAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Spaces one connection may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.

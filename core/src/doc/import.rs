@@ -6,7 +6,7 @@ use super::document::{ChangeError, Document};
 use super::raw::{Chunk, DOCUMENT_CHUNK};
 use super::raw_document::RawDocument;
 use crate::base::codec::Reader;
-use crate::base::id::ChangeHash;
+use crate::base::id::{ChangeHash, DocumentId};
 use crate::base::limits::IMPORT_BYTES_MAX;
 use crate::log::entry::Entry;
 use automerge::Automerge;
@@ -26,23 +26,13 @@ impl Document {
         }
         let mut found: BTreeMap<ChangeHash, Entry> = BTreeMap::new();
         let mut order = Vec::new();
-        let mut reader = Reader::new(automerge);
-        while reader.remaining() > 0 {
-            let start = automerge.len() - reader.remaining();
-            let chunk = Chunk::read(&mut reader)?;
-            let bytes = &automerge[start..automerge.len() - reader.remaining()];
-            let entries = match chunk.kind {
-                DOCUMENT_CHUNK => self.entries_of_file(&chunk, bytes)?,
-                _ => vec![entry_from_payload(self.id(), bytes.into())?],
-            };
-            for entry in entries {
-                if entry.payload.len() > self.entry_bytes_max {
-                    return Err(ChangeError::TooLarge { path: root() });
-                }
-                if !self.holds(&[entry.hash]) {
-                    order.push(entry.hash);
-                    found.entry(entry.hash).or_insert(entry);
-                }
+        for entry in changes_of_file(self.id(), automerge)? {
+            if entry.payload.len() > self.entry_bytes_max {
+                return Err(ChangeError::TooLarge { path: root() });
+            }
+            if !self.holds(&[entry.hash]) {
+                order.push(entry.hash);
+                found.entry(entry.hash).or_insert(entry);
             }
         }
         let entries = in_causal_order(&order, found);
@@ -56,27 +46,43 @@ impl Document {
             }
         }
     }
+}
 
-    /// The changes that a whole document in Automerge's compact encoding stands for.
-    fn entries_of_file(&self, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<Vec<Entry>, ChangeError> {
-        Census::of_document(&RawDocument::of_chunk(chunk)?).map_err(|reason| not_automerge(reason.to_owned()))?;
-        // Automerge panics on some documents whose checksum fits and which are forged (tests make some). Nothing of ours is touched
-        // meanwhile, so such a file costs no more than its refusal; except in a browser, where a panic ends the worker, but where it
-        // is the user's own doing, and nothing is lost either.
-        let loaded = std::panic::catch_unwind(|| Automerge::load(bytes).map(|file| file.get_changes(&[])));
-        let changes = match loaded {
-            Ok(Ok(changes)) => changes,
-            Ok(Err(error)) => return Err(not_automerge(error.to_string())),
-            Err(_) => return Err(not_automerge("its parts contradict each other".to_owned())),
-        };
-        changes
-            .into_iter()
-            .map(|change| {
-                let entry = entry_of_change(self.id(), change)?;
-                Ok(entry_from_payload(self.id(), entry.payload)?)
-            })
-            .collect()
+/// The changes in a file of Automerge's (or in several, one after the other) as entries of `document`, in the order of the file.
+pub(super) fn changes_of_file(document: DocumentId, automerge: &[u8]) -> Result<Vec<Entry>, ChangeError> {
+    let mut entries = Vec::new();
+    let mut reader = Reader::new(automerge);
+    while reader.remaining() > 0 {
+        let start = automerge.len() - reader.remaining();
+        let chunk = Chunk::read(&mut reader)?;
+        let bytes = &automerge[start..automerge.len() - reader.remaining()];
+        match chunk.kind {
+            DOCUMENT_CHUNK => entries.append(&mut changes_of_document(document, &chunk, bytes)?),
+            _ => entries.push(entry_from_payload(document, bytes.into())?),
+        }
     }
+    Ok(entries)
+}
+
+/// The changes that a whole document in Automerge's compact encoding stands for.
+fn changes_of_document(document: DocumentId, chunk: &Chunk<'_>, bytes: &[u8]) -> Result<Vec<Entry>, ChangeError> {
+    Census::of_document(&RawDocument::of_chunk(chunk)?).map_err(|reason| not_automerge(reason.to_owned()))?;
+    // Automerge panics on some documents whose checksum fits and which are forged (tests make some). Nothing of ours is touched
+    // meanwhile, so such a file costs no more than its refusal; except in a browser, where a panic ends the worker, but where it
+    // is the user's own doing, and nothing is lost either.
+    let loaded = std::panic::catch_unwind(|| Automerge::load(bytes).map(|file| file.get_changes(&[])));
+    let changes = match loaded {
+        Ok(Ok(changes)) => changes,
+        Ok(Err(error)) => return Err(not_automerge(error.to_string())),
+        Err(_) => return Err(not_automerge("its parts contradict each other".to_owned())),
+    };
+    changes
+        .into_iter()
+        .map(|change| {
+            let entry = entry_of_change(document, change)?;
+            Ok(entry_from_payload(document, entry.payload)?)
+        })
+        .collect()
 }
 
 fn not_automerge(reason: String) -> ChangeError {
@@ -89,7 +95,7 @@ fn root() -> String {
 
 /// The entries so that each comes after those it depends on, and otherwise in `order`. Those whose dependencies are neither among them
 /// nor before them come where they stand.
-fn in_causal_order(order: &[ChangeHash], mut found: BTreeMap<ChangeHash, Entry>) -> Vec<Entry> {
+pub(super) fn in_causal_order(order: &[ChangeHash], mut found: BTreeMap<ChangeHash, Entry>) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(found.len());
     for hash in order {
         let mut wanted = vec![*hash];

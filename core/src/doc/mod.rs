@@ -2,6 +2,7 @@
 
 pub mod abridged;
 pub mod assembly;
+pub mod automerge_sync;
 pub mod change;
 pub mod cursor;
 pub mod document;
@@ -20,8 +21,11 @@ mod forecast;
 mod import;
 mod raw;
 mod raw_document;
+mod sync_message;
 mod transaction;
 
+#[cfg(test)]
+mod automerge_sync_tests;
 #[cfg(test)]
 mod chance;
 #[cfg(test)]

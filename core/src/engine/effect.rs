@@ -1,9 +1,11 @@
 //! Everything an engine wants done, and everything it has to tell.
 
+use super::following::Reread;
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId, TaskId, ViewId};
 use crate::doc::assembly::Assembly;
 use crate::doc::patch::Patch;
 use crate::doc::value::Value;
+use crate::log::entry::Entry;
 use crate::store::task::StoreTask;
 use serde::Serialize;
 use std::sync::Arc;
@@ -160,6 +162,35 @@ pub enum Event {
     },
     /// Something went wrong that people should know of.
     Trouble(Trouble),
+    /// Entries of a document in a space that is followed have become durable. Not for apps: it has no JSON.
+    #[serde(skip)]
+    Durable {
+        /// The space.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// The entries, in the order of the log.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// The log of a document in a space that is followed is not what it was and what was told since: it is to be read again.
+    /// A peer's snapshot was taken in, or damage was found.
+    #[serde(skip)]
+    Anew {
+        /// The space.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+    },
+    /// Answers [`super::Engine::read_document`].
+    #[serde(skip)]
+    Reread {
+        /// The number that was answered then.
+        number: u64,
+        /// The document.
+        document: DocumentId,
+        /// All that is durable of it, or why it cannot be read, in a sentence.
+        result: Result<Reread, String>,
+    },
 }
 
 /// What a mirror must do to show the document as it is now.

@@ -56,6 +56,10 @@ pub(super) enum Work {
     SeekSnapshot { document: DocumentId, sought: Vec<ChangeHash> },
     /// See there.
     Seek { document: DocumentId },
+    /// The snapshot of a document that a driver reads.
+    RereadSnapshot { number: u64 },
+    /// See there.
+    RereadEntries { number: u64 },
     /// A named value, written for its own sake.
     Meta,
     /// What a document says, to be shown before it is loaded: nobody misses one that could not be written.
@@ -359,6 +363,13 @@ impl Engine {
             (Work::SeekSnapshot { document, sought }, Ok(StoreDone::SnapshotRead { part })) => {
                 self.on_snapshot_to_seek(document, sought, part);
             }
+            (Work::RereadSnapshot { number }, Ok(StoreDone::SnapshotRead { part })) => self.on_snapshot_reread(number, part),
+            (Work::RereadEntries { number }, Ok(StoreDone::Read { entries, .. })) => self.on_entries_reread(number, entries),
+            (Work::RereadSnapshot { number } | Work::RereadEntries { number }, Err(error)) => {
+                if let Some(document) = self.on_reread_failed(number, &error.message) {
+                    self.on_read_failed(document, &error);
+                }
+            }
             (Work::PutSnapshot, Ok(_)) => self.on_snapshot_put(),
             (Work::PutSnapshot, Err(error)) => self.on_snapshot_refused(&error),
             (Work::Find { document, sought }, Ok(StoreDone::Found { hashes })) => self.on_searched(document, sought, hashes),
@@ -398,10 +409,14 @@ impl Engine {
             self.logs.suspects.clear();
         }
         let mut ends: BTreeMap<DocumentId, u64> = BTreeMap::new();
+        let mut durable: BTreeMap<(SpaceId, DocumentId), Vec<Arc<Entry>>> = BTreeMap::new();
         for Undurable { stored, source } in &written {
             let entry = &stored.entry;
             self.logs.undurable_bytes -= entry.weight();
             ends.insert(entry.document, stored.position);
+            if self.is_followed(&stored.space) {
+                durable.entry((stored.space, entry.document)).or_default().push(entry.clone());
+            }
             let also = self.logs.also_owed.remove(&(entry.document, entry.actor, entry.seq)).unwrap_or_default();
             for connection in source.iter().copied().chain(also) {
                 self.owe_ack(connection, entry.document, entry.actor, entry.seq);
@@ -416,6 +431,9 @@ impl Engine {
             self.release_durable(document);
             self.saved.touch(document);
             self.on_log_grown(document);
+        }
+        for ((space, document), entries) in durable {
+            self.tell(Event::Durable { space, document, entries });
         }
         self.ask_for_refused();
     }
@@ -580,6 +598,7 @@ impl Engine {
             }
         }
         self.restart_loading(document);
+        self.tell_anew(space, document);
         self.ask_everyone(space, document);
     }
 

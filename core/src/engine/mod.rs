@@ -14,6 +14,7 @@ mod documents;
 pub mod effect;
 mod endpoints;
 mod exchange;
+pub mod following;
 mod handover;
 pub mod input;
 mod logs;
@@ -38,6 +39,8 @@ mod catch_up_tests;
 mod preview_tests;
 #[cfg(test)]
 mod mirror_tests;
+#[cfg(test)]
+mod following_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -77,6 +80,7 @@ pub struct Engine {
     memory: memory::Memory,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
+    following: following::Following,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
@@ -140,6 +144,7 @@ impl Engine {
             memory: memory::Memory::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
+            following: following::Following::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),

@@ -421,6 +421,7 @@ impl Engine {
                 self.on_receipt(received.source, document, &received.clock, Receipt::More);
                 self.on_adoption_over(document);
                 self.release_durable(document);
+                self.tell_anew(space, document);
             }
         }
         self.saved.touch(document);

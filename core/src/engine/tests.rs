@@ -81,7 +81,7 @@ impl World {
         self.drain(node);
     }
 
-    fn drain(&mut self, node: usize) {
+    pub(super) fn drain(&mut self, node: usize) {
         while let Some(effect) = self.nodes[node].engine.poll_effect() {
             match effect {
                 Effect::Send { connection, frame } => {

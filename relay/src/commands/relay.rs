@@ -44,6 +44,7 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
         web: config.web.folder().map(Path::to_owned),
         limits: config.limits(),
         store: config.store(),
+        automerge: config.automerge(),
     };
     let relay = match Relay::start(options).await {
         Ok(relay) => relay,

@@ -68,7 +68,7 @@ impl Default for HostStats {
 
 impl HostStats {
     /// A number no connection of this host has had.
-    pub(super) fn next_connection(&self) -> ConnectionId {
+    pub(crate) fn next_connection(&self) -> ConnectionId {
         ConnectionId(self.connections_opened.fetch_add(1, Ordering::Relaxed) + 1)
     }
 

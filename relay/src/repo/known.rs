@@ -174,6 +174,8 @@ impl Known {
             Event::Ready { .. } | Event::DocumentOpened { .. } | Event::Saved(_) => {}
             // This library edits by closures and shows no mirrors.
             Event::DocumentEdited { .. } | Event::ViewUpdated(_) | Event::EditRefused { .. } => {}
+            // Nor does it follow spaces for others.
+            Event::Durable { .. } | Event::Anew { .. } | Event::Reread { .. } => {}
         }
     }
 

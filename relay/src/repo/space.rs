@@ -125,6 +125,13 @@ impl Space {
         Ok(handle)
     }
 
+    /// Takes an Automerge file, or several one after the other, into the document of this id, whether it is held already or not.
+    pub async fn import_with_id(&self, document: DocumentId, automerge: Vec<u8>) -> Result<DocHandle, RepoError> {
+        let handle = DocHandle::open(&self.repo, self.id, document).await?;
+        handle.import(automerge).await?;
+        Ok(handle)
+    }
+
     /// Opens a document: at once when this device holds it, and otherwise as soon as a peer brings it.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 //! | path | what |
 //! |---|---|
 //! | `/sync` | WebSocket, one binary message a frame: where replicas meet |
+//! | `/`, `/automerge` | WebSocket: where automerge-repo's clients sync |
 //! | `/` | the notes demo, or a page that says how to build it |
 //! | `/healthz` | 200 while the process is up |
 //! | `/readyz` | 200 once the store is open and until shutdown begins, 503 otherwise |
 //! | `/metrics` | OpenMetrics text for Prometheus |
 
+mod automerge;
 mod health;
 mod metrics;
 mod page;
@@ -16,6 +18,7 @@ mod sockets;
 mod sync;
 mod web;
 
+use crate::automerge_repo::{AutomergeRepoOptions, Desks};
 use crate::host::{Host, Stopped};
 use crate::store::sqlite::OpenError;
 use crate::store::stats::StoreStats;
@@ -54,6 +57,8 @@ pub struct RelayOptions {
     pub limits: Limits,
     /// About its store.
     pub store: SqliteOptions,
+    /// How automerge-repo's clients are served, if they are.
+    pub automerge: Option<AutomergeRepoOptions>,
 }
 
 impl RelayOptions {
@@ -65,6 +70,7 @@ impl RelayOptions {
             web: None,
             limits: Limits::default(),
             store: SqliteOptions::default(),
+            automerge: Some(AutomergeRepoOptions::default()),
         }
     }
 }
@@ -103,6 +109,7 @@ pub enum RelayError {
 /// A relay at work.
 pub struct Relay {
     host: Host,
+    desks: Option<Arc<Desks>>,
     shared: Arc<Shared>,
     address: SocketAddr,
     stop_serving: watch::Sender<bool>,
@@ -139,7 +146,7 @@ impl Relay {
     ///
     /// Outside a tokio runtime.
     pub async fn start(options: RelayOptions) -> Result<Self, RelayError> {
-        let RelayOptions { listen, data, web, limits, store } = options;
+        let RelayOptions { listen, data, web, limits, store, automerge } = options;
         if let Some(folder) = web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
             return Err(RelayError::NoWeb { folder: folder.clone() });
         }
@@ -153,6 +160,7 @@ impl Relay {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(RelayError::Random)?;
         let host = Host::start(EngineConfig { limits: limits.clone(), ..EngineConfig::new(Role::Relay, seed) }, store);
+        let desks = automerge.map(|automerge| Desks::open(host.clone(), automerge, limits.documents_per_space_max));
         let shared = Arc::new(Shared {
             host: host.clone(),
             store: store_stats,
@@ -165,9 +173,9 @@ impl Relay {
         });
         let sockets_max = shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX);
         let (stop_serving, stop) = watch::channel(false);
-        let router = router(Arc::clone(&shared), web);
+        let router = router(Arc::clone(&shared), desks.clone(), web);
         let serving = tokio::spawn(sockets::serve(listener, router, sockets_max, stop));
-        Ok(Self { host, shared, address, stop_serving, serving })
+        Ok(Self { host, desks, shared, address, stop_serving, serving })
     }
 
     /// Where it listens.
@@ -189,6 +197,9 @@ impl Relay {
     pub async fn shutdown(self) -> Stopped {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.stop_serving.send_replace(true);
+        if let Some(desks) = &self.desks {
+            desks.leave();
+        }
         let how = self.host.shutdown().await;
         let abort = self.serving.abort_handle();
         if timeout(REQUESTS_TIME_MAX, self.serving).await.is_err() {
@@ -198,14 +209,15 @@ impl Relay {
     }
 }
 
-fn router(shared: Arc<Shared>, web: Option<PathBuf>) -> Router {
+fn router(shared: Arc<Shared>, desks: Option<Arc<Desks>>, web: Option<PathBuf>) -> Router {
+    let site = automerge::site(&shared, desks, web);
     Router::new()
         .route("/sync", get(sync::connect))
         .route("/healthz", get(health::is_up))
         .route("/readyz", get(health::is_ready))
         .route("/metrics", get(metrics::scrape))
         .with_state(shared)
-        .fallback_service(web::site(web))
+        .fallback_service(site)
 }
 
 impl Shared {

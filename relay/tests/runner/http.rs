@@ -1,20 +1,12 @@
 //! What browsers, operators and their machines see of a relay.
 
 use crate::replica::{get, relay};
-use driftline_core::base::limits::Limits;
 use driftline_relay::server::{Relay, RelayError, RelayOptions};
-use driftline_relay::store::SqliteOptions;
 use std::path::Path;
 use tempfile::TempDir;
 
 fn options(data: &Path, web: Option<&Path>) -> RelayOptions {
-    RelayOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        data: data.to_owned(),
-        web: web.map(Path::to_owned),
-        limits: Limits::default(),
-        store: SqliteOptions::default(),
-    }
+    RelayOptions { web: web.map(Path::to_owned), ..RelayOptions::new(data) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

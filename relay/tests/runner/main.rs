@@ -1,5 +1,6 @@
 //! The native side's tests, in one binary because linking is what costs.
 
+mod automerge_repo;
 mod http;
 #[cfg(unix)]
 mod kills;

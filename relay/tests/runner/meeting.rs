@@ -83,13 +83,9 @@ async fn a_relay_that_goes_away_says_goodbye_and_is_dialled_again_when_it_is_bac
         .await;
     assert!(retry.is_some(), "it is dialled again");
     assert!(!reason.is_empty());
-    let limits = driftline_core::base::limits::Limits::default();
     let again = driftline_relay::server::Relay::start(driftline_relay::server::RelayOptions {
         listen: address,
-        data: data.path().to_owned(),
-        web: None,
-        limits,
-        store: Default::default(),
+        ..driftline_relay::server::RelayOptions::new(data.path())
     })
     .await
     .unwrap();

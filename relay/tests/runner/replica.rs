@@ -25,7 +25,7 @@ pub(crate) async fn relay(data: &Path) -> Relay {
 
 pub(crate) async fn relay_with(data: &Path, limits: Limits, store: SqliteOptions) -> Relay {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let relay = Relay::start(RelayOptions { listen, data: data.to_owned(), web: None, limits, store }).await.unwrap();
+    let relay = Relay::start(RelayOptions { listen, limits, store, ..RelayOptions::new(data) }).await.unwrap();
     relay.host().ready().await.unwrap();
     relay
 }

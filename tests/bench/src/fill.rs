@@ -32,7 +32,7 @@ pub(crate) fn fill(folder: &Path, bytes: u64) -> Result<u64> {
                 entries.push(StoredEntry { space, position, entry: Arc::new(entry) });
             }
         }
-        if let Err(error) = store.carry_out(&[StoreTask::Append { entries }]).remove(0) {
+        if let Err(error) = store.carry_out(&[StoreTask::Append { entries, values: Vec::new() }]).remove(0) {
             bail!("the store refuses: {error}");
         }
     }

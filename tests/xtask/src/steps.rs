@@ -25,10 +25,19 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "traces", story: "the relay's traces, with the feature they need", needs: &[], work: traces },
     Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm_package },
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
+    Step {
+        name: "automerge-repo",
+        story: "unmodified automerge-repo clients, a real relay",
+        needs: &["build"],
+        work: automerge_repo,
+    },
     Step { name: "demo", story: "the demo is type-checked and built", needs: &["wasm"], work: demo::build },
     Step { name: "browser", story: "real browsers, a real relay", needs: &["build", "wasm", "demo"], work: browser_tests },
     Step { name: "bench", story: "every benchmark still runs", needs: &["build", "wasm"], work: bench::smoke },
 ];
+
+/// Where the tests with automerge-repo's own clients are.
+const AUTOMERGE_REPO: &str = "tests/automerge-repo";
 
 /// wasm-bindgen's library is large and not ours: only what needs it waits for it.
 const WORKSPACE: &[&str] = &["--workspace", "--exclude", "driftline-bindgen"];
@@ -62,6 +71,11 @@ fn wasm_package(repository: &Repository) -> Result<()> {
 
 fn npm_tests(repository: &Repository) -> Result<()> {
     node_tests(repository, wasm::PACKAGE)
+}
+
+fn automerge_repo(repository: &Repository) -> Result<()> {
+    npm::install(repository, AUTOMERGE_REPO)?;
+    repository.npm(AUTOMERGE_REPO, &["test"]).env("DRIFTLINE", repository.binary("debug", "driftline")).run()
 }
 
 fn browser_tests(repository: &Repository) -> Result<()> {

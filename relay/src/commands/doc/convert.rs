@@ -5,11 +5,15 @@ use super::failure::{Failure, FailureKind};
 use super::format::{Format, IMPORT_BYTES_MAX, note, root_of, write_file};
 use super::options::{Export, Import};
 use super::read::pretty;
+use super::storage_folder;
 use super::write::{report_new, root_of_note, text_of};
 use driftline_core::doc::value::Value;
 use serde_json::json;
 
 pub(super) async fn import(client: &Client<'_>, import: &Import) -> Result<(), Failure> {
+    if import.file.is_dir() {
+        return storage_folder::import(client, &import.file).await;
+    }
     let format = match import.format.or_else(|| Format::of(&import.file)) {
         Some(format) => format,
         None => {
@@ -38,6 +42,11 @@ pub(super) async fn import(client: &Client<'_>, import: &Import) -> Result<(), F
 }
 
 pub(super) async fn export(client: &Client<'_>, export: &Export) -> Result<(), Failure> {
+    let id = match (export.id, &export.output) {
+        (Some(id), _) => id,
+        (None, Some(folder)) => return storage_folder::export(client, folder).await,
+        (None, None) => return Err(Failure::new(FailureKind::Usage, "name a document, or a folder for --all")),
+    };
     let by_name = || export.output.as_deref().and_then(Format::of);
     let format = match (export.format.or_else(by_name), &export.output) {
         (Some(format), _) => format,
@@ -50,7 +59,7 @@ pub(super) async fn export(client: &Client<'_>, export: &Export) -> Result<(), F
             return Err(Failure::new(FailureKind::Usage, message));
         }
     };
-    let handle = client.find(export.id).await?;
+    let handle = client.find(id).await?;
     let bytes = match format {
         Format::Automerge => handle.export().await?,
         Format::Json => (pretty(&handle.value().await?.to_json()) + "\n").into_bytes(),
@@ -59,13 +68,13 @@ pub(super) async fn export(client: &Client<'_>, export: &Export) -> Result<(), F
             Some(_) => {
                 return Err(Failure::new(
                     FailureKind::Refused,
-                    format!("{} of {} is not text: name a text with --path", export.path, export.id),
+                    format!("{} of {} is not text: name a text with --path", export.path, id),
                 ));
             }
             None => {
                 return Err(Failure::new(
                     FailureKind::NotFound,
-                    format!("there is nothing at {} in {}: name a text with --path", export.path, export.id),
+                    format!("there is nothing at {} in {}: name a text with --path", export.path, id),
                 ));
             }
         },
@@ -77,6 +86,6 @@ pub(super) async fn export(client: &Client<'_>, export: &Export) -> Result<(), F
     write_file(file, &bytes)
         .map_err(|error| Failure::new(FailureKind::Failed, format!("cannot write {}: {error}", file.display())))?;
     let human = format!("{}: {} bytes", file.display(), bytes.len());
-    client.output.result(&human, &json!({ "document": export.id, "file": file, "bytes": bytes.len() }));
+    client.output.result(&human, &json!({ "document": id, "file": file, "bytes": bytes.len() }));
     Ok(())
 }

@@ -7,6 +7,7 @@ mod options;
 mod path;
 mod read;
 mod replay;
+mod storage_folder;
 mod waiting;
 mod watch;
 mod write;

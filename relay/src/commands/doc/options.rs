@@ -153,7 +153,8 @@ pub struct Create {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  driftline doc show ID")]
 pub struct Show {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: DocumentId,
 }
 
@@ -161,7 +162,8 @@ pub struct Show {
 #[derive(Debug, Args)]
 #[command(after_help = format!("{PATHS}\nText is printed as it is, everything else as JSON.\n\nExample:\n  driftline doc get ID notes.0.title"))]
 pub struct Get {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: DocumentId,
     /// Where in it
     pub path: TypedPath,
@@ -171,7 +173,8 @@ pub struct Get {
 #[derive(Debug, Args)]
 #[command(after_help = format!("{PATHS}\n{VALUES}\nThe index after a list's last adds to it. A text that is set to another text is changed where the two\ndiffer, so what others write in it meanwhile is kept.\n\nExample:\n  driftline doc set ID title '\"Spring tides\"'\n  driftline doc set ID notes.0.done true"))]
 pub struct Set {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: DocumentId,
     /// Where in it
     pub path: TypedPath,
@@ -187,7 +190,8 @@ pub struct Set {
 #[derive(Debug, Args)]
 #[command(after_help = format!("{PATHS}\n\nExample:\n  driftline doc splice ID body 0 0 'Dear all, '"))]
 pub struct Splice {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: DocumentId,
     /// The text in it
     pub path: TypedPath,
@@ -205,7 +209,8 @@ pub struct Splice {
 #[group(required = true, multiple = false)]
 #[command(after_help = "Example:\n  driftline doc watch --all --json | jq -c '.patches[]'")]
 pub struct Watch {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: Option<DocumentId>,
     /// Every document of the space, also those that come while watching
     #[arg(long)]
@@ -216,7 +221,8 @@ pub struct Watch {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  driftline doc history ID --limit 20")]
 pub struct History {
-    /// The document
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document)]
     pub id: DocumentId,
     /// Only the latest so many changes
     #[arg(long, value_name = "N")]
@@ -228,12 +234,15 @@ pub struct History {
 #[command(after_help = "\
 What a file becomes goes by its extension: .automerge keeps its history, .json
 becomes the value, .md and .txt become a note with a title (the first heading,
-or the file's name) and a body (the file, letter by letter).
+or the file's name) and a body (the file, letter by letter). A folder is taken for
+a storage folder of automerge-repo (NodeFSStorageAdapter): all its documents come
+in under their ids, and into those that are held already.
 
 Example:
-  driftline doc import notes.md --space harbour")]
+  driftline doc import notes.md --space harbour
+  driftline doc import automerge-repo-data --space automerge")]
 pub struct Import {
-    /// The file
+    /// The file, or a storage folder of automerge-repo
     pub file: PathBuf,
     /// Read it as this, whatever its extension
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
@@ -249,14 +258,19 @@ The file appears whole or not at all.
 
 Example:
   driftline doc export ID -o notes.md
-  driftline doc export ID --as automerge -o backup.automerge")]
+  driftline doc export ID --as automerge -o backup.automerge
+  driftline doc export --all -o automerge-repo-data")]
 pub struct Export {
-    /// The document
-    pub id: DocumentId,
+    /// The document: its id, or its URL in automerge-repo
+    #[arg(value_parser = parse_document, required_unless_present = "all")]
+    pub id: Option<DocumentId>,
+    /// Every document of the space, into a storage folder of automerge-repo (NodeFSStorageAdapter)
+    #[arg(long, conflicts_with_all = ["id", "format", "path"], requires = "output")]
+    pub all: bool,
     /// Write it as this, whatever the extension
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
-    /// The file to write
+    /// The file, or with --all the folder, to write
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Which text, for the text format
@@ -286,6 +300,12 @@ pub struct Replay {
     /// How long the relay may take with nothing happening before the replay gives up
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub patience: Duration,
+}
+
+/// A document as typed: its id, or that behind `automerge:`.
+fn parse_document(text: &str) -> Result<DocumentId, String> {
+    let id = text.strip_prefix("automerge:").unwrap_or(text);
+    id.parse().map_err(|error| format!("`{text}` is not a document's id: {error}"))
 }
 
 /// Seconds as typed, with a fraction if one likes.

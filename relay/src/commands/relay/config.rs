@@ -2,8 +2,10 @@
 
 use super::logs::LogFormat;
 use super::size::Size;
+use crate::automerge_repo::AutomergeRepoOptions;
 use crate::store::SqliteOptions;
 use clap::Args;
+use driftline_core::base::id::SpaceId;
 use driftline_core::base::limits::{CATCH_UP_FRAME_BYTES, Limits};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ const FRAME_BYTES: Size = Size(16 << 20);
 const CONNECTIONS: usize = 1_000;
 const DOCUMENTS: usize = 1_000_000;
 const MEMORY: Size = Size(1 << 30);
+const AUTOMERGE_SPACE: &str = "automerge";
 const LOG: &str = "info";
 const TRACE_RATIO: f64 = 0.01;
 
@@ -33,6 +36,10 @@ const BASE_BYTES: u64 = 48 << 20;
 const CONNECTION_BYTES: u64 = 64 << 10;
 /// Into so many shares goes what is left of the ceiling.
 const SHARES: u64 = 8;
+/// So many more of them go to the documents that automerge-repo's clients have loaded, where these are served.
+const AUTOMERGE_SHARES: u64 = 2;
+/// A connection may have this part of a share waiting.
+const OUTBOUND_DIVISOR: u64 = 8;
 /// The smallest share.
 const SHARE_BYTES_MIN: u64 = 4 << 20;
 /// More than this waiting for one reader means that it is slow, however much memory there is.
@@ -95,6 +102,15 @@ pub struct RelayArguments {
     /// A built demo, or any other site, to serve at / [default: web-demo/dist here or beside the program, if there is one]
     #[arg(long, value_name = "DIR", env = "DRIFTLINE_WEB")]
     web: Option<PathBuf>,
+    /// The space that documents of automerge-repo's clients live in, by its name or id [default: automerge]
+    ///
+    /// They sync at / and at /automerge, with the WebSocket adapter of automerge-repo. Whoever opens this space with Driftline has
+    /// the same documents.
+    #[arg(long, value_name = "SPACE", env = "DRIFTLINE_AUTOMERGE_SPACE")]
+    automerge_space: Option<String>,
+    /// Take no automerge-repo clients
+    #[arg(long, env = "DRIFTLINE_NO_AUTOMERGE", conflicts_with = "automerge_space")]
+    no_automerge: bool,
     /// A file with settings
     #[arg(long, value_name = "FILE", env = "DRIFTLINE_CONFIG")]
     config: Option<PathBuf>,
@@ -149,6 +165,8 @@ struct ConfigFile {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     web: Option<PathBuf>,
+    automerge_space: Option<String>,
+    no_automerge: Option<bool>,
     frame_bytes_max: Option<Size>,
     connections_max: Option<usize>,
     documents_max: Option<usize>,
@@ -166,6 +184,8 @@ pub(super) struct RelayConfig {
     pub(super) listen: SocketAddr,
     pub(super) data: PathBuf,
     pub(super) web: WebChoice,
+    /// The space of automerge-repo's clients, if they are served.
+    automerge_space: Option<SpaceId>,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
     pub(super) otlp_endpoint: Option<String>,
@@ -207,6 +227,10 @@ impl RelayConfig {
             },
             data: arguments.data.or(file.data).map_or_else(data_of_platform, Ok)?,
             web: arguments.web.or(file.web).map_or_else(built_demo, WebChoice::Folder),
+            automerge_space: (!arguments.no_automerge && !file.no_automerge.unwrap_or(false)).then(|| {
+                let space = arguments.automerge_space.or(file.automerge_space);
+                SpaceId::from_id_or_name(space.as_deref().unwrap_or(AUTOMERGE_SPACE))
+            }),
             log: log.parse().map_err(|error| {
                 format!(
                     "--log {log} makes no sense ({error}): write error, warn, info, debug or trace, or info,driftline_relay=debug"
@@ -243,7 +267,7 @@ impl RelayConfig {
             return Err("--connections-max and --documents-max must be at least 1".to_owned());
         }
         let share_min = SHARE_BYTES_MIN.max(self.frame_bytes_max.0);
-        let memory_min = Size(self.memory_taken().saturating_add(SHARES.saturating_mul(share_min)));
+        let memory_min = Size(self.memory_taken().saturating_add(self.shares().saturating_mul(share_min)));
         if self.memory_max < memory_min {
             return Err(format!(
                 "--memory-max {} is too small for {} connections and frames of {}: give it at least {memory_min}, or lower --connections-max or --frame-bytes-max",
@@ -256,7 +280,7 @@ impl RelayConfig {
     /// The engine's bounds.
     pub(super) fn limits(&self) -> Limits {
         let usual = Limits::default();
-        let share = self.memory_max.0.saturating_sub(self.memory_taken()) / SHARES;
+        let share = self.share();
         let frame_bytes_max = bytes(self.frame_bytes_max.0);
         Limits {
             frame_bytes_max,
@@ -269,7 +293,7 @@ impl RelayConfig {
             // One snapshot may arrive when the share is half full.
             undurable_bytes_max: bytes(share / 2),
             snapshot_bytes_max: usual.snapshot_bytes_max.min(bytes(share / 2)),
-            outbound_bytes_max: bytes((share / SHARES).clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
+            outbound_bytes_max: bytes((share / OUTBOUND_DIVISOR).clamp(OUTBOUND_BYTES_MIN, OUTBOUND_BYTES_MAX)),
             outbound_all_bytes_max: bytes(share),
             inbound_all_bytes_max: bytes(share),
             connections_max: self.connections_max,
@@ -279,6 +303,22 @@ impl RelayConfig {
     /// Memory that is taken before there are documents, or anything on its way.
     fn memory_taken(&self) -> u64 {
         CONNECTION_BYTES.saturating_mul(self.connections_max as u64).saturating_add(BASE_BYTES)
+    }
+
+    /// Into how many shares the ceiling is divided.
+    fn shares(&self) -> u64 {
+        SHARES + if self.automerge_space.is_some() { AUTOMERGE_SHARES } else { 0 }
+    }
+
+    /// One of them, in bytes.
+    fn share(&self) -> u64 {
+        self.memory_max.0.saturating_sub(self.memory_taken()) / self.shares()
+    }
+
+    /// How automerge-repo's clients are served.
+    pub(super) fn automerge(&self) -> Option<AutomergeRepoOptions> {
+        let memory_bytes_max = bytes(AUTOMERGE_SHARES * self.share());
+        self.automerge_space.map(|space| AutomergeRepoOptions { space, memory_bytes_max })
     }
 
     /// The store's settings.
