@@ -56,6 +56,8 @@ struct Load {
 struct Measured {
     cells: Vec<String>,
     figures: Value,
+    /// Whether all that was written came to all who should have it.
+    complete: bool,
 }
 
 const LOADS: [&Load; 5] = [&fanout::LOAD, &flood::LOAD, &reconnect::LOAD, &long::LOAD, &idle::LOAD];
@@ -83,6 +85,9 @@ pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> R
             Ok(measured) => {
                 columns.push(measured.cells);
                 figures.insert(peer, measured.figures);
+                if !measured.complete {
+                    failures.push(peer);
+                }
             }
             Err(error) => {
                 eprintln!("{peer} did not get through: {error:#}");
@@ -99,6 +104,7 @@ pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> R
     report.tables.push(table);
     report.figures = json!(figures);
     report.finish(results)?;
+    // Of a peer it is a result, which is in the table.
     if failures.contains(&PEERS[0]) || (size.must_finish && !failures.is_empty()) {
         bail!("not finished by {}", failures.join(", "));
     }
@@ -133,9 +139,9 @@ impl Place<'_> {
     }
 }
 
-/// A time in milliseconds with so many decimals, or that there is none because nothing came.
-fn time(ms: f64, decimals: usize) -> String {
-    if ms.is_nan() { "not finished".to_owned() } else { format!("{ms:.decimals$}") }
+/// A figure with so many decimals, or that there is none because nothing came.
+fn shown(figure: f64, decimals: usize) -> String {
+    if figure.is_finite() { format!("{figure:.decimals$}") } else { "not finished".to_owned() }
 }
 
 /// What is measured, and of which version, as the package that installs them says.

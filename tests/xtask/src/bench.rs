@@ -146,7 +146,7 @@ fn named(name: &str) -> Result<&'static Benchmark> {
 }
 
 fn fanout(repository: &Repository, options: &Options, name: &str) -> Result<()> {
-    measure(repository, options, name, &["--readers", "3", "--seconds", "2", "--rounds", "1", "--growing", "2,4"])
+    measure(repository, options, name, &["--readers", "3", "--seconds", "1", "--rounds", "1", "--growing", "2"])
 }
 
 fn flood(repository: &Repository, options: &Options, name: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! One person types, many follow.
 
 use super::clients::{Clients, PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size, time};
+use super::{Load, Measured, Place, Size, shown};
 use crate::figures::{Delivery, Figures, Round};
 use crate::server::Server;
 use anyhow::Result;
@@ -38,30 +38,31 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let mut readers = place.clients(&server)?;
     readers.ask(json!({ "do": "connect", "count": size.readers }))?;
     readers.ask(json!({ "do": "open", "ids": created["ids"] }))?;
-    let round = type_and_follow(&server, &mut writer, &mut readers, size.edits_per_second, size.seconds)?;
+    let (round, complete) = type_and_follow(&server, &mut writer, &mut readers, size.edits_per_second, size.seconds)?;
     let figures = round.figures(size.readers);
-    Ok(Measured { cells: cells(&figures), figures: figures.to_json() })
+    Ok(Measured { cells: cells(&figures), figures: figures.to_json(), complete })
 }
 
 fn cells(figures: &Figures) -> Vec<String> {
     vec![
         format!("{:.2}", figures.delivered_share * 100.0),
-        time(figures.p50_ms, 1),
-        time(figures.p99_ms, 1),
-        format!("{:.4}", figures.cpu_seconds_per_1000),
+        shown(figures.p50_ms, 1),
+        shown(figures.p99_ms, 1),
+        shown(figures.cpu_seconds_per_1000, 4),
         format!("{:.0}", figures.resident_mb),
         format!("{:.0}", figures.bytes_per_delivery),
     ]
 }
 
-/// The writer types into the text that it has, so many letters a second, and everyone else is timed.
+/// The writer types into the text that it has, so many letters a second, and everyone else is timed; also says whether each letter
+/// that was written came to everyone.
 pub(super) fn type_and_follow(
     server: &Server,
     writer: &mut Clients,
     readers: &mut Clients,
     edits_per_second: u64,
     seconds: u64,
-) -> Result<Round> {
+) -> Result<(Round, bool)> {
     let edits = edits_per_second * seconds;
     readers.ask(json!({ "do": "watch" }))?;
     let cpu_before = server.cpu_seconds()?;
@@ -75,15 +76,18 @@ pub(super) fn type_and_follow(
     let start = made.first().copied().unwrap_or_default();
     let span = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1_000.0);
     let mut deliveries = Vec::new();
+    let mut complete = !made.is_empty();
     for arrived in watched["arrived"].as_array().into_iter().flatten().map(numbers) {
+        complete &= arrived.len() >= made.len();
         deliveries.extend(made.iter().zip(arrived).map(|(made, at)| Delivery { at: span(made - start), lag: span(at - made) }));
     }
-    Ok(Round {
+    let round = Round {
         edits,
         bytes_per_delivery: number(&watched, "down")? / deliveries.len().max(1) as f64,
         deliveries,
         acknowledgements: Vec::new(),
         cpu_seconds,
         resident_mb: server.resident_mb()?,
-    })
+    };
+    Ok((round, complete))
 }

@@ -1,7 +1,7 @@
 //! One writer as fast as its client can, many readers.
 
 use super::clients::{PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size};
+use super::{Load, Measured, Place, Size, shown};
 use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
@@ -49,18 +49,19 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let last = arrived.iter().filter_map(|times| times.last()).fold(start, |last, at| last.max(*at));
     let (seconds, peak_mb, bytes) = ((last - start) / 1_000.0, server.peak_mb()?, number(&watched, "down")?);
     let share = delivered / (size.changes * size.readers) as f64;
-    let unfinished = if share < 1.0 { ", not finished" } else { "" };
+    let unfinished = if share < 1.0 && delivered > 0.0 { ", not finished" } else { "" };
     Ok(Measured {
         cells: vec![
-            format!("{:.0}{unfinished}", delivered / seconds),
+            shown(delivered / seconds, 0) + unfinished,
             format!("{:.2}", share * 100.0),
-            format!("{:.4}", cpu_seconds / (delivered / 1_000.0)),
+            shown(cpu_seconds / (delivered / 1_000.0), 4),
             format!("{peak_mb:.0}"),
-            format!("{:.1}", bytes / delivered),
+            shown(bytes / delivered, 1),
         ],
         figures: json!({
             "delivered": delivered, "share": share, "seconds": seconds, "cpuSeconds": cpu_seconds, "peakMb": peak_mb, "bytes": bytes,
             "writingMs": written["ms"],
         }),
+        complete: share >= 1.0,
     })
 }

@@ -52,5 +52,6 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
             "connections": size.connections, "kibPerConnection": kib, "acceptingCpuSeconds": accepting, "openSeconds": opening,
             "idleCpu": idling,
         }),
+        complete: true,
     })
 }

@@ -5,7 +5,7 @@
 
 use super::clients::{PATIENCE, number, numbers};
 use super::fanout::type_and_follow;
-use super::{Load, Measured, Place, Size, settled, time};
+use super::{Load, Measured, Place, Size, settled, shown};
 use crate::cold::{Trace, bring, typed};
 use crate::history::made_up;
 use crate::server::Server;
@@ -88,7 +88,7 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     readers.ask(json!({ "do": "connect", "count": READERS }))?;
     readers.tell(json!({ "do": "open", "ids": ids }))?;
     readers.answer(2 * PATIENCE).context("those who follow did not get the document")?;
-    let round = type_and_follow(&server, &mut typist, &mut readers, KEYS_PER_SECOND, size.seconds)?;
+    let (round, complete) = type_and_follow(&server, &mut typist, &mut readers, KEYS_PER_SECOND, size.seconds)?;
     let figures = round.figures(READERS);
     let cpu_ms = round.cpu_seconds * 1_000.0 / round.edits as f64;
     Ok(Measured {
@@ -97,14 +97,15 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
             format!("{ms:.0}"),
             format!("{cold_cpu_ms:.0}"),
             format!("{:.1}", figures.delivered_share * 100.0),
-            time(figures.p50_ms, 1),
-            time(figures.p99_ms, 1),
+            shown(figures.p50_ms, 1),
+            shown(figures.p99_ms, 1),
             format!("{cpu_ms:.2}"),
             format!("{:.0}", figures.resident_mb),
         ],
         figures: json!({
             "bytes": bytes, "ms": ms, "cpuMs": cold_cpu_ms, "typing": figures.to_json(), "cpuMsPerKey": cpu_ms,
         }),
+        complete,
     })
 }
 

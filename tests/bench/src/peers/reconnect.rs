@@ -49,5 +49,6 @@ fn measure(place: &Place, size: &Size) -> Result<Measured> {
     Ok(Measured {
         cells: vec![format!("{up}"), format!("{down}"), format!("{ms:.0}"), format!("{quiet_ms:.0}"), format!("{cpu_ms:.0}")],
         figures: json!({ "up": up, "down": down, "ms": ms, "quietMs": quiet_ms, "cpuMs": cpu_ms, "documents": size.documents }),
+        complete: true,
     })
 }
