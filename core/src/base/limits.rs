@@ -86,6 +86,8 @@ pub const SYNC_ORPHAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.
 pub const HELLO_MS_MAX: u64 = 10_000;
+/// Milliseconds in which a peer takes something of what it was sent. One that does not holds memory that others wait for.
+pub const TAKE_MS_MAX: u64 = 60_000;
 
 /// Bounds an operator may set. The defaults suit a small relay and every client.
 #[derive(Clone, Debug, PartialEq, Eq)]

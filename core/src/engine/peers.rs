@@ -4,7 +4,7 @@ use super::effect::{Effect, Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ConnectionId, PeerId, SpaceId};
-use crate::base::limits::HELLO_MS_MAX;
+use crate::base::limits::{HELLO_MS_MAX, TAKE_MS_MAX};
 use crate::sync::hello::{Handshake, Refusal};
 use crate::sync::message::{ErrorCode, Hello, Message};
 use crate::sync::session::{Peer, Session};
@@ -134,6 +134,10 @@ impl Engine {
     pub(super) fn on_silence(&mut self, connection: ConnectionId) {
         let Some(session) = self.sessions.get(&connection) else { return };
         let now_ms = self.now.monotonic_ms;
+        if session.outbound_bytes > 0 && now_ms >= session.taken_ms + TAKE_MS_MAX {
+            let text = format!("the peer has taken nothing of what it was sent for {} s", TAKE_MS_MAX / 1_000);
+            return self.close(connection, text);
+        }
         let quiet_ms = session.heard_ms + self.config.ping_ms;
         match session.gone_ms {
             Some(gone_ms) if now_ms >= gone_ms => self.close(connection, "nothing was heard from the peer".to_owned()),
@@ -163,6 +167,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&connection) else { return };
         let bytes = bytes.min(session.outbound_bytes);
         session.outbound_bytes -= bytes;
+        session.taken_ms = self.now.monotonic_ms;
         if session.outbound_bytes <= self.config.limits.outbound_bytes_max / 2 {
             self.resume_waiting(connection);
         }
@@ -211,6 +216,9 @@ impl Engine {
 
     pub(super) fn send_frame(&mut self, connection: ConnectionId, frame: Arc<[u8]>) {
         let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
+        if session.outbound_bytes == 0 {
+            session.taken_ms = self.now.monotonic_ms;
+        }
         session.outbound_bytes += frame.len();
         self.pushes.outbound_bytes += frame.len();
         if !session.syncing.is_empty() {

@@ -22,6 +22,8 @@ pub struct Session {
     pub syncing: BTreeMap<SpaceId, Syncing>,
     /// Bytes handed to the driver and not yet written.
     pub outbound_bytes: usize,
+    /// When some of them were last written, or the first of them handed over, in monotonic milliseconds.
+    pub taken_ms: u64,
     /// When a frame last arrived, in monotonic milliseconds.
     pub heard_ms: u64,
     /// When the peer is taken for gone, unless something is heard before: set while a ping awaits its pong.
@@ -94,6 +96,7 @@ impl Session {
             subscriptions: BTreeMap::new(),
             syncing: BTreeMap::new(),
             outbound_bytes: 0,
+            taken_ms: now_ms,
             heard_ms: now_ms,
             gone_ms: None,
             expecting: false,

@@ -63,6 +63,8 @@ pub struct Party {
 pub struct Line {
     /// What the engine sent, oldest first.
     pub heard: Vec<Message>,
+    /// Whether the test reads nothing of what it is sent: it hears it, and the engine is not told that it was written.
+    pub takes_nothing: bool,
     /// Why the engine closed it, once it has.
     pub closed: Option<String>,
     engine: usize,
@@ -391,6 +393,11 @@ impl Lab {
                     Effect::Event(event) => self.parties[index].events.push(event),
                 }
             }
+            let takes = |connection: &ConnectionId| match self.parties[index].far.get(connection) {
+                Some(Far::Stranger(line)) => !self.lines[*line].takes_nothing,
+                _ => true,
+            };
+            written.retain(|connection, _| takes(connection));
             done.extend(written.into_iter().map(|(connection, bytes)| Input::Written { connection, bytes }));
             if done.is_empty() && dials.is_empty() {
                 return;

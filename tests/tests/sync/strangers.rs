@@ -199,6 +199,26 @@ fn a_peer_of_which_nothing_is_heard_any_more_is_asked_and_then_let_go() {
     assert_unharmed(&mut lab);
 }
 
+/// It says all the time that it is there, and holds memory that others are waiting for.
+#[test]
+fn a_peer_that_takes_nothing_of_what_it_is_sent_is_let_go_however_much_it_says() {
+    let mut lab = room();
+    let line = lab.dial_in_as(0, &identity(50));
+    lab.run(1_000);
+    lab.lines[line].takes_nothing = true;
+    for token in 1..=5 {
+        lab.say(line, &Message::Ping { token });
+        lab.run(10_000);
+    }
+    assert_eq!(lab.lines[line].closed, None, "it may be slow");
+    for token in 6..=9 {
+        lab.say(line, &Message::Ping { token });
+        lab.run(10_000);
+    }
+    assert!(lab.lines[line].closed.as_ref().is_some_and(|why| why.contains("taken nothing")));
+    assert_unharmed(&mut lab);
+}
+
 #[test]
 fn the_side_that_is_refused_tells_its_people_why() {
     let mut lab = Lab::new(10);
