@@ -459,7 +459,7 @@ mod tests {
     }
 
     impl Restless {
-        fn new(medium: MemoryMedium, rewritten: Rc<Cell<u32>>) -> Box<dyn Executor> {
+        fn on(medium: MemoryMedium, rewritten: Rc<Cell<u32>>) -> Box<dyn Executor> {
             let least = DeadPart { bytes: 0, percent: 0 };
             let policy = RewritePolicy { in_use: least, at_opening: least, step_bytes: 200 };
             Box::new(Self { journal: Journal::new(medium).with_policy(policy), rewritten, tasks: 0 })
@@ -486,14 +486,14 @@ mod tests {
 
         fn reopen(mut self: Box<Self>) -> Box<dyn Executor> {
             self.step(self.tasks % 5);
-            Self::new(self.journal.into_medium(), self.rewritten)
+            Self::on(self.journal.into_medium(), self.rewritten)
         }
     }
 
     #[test]
     fn a_journal_that_is_written_again_all_the_time_is_a_store() {
         let rewritten = Rc::new(Cell::new(0));
-        check(&mut || Restless::new(MemoryMedium::new(), Rc::clone(&rewritten)));
+        check(&mut || Restless::on(MemoryMedium::new(), Rc::clone(&rewritten)));
         assert!(rewritten.get() > 20, "written again {} times", rewritten.get());
     }
 }

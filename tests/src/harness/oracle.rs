@@ -64,6 +64,8 @@ struct Witness {
     of_views: BTreeMap<(ViewId, u64), u64>,
     /// What its store said it did not take, and was not asked to take again.
     refused: BTreeSet<ChangeHash>,
+    /// Whether its process was told that the disk refused the last append.
+    refusing: bool,
     /// Whether its disk was tampered with, so that it may have lost anything.
     tampered: bool,
 }
@@ -88,6 +90,8 @@ pub struct Oracle {
     /// Changes that a disk refused when they were first to be written: they leave for peers all the same, and where the process dies
     /// before the disk takes them, nobody can tell the next one.
     refused_once: BTreeSet<ChangeHash>,
+    /// Edits of which the same is true, because they were made or waited while their replica's disk refused writes.
+    unwritable: BTreeSet<u64>,
     /// Edits that became two changes, where nothing else can be: because of that, or because a disk lost the first.
     pub doubled: BTreeSet<u64>,
     /// Whether a disk may be unable to take back what it could not write whole.
@@ -111,6 +115,9 @@ impl Oracle {
     /// An edit was told to an engine (or to the mirror `view`, whose edit `number_in_view` it is).
     pub fn on_edit(&mut self, number: u64, record: EditRecord, view: Option<(ViewId, u64)>) {
         let witness = &mut self.witnesses[record.replica];
+        if witness.refusing {
+            self.unwritable.insert(number);
+        }
         match view {
             Some(key) => _ = witness.of_views.insert(key, number),
             None => _ = witness.told.entry(record.document).or_default().insert(number),
@@ -121,6 +128,9 @@ impl Oracle {
     /// A mirror makes an edit again, with another engine.
     pub fn on_edit_again(&mut self, replica: usize, number: u64, view: (ViewId, u64)) {
         self.witnesses[replica].of_views.insert(view, number);
+        if self.witnesses[replica].refusing {
+            self.unwritable.insert(number);
+        }
     }
 
     /// An engine said something.
@@ -213,8 +223,14 @@ impl Oracle {
                 let hashes = || entries.iter().map(|stored| stored.entry.hash);
                 self.witnesses[replica].refused.extend(hashes());
                 self.refused_once.extend(hashes());
+                self.witnesses[replica].refusing = true;
+                let waiting = |(number, edit): (&u64, &EditRecord)| {
+                    (edit.replica == replica && !self.made.contains_key(number)).then_some(*number)
+                };
+                self.unwritable.extend(self.edits.iter().filter_map(waiting));
             }
             (StoreTask::Append { entries, .. }, Ok(StoreDone::Appended)) => {
+                self.witnesses[replica].refusing = false;
                 for stored in entries {
                     self.witnesses[replica].refused.remove(&stored.entry.hash);
                     self.on_entry(replica, stored.position, &stored.entry);
@@ -287,7 +303,7 @@ impl Oracle {
             None => _ = self.made.insert(number, entry.hash),
             Some(other) => {
                 let was_refused = self.refused_once.contains(other) || self.refused_once.contains(&entry.hash);
-                let excused = self.tampered || was_refused;
+                let excused = self.tampered || was_refused || self.unwritable.contains(&number);
                 assert!(excused, "S3: edit {number} became two changes, {other} and {}", entry.hash);
                 self.doubled.insert(number);
             }
@@ -303,6 +319,7 @@ impl Oracle {
                 entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
             }
         }
+        witness.refusing = false;
         witness.heads.clear();
         witness.told.clear();
         witness.made.clear();
