@@ -88,10 +88,14 @@ impl Engine {
             // The rest of one that was not taken.
             return;
         }
-        let others: usize = subscription.arriving.values().map(Vec::len).sum();
+        let others = subscription.arriving.values().map(Vec::len).sum::<usize>() - own;
+        if others > 0 && others + own + bytes.len() > self.config.limits.snapshot_bytes_max {
+            // A peer that has several sends them side by side.
+            return self.put_off_snapshot(connection, space, document);
+        }
         let arriving = subscription.arriving.entry(document).or_default();
         let fits = arriving.len() as u64 == offset && offset + bytes.len() as u64 <= size && !bytes.is_empty();
-        if !fits || others + bytes.len() > self.config.limits.snapshot_bytes_max {
+        if !fits {
             let text = format!("a part of a snapshot of document {document} does not follow the part before it");
             return self.refuse(connection, Refusal { code: ErrorCode::Malformed, text });
         }

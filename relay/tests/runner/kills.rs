@@ -74,8 +74,8 @@ async fn killed_right_after_its_word_it_has_what_the_word_was_for() {
 }
 
 /// Writes until there is something to compact and all of it is on the relay.
-async fn write_much(repo: &Repo, seed: &mut u64) -> DocHandle {
-    let handle = repo.space("kills").create(|tx| tx.put("last", 0i64)).await.unwrap();
+async fn write_much(repo: &Repo, space: &str, seed: &mut u64) -> DocHandle {
+    let handle = repo.space(space).create(|tx| tx.put("last", 0i64)).await.unwrap();
     for last in 1..=CHANGES {
         // What could be compressed would leave nothing to compact.
         let bytes: Vec<u8> = (0..CHANGE_BYTES / 4).flat_map(|_| (scatter(seed) as u32).to_le_bytes()).collect();
@@ -101,7 +101,7 @@ async fn killed_while_it_compacts_it_has_all_it_gave_its_word_for() {
     // How long it takes, so that the kills fall into it.
     let process = Process::start(data.path());
     let repo = someone(&process).await;
-    let handle = write_much(&repo, &mut seed).await;
+    let handle = write_much(&repo, "to see how long it takes", &mut seed).await;
     let since = Instant::now();
     while !is_compacted(data.path(), handle.id()) {
         assert!(since.elapsed() < PATIENCE, "a log of this size is compacted at once");
@@ -115,7 +115,9 @@ async fn killed_while_it_compacts_it_has_all_it_gave_its_word_for() {
     for number in 0..kills() {
         let mut process = Process::start(data.path());
         let repo = someone(&process).await;
-        let handle = write_much(&repo, &mut seed).await;
+        // A space of its own: whoever joins is sent all that is in one.
+        let space = format!("kill {number}");
+        let handle = write_much(&repo, &space, &mut seed).await;
         tokio::time::sleep(takes * (scatter(&mut seed) % 120) as u32 / 100).await;
         kill(&mut process);
         repo.close().await;
@@ -123,7 +125,7 @@ async fn killed_while_it_compacts_it_has_all_it_gave_its_word_for() {
 
         let process = Process::start(data.path());
         let repo = someone(&process).await;
-        let found = in_time("finding the document", repo.space("kills").find(handle.id())).await.unwrap();
+        let found = in_time("finding the document", repo.space(&space).find(handle.id())).await.unwrap();
         holds(&found, CHANGES, &format!("getting back all {CHANGES} changes after kill {number}")).await;
         let there = found.read(|document| (1..=CHANGES).filter(|n| document.value(format!("change {n}")).is_some()).count());
         assert_eq!(there.await.unwrap() as i64, CHANGES);

@@ -13,6 +13,7 @@ mod operator;
 #[cfg(unix)]
 mod process;
 mod replica;
+mod room;
 mod snapshots;
 mod store;
 #[cfg(all(unix, feature = "otlp"))]

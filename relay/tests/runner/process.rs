@@ -182,7 +182,7 @@ fn what_is_wrong_with_the_command_line_is_said_in_a_sentence() {
     }
     let (code, help) = run(driftline().args(["relay", "--help"]));
     assert_eq!(code, 0);
-    for word in ["DRIFTLINE_LISTEN", "Examples:", "driftline relay --config", "Exit codes:", "SIGTERM", "does not bound"] {
+    for word in ["DRIFTLINE_LISTEN", "Examples:", "driftline relay --config", "Exit codes:", "SIGTERM", "are not counted"] {
         assert!(help.contains(word), "{word} in {help}");
     }
 }

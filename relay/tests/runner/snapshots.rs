@@ -20,7 +20,7 @@ const FOLDER_VARIABLE: &str = "DRIFTLINE_TEST_STORE";
 /// How often it is killed.
 const KILLS: u64 = 24;
 
-fn opened(folder: &Path) -> (SqliteStore, StoreContents) {
+pub(crate) fn opened(folder: &Path) -> (SqliteStore, StoreContents) {
     opened_with(folder, None)
 }
 
@@ -70,7 +70,7 @@ fn write(store: &mut SqliteStore, log: &mut PlainLog, task: StoreTask) {
     note(log, &task);
 }
 
-fn note(log: &mut PlainLog, task: &StoreTask) {
+pub(crate) fn note(log: &mut PlainLog, task: &StoreTask) {
     match task {
         StoreTask::Append { entries, .. } => entries.iter().for_each(|stored| log.append(stored.clone())),
         StoreTask::PutSnapshot { snapshot, base, .. } => log.put_snapshot(snapshot, base),
@@ -79,13 +79,13 @@ fn note(log: &mut PlainLog, task: &StoreTask) {
 }
 
 /// So many entries of so many bytes, by three actors.
-fn growth(log: &PlainLog, entries: usize, bytes: usize) -> StoreTask {
+pub(crate) fn growth(log: &PlainLog, entries: usize, bytes: usize) -> StoreTask {
     let mut document = log.synthetic();
     StoreTask::append((0..entries).map(|n| document.grow((n % 3) as u8, bytes)).collect())
 }
 
 /// A snapshot of all there is, which lets go of all but the last entries.
-fn compaction(log: &PlainLog, bytes: usize, kept: usize) -> StoreTask {
+pub(crate) fn compaction(log: &PlainLog, bytes: usize, kept: usize) -> StoreTask {
     let mut beginning = log.clone();
     beginning.entries.truncate(log.entries.len() - kept);
     let mut base = log.base.clone();

@@ -4,6 +4,7 @@ mod awkward;
 mod cost;
 mod disks;
 mod gaps;
+mod memory;
 mod merge;
 mod order;
 mod presence;

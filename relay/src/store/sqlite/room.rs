@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Pages moved in one step.
 const STEP_PAGES: i64 = 256;
 /// As a part of all pages, those that may be free: what is written next finds room, and no step is taken for a few.
-const FREE_DIVISOR: i64 = 16;
+const FREE_DIVISOR: i64 = 64;
 /// How long nothing must have been asked of the store before a step.
 const STEP_QUIET: Duration = Duration::from_millis(50);
 /// How long before the log is emptied: then it is not written to from its beginning each time that someone pauses.
