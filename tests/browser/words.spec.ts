@@ -26,6 +26,7 @@ test("The status line never says that the relay has what it may not have.", () =
     { sync: { peers: 1, inSync: 0, behind: 0 } },
     { sync: { peers: 1, inSync: 1, behind: 3 } },
     { sync: { peers: 0, inSync: 0, behind: 0 } },
+    { sync: { peers: 1, inSync: 1, behind: 0, catchUp: { documents: { done: 1, total: 9 }, bytes: { done: 100 } } } },
     { isOnline: false },
     { isCrashed: true },
     { connections: [{ endpoint: "wss://x/sync", state: "waiting", relay: false, retryAt: 1_004_000, reason: "refused" }] },

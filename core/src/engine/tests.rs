@@ -29,7 +29,7 @@ pub(super) struct Node {
     slow: bool,
     /// Whether it fails to put documents together.
     pub(super) panics: bool,
-    waiting: Vec<(TaskId, StoreTask)>,
+    pub(super) waiting: Vec<(TaskId, StoreTask)>,
 }
 
 /// A few replicas joined by links without delay.

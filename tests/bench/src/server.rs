@@ -71,12 +71,7 @@ impl Server {
 
     /// Seconds of processor time it has used so far.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("figures come from Linux's /proc")?;
-        // The name, in brackets, may hold spaces; user and system time are the 12th and 13th fields after it.
-        let fields: Vec<&str> = stat.rsplit_once(')').context("/proc/PID/stat has no name")?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat is short");
-        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+        cpu_seconds_of(self.child.id())
     }
 
     /// Megabytes of memory it holds now.
@@ -129,4 +124,13 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
 /// An address that was free a moment ago.
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Seconds of processor time that a process has used so far.
+pub(crate) fn cpu_seconds_of(process: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).context("figures come from Linux's /proc")?;
+    // The name, in brackets, may hold spaces; user and system time are the 12th and 13th fields after it.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("/proc/PID/stat has no name")?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat is short");
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }

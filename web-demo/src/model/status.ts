@@ -78,7 +78,7 @@ export function statusOf(facts: StatusFacts): Status {
     }
     return { ...base, phase: "connecting", drift: "reaching", headline: "Connecting…" };
   }
-  const isInStep = facts.sync.peers > 0 && facts.sync.inSync === facts.sync.peers && facts.sync.behind === 0;
+  const isInStep = facts.sync.peers > 0 && facts.sync.inSync === facts.sync.peers && facts.sync.behind === 0 && facts.sync.catchUp === undefined;
   if (facts.arriving) return { ...base, phase: "syncing", drift: "settling", headline: "Catching up…", addition: facts.arriving.words, arriving: facts.arriving };
   if (!isInStep || !isRelaySaved) return { ...base, phase: "syncing", drift: "settling", headline: "Syncing…" };
   if (facts.saved.length === 0) return { ...base, phase: "relay", drift: "together", headline: "Connected", addition: isKept ? "nothing to save yet" : here };
