@@ -58,6 +58,9 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// When logs are compacted.
     pub compaction: Compaction,
+    /// How long after one append began the next begins at the earliest, in milliseconds, where nobody seems to wait for it; 0 for
+    /// at once.
+    pub append_pace_ms: u64,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
@@ -77,6 +80,7 @@ impl EngineConfig {
             text_unit: TextUnit::CodePoint,
             limits: Limits::default(),
             compaction: Compaction::default(),
+            append_pace_ms: 0,
             version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,

@@ -16,6 +16,7 @@ mod exchange;
 mod handover;
 pub mod input;
 mod logs;
+mod pace;
 mod peers;
 mod presences;
 mod push;
@@ -64,6 +65,7 @@ pub struct Engine {
     spaces: BTreeMap<SpaceId, HeldSpace>,
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
+    pace: pace::Pace,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
     strands: strands::Strands,
@@ -122,6 +124,7 @@ impl Engine {
             spaces: BTreeMap::new(),
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
+            pace: pace::Pace::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             strands: strands::Strands::default(),
@@ -248,6 +251,8 @@ impl Engine {
                 Timer::Silence(connection) => self.on_silence(connection),
                 Timer::Dial(endpoint) => self.dial(&endpoint),
                 Timer::StoreRetry => self.logs.retry(),
+                // The drain appends what there is.
+                Timer::Append => {}
                 Timer::ReadRetry(document) => self.on_read_retry(document),
                 Timer::Apply(document) => self.documents.due(document),
                 Timer::PresenceRefresh => self.on_presence_refresh(),
