@@ -14,6 +14,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// Longest wait for a connection to open.
 pub const DIAL_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Bytes read at once; the library's own 128 KiB are cleared before each reading.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+
 /// The longest reason a WebSocket close frame has room for, in bytes.
 const CLOSE_REASON_BYTES_MAX: usize = 123;
 
@@ -49,7 +52,10 @@ async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transp
     static CRYPTOGRAPHY: Once = Once::new();
     // An application that chose its own before keeps it.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    let config = WebSocketConfig::default().max_message_size(Some(frame_bytes_max)).max_frame_size(Some(frame_bytes_max));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(frame_bytes_max))
+        .max_frame_size(Some(frame_bytes_max));
     let (socket, _) = tokio_tungstenite::connect_async_with_config(endpoint, Some(config), true)
         .await
         .map_err(|error| explain_dial(endpoint, &error))?;

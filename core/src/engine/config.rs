@@ -75,6 +75,9 @@ pub struct EngineConfig {
     pub compaction: Compaction,
     /// Which documents' values are stored beside them; none where nobody opens mirrors.
     pub previews: Option<Previews>,
+    /// How long after one append began the next begins at the earliest, in milliseconds, where nobody seems to wait for it; 0 for
+    /// at once.
+    pub append_pace_ms: u64,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
@@ -95,6 +98,7 @@ impl EngineConfig {
             limits: Limits::default(),
             compaction: Compaction::default(),
             previews: None,
+            append_pace_ms: 0,
             version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,

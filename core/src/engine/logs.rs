@@ -308,6 +308,11 @@ impl Engine {
         if self.logs.queue.is_empty() || self.snapshots.is_storing() {
             return;
         }
+        let now_ms = self.now.monotonic_ms;
+        if let Some(until_ms) = self.pace.held_back(now_ms, self.config.append_pace_ms, self.logs.queue.len()) {
+            return self.timers.set_no_later(Timer::Append, until_ms);
+        }
+        self.pace.on_begin(now_ms);
         let queue = std::mem::take(&mut self.logs.queue);
         let alone =
             queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));
@@ -403,6 +408,7 @@ impl Engine {
 
     fn on_appended(&mut self) {
         self.mirrors.finish_append(true);
+        self.pace.on_end(self.now.monotonic_ms);
         let written = std::mem::take(&mut self.logs.writing);
         if self.logs.write_failures > 0 {
             self.logs.write_failures = 0;

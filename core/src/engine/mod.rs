@@ -20,6 +20,7 @@ pub mod input;
 mod logs;
 mod memory;
 mod mirrors;
+mod pace;
 mod peers;
 mod presences;
 mod previews;
@@ -78,6 +79,7 @@ pub struct Engine {
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
     memory: memory::Memory,
+    pace: pace::Pace,
     pushes: push::Pushes,
     snapshots: snapshots::Snapshots,
     following: following::Following,
@@ -142,6 +144,7 @@ impl Engine {
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
             memory: memory::Memory::default(),
+            pace: pace::Pace::default(),
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             following: following::Following::default(),
@@ -275,6 +278,8 @@ impl Engine {
                 Timer::Silence(connection) => self.on_silence(connection),
                 Timer::Dial(endpoint) => self.dial(&endpoint),
                 Timer::StoreRetry => self.logs.retry(),
+                // The drain appends what there is.
+                Timer::Append => {}
                 Timer::ReadRetry(document) => self.on_read_retry(document),
                 Timer::Apply(document) => self.documents.due(document),
                 Timer::PresenceRefresh => self.on_presence_refresh(),

@@ -313,6 +313,40 @@ fn a_peer_that_comes_while_an_edit_is_on_its_way_to_the_disk_gets_it_too() {
 }
 
 #[test]
+fn a_paced_relay_forwards_at_once_and_makes_durable_together_what_comes_in_a_stream() {
+    let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| {
+        config.append_pace_ms = if config.role == Role::Relay { 10 } else { 0 };
+    });
+    world.open(1);
+    world.open(2);
+    world.connect(1, 0);
+    world.connect(2, 0);
+    world.run();
+    let write = |world: &mut World, now: u64, text: &str| {
+        world.now = now;
+        world.write(1, text);
+        world.run();
+        let confirmed = world.nodes[1].engine.saved(&NOTE).unwrap().relays;
+        (world.text(2).unwrap().len(), confirmed, world.nodes[0].engine.sizes().unacknowledged)
+    };
+    assert_eq!(write(&mut world, 100, "a"), (1, 1, 0), "who writes now and then is not held back");
+    assert_eq!(write(&mut world, 101, "b"), (2, 1, 0), "nor who has waited");
+    assert_eq!(write(&mut world, 105, "c"), (3, 0, 1), "what comes a little later is forwarded, and not acknowledged");
+    assert_eq!(write(&mut world, 110, "d"), (4, 0, 2));
+    assert!(world.nodes[0].engine.next_deadline().is_some_and(|at| at <= 111));
+    world.now = 111;
+    world.input(0, Input::Tick);
+    world.run();
+    assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 1, "both together");
+    assert_eq!(write(&mut world, 115, "e"), (5, 0, 1));
+    // The driver is about to end.
+    world.nodes[0].engine.hurry();
+    world.drain(0);
+    world.run();
+    assert_eq!(world.nodes[1].engine.saved(&NOTE).unwrap().relays, 1);
+}
+
+#[test]
 fn a_mirror_is_answered_before_its_edit_leaves_for_anyone() {
     let mut world = World::new(&[Role::Relay, Role::Client]);
     world.open(1);

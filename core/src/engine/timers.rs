@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Dial(String),
     /// The store may take what it refused.
     StoreRetry,
+    /// Entries that were held back are appended.
+    Append,
     /// A document whose store could not be read may be read again.
     ReadRetry(DocumentId),
     /// Entries of a large document have waited long enough to be applied.

@@ -201,6 +201,7 @@ impl Pump {
             Message::Shutdown => {
                 if self.phase == Phase::Open {
                     self.engine.write_receipts();
+                    self.engine.hurry();
                     self.phase = Phase::Flushing(Instant::now() + SHUTDOWN_STORE_TIME_MAX);
                 }
             }

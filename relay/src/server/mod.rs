@@ -41,6 +41,8 @@ use tokio::time::timeout;
 
 /// TCP connections beyond those of replicas: browsers loading the demo, scrapes, and whoever is to be told that it is full.
 const OTHER_CONNECTIONS_MAX: usize = 256;
+/// Milliseconds between the beginnings of two syncs of the disk where nobody seems to wait: docs/decisions/0006.
+const APPEND_PACE_MS: u64 = 10;
 /// Time that requests under way have at shutdown.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -159,7 +161,9 @@ impl Relay {
         let store_stats = store.stats();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(RelayError::Random)?;
-        let host = Host::start(EngineConfig { limits: limits.clone(), ..EngineConfig::new(Role::Relay, seed) }, store);
+        let config =
+            EngineConfig { limits: limits.clone(), append_pace_ms: APPEND_PACE_MS, ..EngineConfig::new(Role::Relay, seed) };
+        let host = Host::start(config, store);
         let desks = automerge.map(|automerge| Desks::open(host.clone(), automerge, limits.documents_per_space_max));
         let shared = Arc::new(Shared {
             host: host.clone(),

@@ -13,6 +13,9 @@ use driftline_core::engine::input::Command;
 use driftline_core::sync::hello::VERSION_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// How far apart the appends of relays begin, in milliseconds.
+const RELAY_APPEND_PACE_MS: u64 = 10;
+
 /// A replica's side of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
@@ -146,6 +149,9 @@ impl Replica {
         config.limits = self.limits.clone();
         config.compaction = self.compaction.clone();
         config.previews = self.previews.clone().filter(|_| self.role == Role::Client);
+        if self.role == Role::Relay {
+            config.append_pace_ms = RELAY_APPEND_PACE_MS;
+        }
         self.disk.start();
         self.disk_busy = false;
         self.life += 1;

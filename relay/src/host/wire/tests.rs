@@ -5,10 +5,11 @@ use super::{HostStats, Wire};
 use crate::transport::{Goodbye, GoodbyeCause, Incoming, TransportError};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -16,6 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// The largest frame that the wire takes.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// What a socket holds, about.
+const SOCKET_BYTES: u32 = 64 * 1024;
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,9 +31,15 @@ struct Pair {
 
 /// Both ends of a connection after its handshake, of which the wire's end has been read as far as `begun`.
 async fn pair(begun: &[u8]) -> Pair {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (accepted, _) = listener.accept().await.unwrap();
+    let (listening, dialling) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+    // Small enough to be full soon, on every system.
+    listening.set_send_buffer_size(SOCKET_BYTES).unwrap();
+    dialling.set_recv_buffer_size(SOCKET_BYTES).unwrap();
+    listening.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let listener = listening.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (dialled, accepted) = tokio::join!(dialling.connect(address), listener.accept());
+    let (dialled, (accepted, _)) = (dialled.unwrap(), accepted.unwrap());
     // Without this the socket is not known to take anything.
     accepted.writable().await.unwrap();
     let client = WebSocketStream::from_raw_socket(dialled, Role::Client, None).await;
@@ -89,10 +98,12 @@ async fn frames_of_every_size_arrive_as_they_were_and_are_counted_when_they_have
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_writing_that_is_given_up_again_and_again_beside_another_loses_nothing_and_doubles_nothing() {
-    const FRAMES: usize = 3_000;
+    const FRAMES: usize = 4_000;
     let pair = pair(&[]).await;
     let Pair { mut client, outlet, .. } = pair;
+    let (begin, begun) = tokio::sync::oneshot::channel();
     let reading = tokio::spawn(async move {
+        begun.await.unwrap();
         for number in 0..FRAMES {
             let arrived = client.next().await.unwrap().unwrap();
             assert!(arrived == Message::binary(frame(number, number * 7 % 9_000).to_vec()), "frame {number}");
@@ -101,10 +112,17 @@ async fn a_writing_that_is_given_up_again_and_again_beside_another_loses_nothing
     // The engine's thread, which never waits, ...
     let engine = Arc::clone(&outlet);
     let pushing = tokio::task::spawn_blocking(move || {
+        let mut begin = Some(begin);
         let mut written = 0;
         for number in 0..FRAMES {
             assert!(engine.push(frame(number, number * 7 % 9_000), None, None));
             written += engine.write_now();
+            if number > FRAMES / 2
+                && let Some(begin) = begin.take()
+            {
+                assert!(engine.waiting() > 0, "the system took a part and no more");
+                begin.send(()).unwrap();
+            }
         }
         written
     });
