@@ -11,6 +11,7 @@ mod storage_folder;
 mod watch;
 mod write;
 
+pub(super) use options::parse_document;
 pub use options::{DocArgs, DocCommand, OwnCommand};
 
 use super::{failure, output};
