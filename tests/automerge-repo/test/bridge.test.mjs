@@ -35,7 +35,7 @@ test("documents go over a bridge to an automerge-repo server and back, and are f
     });
     const find = async (client, url) => {
       let found = null;
-      await until(`${url} to be there`, async () => (found = await client.repo.find(url).catch(() => null)) !== null);
+      await until(`${url} to be there`, async () => (found = await client.find(url).catch(() => null)) !== null);
       return found;
     };
     const noteThere = await find(there, note.url);
