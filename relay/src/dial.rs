@@ -7,9 +7,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Once;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longest wait for a connection to open.
 pub const DIAL_TIME_MAX: Duration = Duration::from_secs(10);
@@ -48,7 +50,11 @@ impl Dialler for WebSocketDialler {
     }
 }
 
-async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transport, String> {
+/// Opens a WebSocket, or says in a sentence why not.
+pub(crate) async fn open_websocket(
+    endpoint: &str,
+    frame_bytes_max: usize,
+) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, String> {
     static CRYPTOGRAPHY: Once = Once::new();
     // An application that chose its own before keeps it.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -59,6 +65,11 @@ async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transp
     let (socket, _) = tokio_tungstenite::connect_async_with_config(endpoint, Some(config), true)
         .await
         .map_err(|error| explain_dial(endpoint, &error))?;
+    Ok(socket)
+}
+
+async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transport, String> {
+    let socket = open_websocket(endpoint, frame_bytes_max).await?;
     let (outgoing, incoming) = socket.split();
     let incoming = incoming.filter_map(|message| std::future::ready(on_message(message)));
     let outgoing = outgoing

@@ -90,7 +90,7 @@ fn what_becomes_durable_is_told_and_what_is_handed_in_reaches_everyone() {
     guest.apply(entries).unwrap();
     let written = Arc::new(guest.change(None, 0, |tx| tx.put("flow", 1)).unwrap().0.unwrap());
     offer(&mut world, 0, vec![written.clone()]).unwrap();
-    assert_eq!(told(&mut world, 0).0, [written.clone()]);
+    assert_eq!(told(&mut world, 0).0, std::slice::from_ref(&written));
     copy.apply([written.clone()]).unwrap();
     assert!(world.nodes[1].engine.log(&NOTE).unwrap().version().heads.contains(&written.hash));
     // The same again is no news.

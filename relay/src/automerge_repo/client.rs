@@ -22,6 +22,8 @@ pub(super) struct Client {
     relay: String,
     /// Where it keeps what it has, if that lasts.
     pub(super) storage: Option<String>,
+    /// Whether it is a server that this side dialled.
+    pub(super) is_server: bool,
     queue: UnboundedSender<Bytes>,
     queued: AtomicUsize,
     queued_max: usize,
@@ -55,6 +57,7 @@ impl Client {
         peer: String,
         storage: Option<String>,
         queued_max: usize,
+        is_server: bool,
     ) -> (Arc<Self>, Outgoing) {
         let (queue, queued) = unbounded_channel();
         let (tell, ending) = watch::channel(None);
@@ -63,6 +66,7 @@ impl Client {
             peer,
             relay,
             storage,
+            is_server,
             queue,
             queued: AtomicUsize::new(0),
             queued_max,
@@ -81,9 +85,9 @@ impl Client {
     }
 
     /// Sends it a step of syncing a document.
-    pub(super) fn send_sync(&self, document: DocumentId, data: Vec<u8>) {
+    pub(super) fn send_sync(&self, document: DocumentId, request: bool, data: Vec<u8>) {
         let (sender, target) = (self.relay.clone(), self.peer.clone());
-        self.send(&Message::Sync { sender, target, document, request: false, data });
+        self.send(&Message::Sync { sender, target, document, request, data });
     }
 
     /// Tells it that there is no such document here.
@@ -190,9 +194,9 @@ mod tests {
     #[test]
     fn a_slow_client_is_reminded_of_what_it_was_not_sent() {
         let document = DocumentId([7; 16]);
-        let (client, mut outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000);
+        let (client, mut outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false);
         assert!(!client.is_slow_for(document));
-        client.send_sync(document, vec![0; 2_000]);
+        client.send_sync(document, false, vec![0; 2_000]);
         assert!(client.is_slow_for(document));
         let sent = outgoing.queued.try_recv().unwrap();
         assert_eq!(client.on_written(sent.len()), [document].into());
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_end_is_the_one_that_is_told() {
-        let (client, outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000);
+        let (client, outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false);
         client.end("first");
         client.end("second");
         assert_eq!(outgoing.ending.borrow().as_deref(), Some("first"));

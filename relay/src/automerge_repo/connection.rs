@@ -6,7 +6,7 @@ use super::message::{Message, VERSION};
 use bytes::Bytes;
 use driftline_core::base::id::{PeerId, to_hex};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -67,30 +67,42 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let (client, Outgoing { queued, ending }) =
-        Client::new(desks.next_client(), relay.peer.clone(), peer.clone(), storage, queued_max);
-    desks.admit(&client);
+    let (client, queue) = Client::new(desks.next_client(), relay.peer.clone(), peer.clone(), storage, queued_max, false);
     client.send(&Message::Peer { sender: relay.peer, target: peer, storage: Some(relay.storage) });
-    let writing = tokio::spawn(write(Arc::clone(&desks), Arc::clone(&client), queued, ending.clone(), outgoing));
     tracing::info!(peer = client.peer, "an automerge-repo client has joined");
-    let why = read(&desks, &client, incoming, ending).await;
+    let why = talk(desks, Arc::clone(&client), queue, incoming, outgoing).await;
     tracing::info!(peer = client.peer, "an automerge-repo client is gone: {why}");
-    client.end(&why);
-    desks.dismiss(&client);
-    // It ends by itself, soon.
-    drop(writing);
+}
+
+/// Lets the other side in, which has said who it is, and listens to it and writes to it until either goes; answers why it ended.
+pub(super) fn talk(
+    desks: Arc<Desks>,
+    client: Arc<Client>,
+    Outgoing { queued, ending }: Outgoing,
+    incoming: impl Stream<Item = Result<Frame, Broken>> + Unpin,
+    outgoing: Pin<Box<impl Sink<Frame> + Send + 'static>>,
+) -> impl Future<Output = String> {
+    desks.admit(&client);
+    tokio::spawn(write(Arc::clone(&desks), Arc::clone(&client), queued, ending.clone(), outgoing));
+    async move {
+        let why = read(&desks, &client, incoming, ending).await;
+        // The writing ends by itself, soon.
+        client.end(&why);
+        desks.dismiss(&client);
+        why
+    }
 }
 
 /// What the relay calls itself to these clients.
 #[derive(Clone, Debug)]
-struct RelayName {
-    peer: String,
-    storage: String,
+pub(super) struct RelayName {
+    pub(super) peer: String,
+    pub(super) storage: String,
 }
 
 impl RelayName {
     /// The name of a relay with this key: the same for as long as its store lives, so that clients remember what it has.
-    fn of(key: &PeerId) -> Self {
+    pub(super) fn of(key: &PeerId) -> Self {
         let hex = to_hex(&key.0);
         // A UUID of the fourth kind, as their storages have.
         let storage = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]);
@@ -178,7 +190,7 @@ async fn write(
     client: Arc<Client>,
     mut queued: tokio::sync::mpsc::UnboundedReceiver<Bytes>,
     mut ending: tokio::sync::watch::Receiver<Option<String>>,
-    mut outgoing: std::pin::Pin<Box<impl Sink<Frame> + Send>>,
+    mut outgoing: Pin<Box<impl Sink<Frame> + Send>>,
 ) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

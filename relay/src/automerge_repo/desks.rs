@@ -173,6 +173,17 @@ impl Desks {
         data: Vec<u8>,
         room: Option<OwnedSemaphorePermit>,
     ) {
+        let task = Task::Message { client: Arc::clone(client), request, data, _room: room };
+        self.enter(client, document, task);
+    }
+
+    /// Tells a server that this side dialled of a document, or asks it for the document.
+    pub(super) fn greet(self: &Arc<Self>, client: &Arc<Client>, document: DocumentId) {
+        self.enter(client, document, Task::Greet { client: Arc::clone(client) });
+    }
+
+    /// Lets a client sync a document, and hands its task to the document's desk.
+    fn enter(self: &Arc<Self>, client: &Arc<Client>, document: DocumentId, task: Task) {
         if !client.joins(document, self.documents_max) {
             return client.send_error(&format!("a client may sync {} documents", self.documents_max));
         }
@@ -187,7 +198,7 @@ impl Desks {
             Desk { inbox, participants: BTreeMap::new(), waiting_bytes: 0, anew: false, counts: BTreeMap::new() }
         });
         let is_new = desk.participants.insert(client.number, Arc::clone(client)).is_none();
-        desk.tell(Task::Message { client: Arc::clone(client), request, data, _room: room });
+        desk.tell(task);
         if is_new {
             let said = open.presence.shown_in(document);
             open.say(said, Some(client));
@@ -304,7 +315,7 @@ impl Desks {
         }
     }
 
-    fn on_event(&self, event: &Event) {
+    fn on_event(self: &Arc<Self>, event: &Event) {
         match event {
             Event::Durable { space, document, entries } if *space == self.options.space => {
                 if let Some(desk) = self.open_desks().desks.get_mut(document).filter(|desk| !desk.anew) {
@@ -315,6 +326,10 @@ impl Desks {
                         desk.tell(Task::Durable(entries.clone()));
                     }
                 }
+            }
+            Event::DocumentAdded { space, document } if *space == self.options.space => {
+                let servers: Vec<_> = self.open_desks().clients.values().filter(|client| client.is_server).cloned().collect();
+                servers.iter().for_each(|server| self.greet(server, *document));
             }
             Event::Anew { space, document } if *space == self.options.space => {
                 if let Some(desk) = self.open_desks().desks.get_mut(document) {

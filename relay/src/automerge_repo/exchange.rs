@@ -15,6 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(super) enum Task {
     /// A client sent a sync message; its room is held until it is dealt with.
     Message { client: Arc<Client>, request: bool, data: Vec<u8>, _room: Option<OwnedSemaphorePermit> },
+    /// A server that this side dialled is to be told of the document, or asked for it.
+    Greet { client: Arc<Client> },
     /// A client is gone.
     Leave { client: u64 },
     /// A client that was slow takes more.
@@ -114,6 +116,11 @@ impl Exchange {
         for task in tasks {
             match task {
                 Task::Message { .. } => self.messages.push(task),
+                Task::Greet { client } => {
+                    let number = client.number;
+                    self.participants.entry(number).or_insert_with(|| Participant { client, sync: SyncPeer::new() });
+                    due.insert(number);
+                }
                 Task::Leave { client } => {
                     self.participants.remove(&client);
                     let of = |task: &Task| matches!(task, Task::Message { client: of, .. } if of.number == client);
@@ -276,7 +283,8 @@ impl Exchange {
             if !participant.client.is_slow_for(self.document)
                 && let Some(message) = document.message(&mut participant.sync)
             {
-                participant.client.send_sync(self.document, message);
+                let request = participant.client.is_server && document.is_empty();
+                participant.client.send_sync(self.document, request, message);
             }
         }
     }

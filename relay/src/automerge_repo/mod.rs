@@ -14,6 +14,7 @@
 //! durable, whoever sent it, comes back here and goes to the clients. So a client is told that its changes were received when
 //! they are on the disk, and not before.
 
+mod bridge;
 mod cbor;
 mod client;
 pub(crate) mod connection;
@@ -23,5 +24,6 @@ mod exchange;
 mod message;
 mod presence;
 
+pub use bridge::{Bridge, BridgeState};
 pub use desks::AutomergeRepoOptions;
 pub(crate) use desks::Desks;

@@ -1,5 +1,6 @@
 //! What the binary `driftline` does: one file or folder for each command.
 
+pub mod bridge;
 pub mod doc;
 mod failure;
 mod inspect;
@@ -22,6 +23,7 @@ Examples:
   driftline relay --listen 0.0.0.0:80  a relay for others
   driftline relay --help               everything that can be set, and examples
   driftline doc --help                 documents from the command line
+  driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
   driftline verify DIR                 whether all of it checks out";
 
@@ -39,6 +41,7 @@ enum Command {
     // What each says of itself stands with its arguments.
     Relay(Box<relay::RelayArguments>),
     Doc(Box<doc::DocArgs>),
+    Bridge(bridge::BridgeArguments),
     Inspect(inspect::InspectArguments),
     Verify(verify::VerifyArguments),
 }
@@ -57,6 +60,7 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Relay(arguments) => relay::run(*arguments).await,
             Command::Doc(arguments) => doc::run(*arguments).await,
+            Command::Bridge(arguments) => bridge::run(arguments).await,
             Command::Inspect(arguments) => inspect::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }

@@ -4,6 +4,7 @@ use super::handle::DocHandle;
 use super::known::{ConnectionState, Known, SyncStatus};
 use super::presence::Presence;
 use super::{Repo, RepoError, random};
+use crate::automerge_repo::{AutomergeRepoOptions, Bridge};
 use driftline_core::base::id::{ChangeHash, DocumentId, PeerId, SpaceId};
 use driftline_core::doc::document::{ChangeError, Transaction};
 use driftline_core::engine::Engine;
@@ -200,6 +201,13 @@ impl Space {
     /// What happens in the space from now on.
     pub fn subscribe(&self) -> SpaceEvents {
         SpaceEvents { events: self.repo.inner.known().subscribe(self.id) }
+    }
+
+    /// Syncs the space with the automerge-repo server at `url`, as one more of its clients, until what is answered is dropped.
+    /// Such a server does not tell which documents it has: `wanted` are asked for.
+    pub fn bridge(&self, url: &str, wanted: Vec<DocumentId>) -> Bridge {
+        let options = AutomergeRepoOptions { space: self.id, ..AutomergeRepoOptions::default() };
+        Bridge::open(self.repo.inner.host.clone(), options, url.to_owned(), wanted)
     }
 
     /// Stops syncing the space. What is stored stays stored.

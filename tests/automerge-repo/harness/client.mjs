@@ -35,6 +35,12 @@ export class Client {
     adapter.connect = () => {};
   }
 
+  /** Finds a document once the relay is there: their client waits one second for it, and then there is no such document. */
+  async find(url) {
+    await until("the relay to be there", () => this.adapter?.remotePeerId !== undefined);
+    return this.repo.find(url);
+  }
+
   /** Waits until the relay has said that it has everything in these documents. */
   async received(...handles) {
     await until("the relay to have received everything", () => handles.every((handle) => this.isReceived(handle)));

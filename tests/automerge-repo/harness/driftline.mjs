@@ -22,7 +22,7 @@ export class Driftline {
 
   /** Runs `driftline doc …` and answers what it printed. */
   async doc(...words) {
-    const where = ["--relay", this.relay.endpoint, "--space", "automerge", "--data", this.data, "--wait", "relay"];
+    const where = ["--relay", this.relay.endpoint, "--space", "automerge", "--data", this.data, "--wait", "relay", "--timeout", "60"];
     const { stdout } = await run(BINARY, ["doc", ...words, ...where]);
     return stdout.trim();
   }

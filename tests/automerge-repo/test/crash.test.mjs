@@ -27,7 +27,7 @@ test("after a restart everyone goes on where they were", async () => {
     const [anna, ben] = [client(), client()];
     const note = anna.repo.create({ body: "" });
     await anna.received(note);
-    const same = await ben.repo.find(note.url);
+    const same = await ben.find(note.url);
     const storage = anna.relayStorage();
     await relay.stop();
     note.change((doc) => splice(doc, ["body"], 0, 0, "while it was gone "));
@@ -55,7 +55,7 @@ test("what the relay said it received is there after kill -9, with every client 
       await relay.start();
       const ben = client();
       for (const [at, note] of notes.entries()) {
-        const found = await ben.repo.find(note.url);
+        const found = await ben.find(note.url);
         assert.deepEqual([found.heads(), found.doc()], expected[at]);
       }
     });
@@ -67,7 +67,7 @@ test("kill -9 in the middle of writing loses nothing, because clients still have
     const [anna, ben] = [client(), client()];
     const note = anna.repo.create({ body: "" });
     await anna.received(note);
-    const same = await ben.repo.find(note.url);
+    const same = await ben.find(note.url);
     for (let word = 0; word < 60; word++) {
       note.change((doc) => splice(doc, ["body"], doc.body.length, 0, `a${word} `));
       same.change((doc) => splice(doc, ["body"], 0, 0, `b${word} `));

@@ -26,7 +26,7 @@ test("one creates, another finds, both edit", async () => {
   const [anna, ben] = [client(), client()];
   const note = anna.repo.create({ title: "Harbour", body: "Ships" });
   await anna.received(note);
-  const same = await ben.repo.find(note.url);
+  const same = await ben.find(note.url);
   assert.deepEqual(same.doc(), { title: "Harbour", body: "Ships" });
   same.change((doc) => splice(doc, ["body"], 5, 0, " and gulls"));
   note.change((doc) => (doc.title = "The harbour"));
@@ -41,13 +41,13 @@ test("a document that nobody has is unavailable, and comes to life when someone 
   clients.push(offline);
   const note = offline.repo.create({ title: "later" });
   await until("both to be connected", () => anna.relayStorage() && ben.relayStorage());
-  await assert.rejects(ben.repo.find(note.url), /unavailable/);
+  await assert.rejects(ben.find(note.url), /unavailable/);
   offline.connect();
   await offline.received(note);
-  const found = await anna.repo.find(note.url);
+  const found = await anna.find(note.url);
   assert.equal(found.doc().title, "later");
   await until("who asked before to have it, too", async () => {
-    const progress = await ben.repo.find(note.url).catch(() => null);
+    const progress = await ben.find(note.url).catch(() => null);
     return progress?.doc()?.title === "later";
   });
 });
@@ -56,7 +56,7 @@ test("two who write while they are offline lose nothing", async () => {
   const [anna, ben] = [client(), client()];
   const note = anna.repo.create({ body: "" });
   await anna.received(note);
-  const same = await ben.repo.find(note.url);
+  const same = await ben.find(note.url);
   anna.disconnect();
   ben.disconnect();
   for (let at = 0; at < 50; at++) {
@@ -74,7 +74,7 @@ test("an ephemeral message reaches everyone else who has the document open, once
   const [anna, ben, cleo] = [client(), client(), client()];
   const note = anna.repo.create({ title: "here" });
   await anna.received(note);
-  const copies = [await ben.repo.find(note.url), await cleo.repo.find(note.url)];
+  const copies = [await ben.find(note.url), await cleo.find(note.url)];
   const heard = copies.map(() => []);
   copies.forEach((copy, at) => copy.on("ephemeral-message", ({ senderId, message }) => heard[at].push([senderId, message])));
   const own = [];
@@ -93,7 +93,7 @@ test("many documents and many edits at once", async () => {
   const [anna, ben] = [client(), client()];
   const notes = Array.from({ length: 40 }, (_, at) => anna.repo.create({ at, words: [] }));
   await anna.received(...notes);
-  const copies = await Promise.all(notes.map((note) => ben.repo.find(note.url)));
+  const copies = await Promise.all(notes.map((note) => ben.find(note.url)));
   for (let round = 0; round < 5; round++) {
     notes.forEach((note) => note.change((doc) => doc.words.push(`a${round}`)));
     copies.forEach((copy) => copy.change((doc) => doc.words.push(`b${round}`)));
@@ -115,7 +115,7 @@ test("a client is told how far another's storage has come", async () => {
   // Asked for earlier, a new storage draws an id of its own for each who asks.
   const storage = await anna.repo.storageId();
   ben.repo.subscribeToRemotes([storage]);
-  const copy = await ben.repo.find(note.url);
+  const copy = await ben.find(note.url);
   await ben.received(copy);
   note.change((doc) => (doc.title = "two"));
   await equal(note, copy);

@@ -12,6 +12,7 @@ mod waiting;
 mod watch;
 mod write;
 
+pub(super) use options::parse_document;
 pub use options::{DocArgs, DocCommand, OwnCommand};
 
 use super::{failure, output};

@@ -303,7 +303,7 @@ pub struct Replay {
 }
 
 /// A document as typed: its id, or that behind `automerge:`.
-fn parse_document(text: &str) -> Result<DocumentId, String> {
+pub(in crate::commands) fn parse_document(text: &str) -> Result<DocumentId, String> {
     let id = text.strip_prefix("automerge:").unwrap_or(text);
     id.parse().map_err(|error| format!("`{text}` is not a document's id: {error}"))
 }

@@ -92,7 +92,7 @@ fn documents_in(folder: &Path) -> Result<BTreeMap<DocumentId, Vec<PathBuf>>, Fai
             let mut files = Vec::new();
             for piece in PIECES.map(|piece| place.join(piece)) {
                 if piece.is_dir() {
-                    files.extend(entries_of(&piece)?.into_iter().map(|(_, file)| file));
+                    files.extend(entries_of(&piece)?.into_values());
                 }
             }
             if !files.is_empty() {
