@@ -111,6 +111,13 @@ impl Engine {
         self.touch_progress(space);
     }
 
+    /// Learns that all has come that a peer announced: what it left out came from elsewhere.
+    pub(super) fn on_all_sent(&mut self, connection: ConnectionId, space: &SpaceId) {
+        if let Some(arrivals) = self.arrivals.get_mut(space) {
+            arrivals.announced.remove(&connection);
+        }
+    }
+
     /// Notes that a document was found to be behind here.
     pub(super) fn expect(&mut self, space: SpaceId, document: DocumentId) {
         if let Some(arrivals) = self.note_arriving(space, document) {

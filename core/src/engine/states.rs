@@ -185,6 +185,7 @@ impl Engine {
     }
 
     pub(super) fn on_sent(&mut self, connection: ConnectionId, space: SpaceId) {
+        self.on_all_sent(connection, &space);
         let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
         if let Some(subscription) = subscription {
             subscription.comparing = false;

@@ -69,9 +69,9 @@ impl SyncStatus {
         Self { peers, in_sync, behind, catch_up: engine.catch_up(space) }
     }
 
-    /// Whether there are peers, and all of them hold the same.
+    /// Whether there are peers, and all of them hold the same: nothing that was announced is still to come.
     pub fn is_synced(&self) -> bool {
-        self.peers > 0 && self.in_sync == self.peers && self.behind == 0
+        self.peers > 0 && self.in_sync == self.peers && self.behind == 0 && self.catch_up.is_none()
     }
 }
 

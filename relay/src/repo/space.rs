@@ -148,19 +148,24 @@ impl Space {
         let mut reason = "nobody has answered yet".to_owned();
         let search = async {
             let mut events = self.repo.inner.host.events();
+            let mut ahead = None;
             loop {
                 match self.look(document).await? {
-                    Look::Held => return Ok(()),
+                    Look::Held => return Ok(ahead),
                     Look::Nobody(error) => return Err(error),
                     Look::Unknown(why) => reason = why,
+                }
+                // Open before it comes, it is loaded once: as it is put together from what a peer sends.
+                if ahead.is_none() {
+                    ahead = self.open_ahead(document).await.ok();
                 }
                 self.repo.inner.wait(&mut events).await?;
             }
         };
-        match tokio::time::timeout(patience, search).await {
+        let _ahead = match tokio::time::timeout(patience, search).await {
             Ok(found) => found?,
             Err(_) => return Err(RepoError::NotInTime { what: "the document could not be found", within: patience, reason }),
-        }
+        };
         DocHandle::open(&self.repo, self.id, document).await
     }
 
