@@ -1,23 +1,20 @@
-//! Entries on their way into logs and into the store.
-//!
-//! An entry is admitted when it is its actor's next and all it depends on is held. A dependency that is not among the newest
-//! entries is looked up in the store; until the answer comes, the document's further entries from peers wait in line.
+//! Entries on their way into the store.
 //!
 //! One append is under way at a time: what arrives meanwhile goes with the next, so that a busy replica syncs its disk once
 //! for many changes. An append that fails is tried again, with everything that has come since; nothing is acknowledged before
 //! it is durable, and nothing is forgotten because it could not be written.
 
+use super::admission::Line;
 use super::effect::{Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
-use crate::base::limits::PARKED_ENTRIES_MAX;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
 use crate::store::task::{StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
 use crate::sync::message::{ErrorCode, Message};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// First wait before a refused append is tried again, in milliseconds.
@@ -73,31 +70,24 @@ pub(super) enum Work {
 pub(super) struct Logs {
     queue: Vec<Undurable>,
     writing: Vec<Undurable>,
-    undurable_bytes: usize,
+    pub(super) undurable_bytes: usize,
     /// Bytes of entries that wait in line.
-    waiting_bytes: usize,
+    pub(super) waiting_bytes: usize,
     write_failures: u32,
     waiting_to_retry: bool,
     /// Documents that are appended to on their own, since an append with them failed for damage.
     suspects: BTreeSet<DocumentId>,
-    lines: BTreeMap<DocumentId, Line>,
+    pub(super) lines: BTreeMap<DocumentId, Line>,
     /// Documents of which entries were refused for want of room, to be asked for again.
-    refused: BTreeMap<DocumentId, SpaceId>,
+    pub(super) refused: BTreeMap<DocumentId, SpaceId>,
     /// Sessions that sent an entry which is held and not durable yet, beside the one it came from first.
-    also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
+    pub(super) also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
 }
 
 #[derive(Clone, Debug)]
 struct Undurable {
     stored: StoredEntry,
     source: Option<ConnectionId>,
-}
-
-/// Entries of a document that wait for a dependency to be looked up.
-#[derive(Debug, Default)]
-struct Line {
-    entries: VecDeque<(Arc<Entry>, ConnectionId)>,
-    confirmed: BTreeSet<ChangeHash>,
 }
 
 impl Logs {
@@ -109,11 +99,6 @@ impl Logs {
     /// Documents with entries that are not durable yet.
     pub(super) fn undurable_documents(&self) -> BTreeSet<DocumentId> {
         self.queue.iter().chain(&self.writing).map(|undurable| undurable.stored.entry.document).collect()
-    }
-
-    /// Has entries of a document wait that come from now on.
-    pub(super) fn hold_line(&mut self, document: DocumentId) {
-        self.lines.entry(document).or_default();
     }
 
     /// Lets go of entries on their way to the store that a snapshot which is durable stands for; answers who is owed an
@@ -133,18 +118,6 @@ impl Logs {
             owed.extend(source.into_iter().chain(also).map(|connection| (connection, entry.actor, entry.seq)));
         }
         owed
-    }
-
-    /// Whether entries of a document wait in line.
-    pub(super) fn is_in_line(&self, document: &DocumentId) -> bool {
-        self.lines.contains_key(document)
-    }
-
-    /// Takes the entries of a document out of their line.
-    fn take_line(&mut self, document: &DocumentId) -> Option<Line> {
-        let line = self.lines.remove(document)?;
-        self.waiting_bytes -= line.entries.iter().map(|(entry, _)| entry.weight()).sum::<usize>();
-        Some(line)
     }
 
     /// Notes that a document is to be asked for again, because what was sent of it was not taken.
@@ -169,108 +142,9 @@ impl Logs {
 }
 
 impl Engine {
-    /// Takes in an entry of a peer's, of a document in a space that is synced with it.
-    pub(super) fn receive_entry(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId) {
-        let document = entry.document;
-        let has_room = self.bytes_under_way() <= self.config.limits.undurable_bytes_max;
-        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| has_room) {
-            if line.entries.len() < PARKED_ENTRIES_MAX {
-                self.logs.waiting_bytes += entry.weight();
-                line.entries.push_back((entry, source));
-            } else {
-                self.logs.refused.insert(document, space);
-            }
-            return;
-        }
-        if !has_room {
-            if self.logs.refused.insert(document, space).is_none() {
-                let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
-                self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
-            }
-            return;
-        }
-        if self.has_room_for(space, document, source) {
-            self.admit(space, entry, source, &BTreeSet::new());
-        }
-    }
-
     /// Bytes between arrival and durability: entries on their way to the store or in line, and snapshots that arrive.
     pub(super) fn bytes_under_way(&self) -> usize {
         self.logs.undurable_bytes + self.logs.waiting_bytes + self.snapshots.received_bytes()
-    }
-
-    /// Whether a document is held or may be; says so to the sender when it may not.
-    pub(super) fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
-        if self.locations.contains_key(&document) {
-            return true;
-        }
-        let limits = &self.config.limits;
-        let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
-        let room = held < limits.documents_per_space_max && self.locations.len() < limits.documents_max;
-        if !room || self.is_full() {
-            let text = if room {
-                format!(
-                    "this replica has no more memory for documents (--memory-max on a relay); document {document} was not taken"
-                )
-            } else {
-                format!(
-                    "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
-                )
-            };
-            self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
-            return false;
-        }
-        true
-    }
-
-    pub(super) fn add_document(&mut self, space: SpaceId, document: DocumentId) {
-        self.locations.insert(document, space);
-        self.change_space(space, |held| held.insert(Log::new(document, space)));
-        self.tell(Event::DocumentAdded { space, document });
-    }
-
-    fn admit(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
-        let document = entry.document;
-        let empty = Log::new(document, space);
-        let log = self.log(&document).unwrap_or(&empty);
-        let admission = match log.admission(&entry, confirmed) {
-            // A new actor in it stays for as long as it is held.
-            Admission::Next if entry.seq == 1 && !log.version().is_empty() && self.is_full() => Admission::Full,
-            admission => admission,
-        };
-        match admission {
-            Admission::Next => {
-                if !self.locations.contains_key(&document) {
-                    self.add_document(space, document);
-                }
-                self.on_sent_by(source, &entry);
-                self.append(entry, Some(source));
-            }
-            Admission::Held => {
-                let durable = log.durable().clock.covers(&entry.actor, entry.seq);
-                self.on_sent_by(source, &entry);
-                if durable {
-                    self.owe_ack(source, document, entry.actor, entry.seq);
-                } else {
-                    self.logs.also_owed.entry((document, entry.actor, entry.seq)).or_default().push(source);
-                }
-            }
-            Admission::Gap => self.ask_again(space, document, source),
-            // What is all in the tail needs no look-up: the sender did not send what the entry depends on.
-            Admission::Unknown(_) if log.tail_start() == 1 => self.ask_again(space, document, source),
-            Admission::Unknown(hashes) => {
-                let line = self.logs.lines.entry(document).or_default();
-                line.confirmed.extend(confirmed);
-                self.logs.waiting_bytes += entry.weight();
-                line.entries.push_front((entry, source));
-                self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
-            }
-            Admission::Full => {
-                let text =
-                    format!("document {document} has as many actors or heads as it may have here, or as there is memory for");
-                self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
-            }
-        }
     }
 
     /// Gives an entry that comes next its place. A local one has no source.
@@ -492,45 +366,6 @@ impl Engine {
             self.logs.waiting_to_retry = true;
             self.timers.set(Timer::StoreRetry, self.now.monotonic_ms + wait);
         }
-    }
-
-    /// Takes what the store found as entries; what it did not find, a snapshot may stand for.
-    fn on_searched(&mut self, document: DocumentId, sought: Vec<ChangeHash>, found: Vec<ChangeHash>) {
-        let missing: Vec<ChangeHash> = sought.into_iter().filter(|hash| !found.contains(hash)).collect();
-        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| !missing.is_empty()) {
-            line.confirmed.extend(found.iter().copied());
-            if self.seek_in_snapshot(document, missing) {
-                return;
-            }
-        }
-        self.on_found(document, found);
-    }
-
-    pub(super) fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
-        if self.snapshots.is_adopting(&document) {
-            if let Some(line) = self.logs.lines.get_mut(&document) {
-                line.confirmed.extend(hashes);
-            }
-            return;
-        }
-        let Some(mut line) = self.logs.take_line(&document) else { return };
-        let Some(space) = self.locations.get(&document).copied() else { return };
-        line.confirmed.extend(hashes);
-        if let Some((first, source)) = line.entries.pop_front() {
-            // Still unknown after the look-up: whoever sent it did not send what it depends on.
-            let unknown =
-                self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
-            if unknown {
-                self.ask_again(space, document, source);
-            } else {
-                self.admit(space, first, source, &line.confirmed);
-            }
-        }
-        // The others go on in order; one of them may have to wait for a look-up of its own.
-        for (entry, source) in line.entries {
-            self.receive_entry(space, entry, source);
-        }
-        self.ask_for_refused();
     }
 
     pub(super) fn on_read_failed(&mut self, document: DocumentId, error: &StoreError) {

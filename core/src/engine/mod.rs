@@ -3,11 +3,12 @@
 //! A keystroke's way through it: [`documents`] makes the edit a change and the change an entry; [`logs`] gives the entry its
 //! place in the document's log and hands it to the store; [`push`] sends it to every session that lacks it; [`saved`] tells
 //! how safe it is, as the store and the peers answer. A frame's way: [`peers`] decodes it, [`exchange`] acts on what it says,
-//! [`logs`] admits its entries, [`documents`] applies them, and the app is told what changed.
+//! [`admission`] admits its entries, [`documents`] applies them, and the app is told what changed.
 //!
 //! Inputs only note what is to be done. The work is done when the driver drains, so that whatever arrived together is
 //! applied, pushed and written together.
 
+mod admission;
 mod catch_up;
 pub mod config;
 mod documents;
@@ -37,11 +38,11 @@ mod timers;
 #[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
-mod preview_tests;
+mod following_tests;
 #[cfg(test)]
 mod mirror_tests;
 #[cfg(test)]
-mod following_tests;
+mod preview_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

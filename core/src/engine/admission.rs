@@ -1,0 +1,182 @@
+//! Which entries of peers become part of logs, and which wait.
+//!
+//! An entry is admitted when it is its actor's next and all it depends on is held. A dependency that is not among the newest
+//! entries is looked up in the store; until the answer comes, the document's further entries from peers wait in line.
+
+use super::Engine;
+use super::effect::Event;
+use super::logs::{Logs, Work};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId};
+use crate::base::limits::PARKED_ENTRIES_MAX;
+use crate::log::entry::Entry;
+use crate::log::log::{Admission, Log};
+use crate::store::task::StoreTask;
+use crate::sync::message::{ErrorCode, Message};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Entries of a document that wait for a dependency to be looked up.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) entries: VecDeque<(Arc<Entry>, ConnectionId)>,
+    confirmed: BTreeSet<ChangeHash>,
+}
+
+impl Logs {
+    /// Has entries of a document wait that come from now on.
+    pub(super) fn hold_line(&mut self, document: DocumentId) {
+        self.lines.entry(document).or_default();
+    }
+
+    /// Whether entries of a document wait in line.
+    pub(super) fn is_in_line(&self, document: &DocumentId) -> bool {
+        self.lines.contains_key(document)
+    }
+
+    /// Takes the entries of a document out of their line.
+    pub(super) fn take_line(&mut self, document: &DocumentId) -> Option<Line> {
+        let line = self.lines.remove(document)?;
+        self.waiting_bytes -= line.entries.iter().map(|(entry, _)| entry.weight()).sum::<usize>();
+        Some(line)
+    }
+}
+
+impl Engine {
+    /// Takes in an entry of a peer's, of a document in a space that is synced with it.
+    pub(super) fn receive_entry(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId) {
+        let document = entry.document;
+        let has_room = self.bytes_under_way() <= self.config.limits.undurable_bytes_max;
+        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| has_room) {
+            if line.entries.len() < PARKED_ENTRIES_MAX {
+                self.logs.waiting_bytes += entry.weight();
+                line.entries.push_back((entry, source));
+            } else {
+                self.logs.refused.insert(document, space);
+            }
+            return;
+        }
+        if !has_room {
+            if self.logs.refused.insert(document, space).is_none() {
+                let text = "the store cannot keep up: what was sent is not saved here, and will be asked for again".to_owned();
+                self.send(source, &Message::Error { code: ErrorCode::StoreUnavailable, document: Some(document), text });
+            }
+            return;
+        }
+        if self.has_room_for(space, document, source) {
+            self.admit(space, entry, source, &BTreeSet::new());
+        }
+    }
+
+    /// Whether a document is held or may be; says so to the sender when it may not.
+    pub(super) fn has_room_for(&mut self, space: SpaceId, document: DocumentId, source: ConnectionId) -> bool {
+        if self.locations.contains_key(&document) {
+            return true;
+        }
+        let limits = &self.config.limits;
+        let held = self.spaces.get(&space).map_or(0, |held| held.space.len());
+        let room = held < limits.documents_per_space_max && self.locations.len() < limits.documents_max;
+        if !room || self.is_full() {
+            let text = if room {
+                format!(
+                    "this replica has no more memory for documents (--memory-max on a relay); document {document} was not taken"
+                )
+            } else {
+                format!(
+                    "this replica holds as many documents as it may ({held} in this space); document {document} was not taken"
+                )
+            };
+            self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn add_document(&mut self, space: SpaceId, document: DocumentId) {
+        self.locations.insert(document, space);
+        self.change_space(space, |held| held.insert(Log::new(document, space)));
+        self.tell(Event::DocumentAdded { space, document });
+    }
+
+    fn admit(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
+        let document = entry.document;
+        let empty = Log::new(document, space);
+        let log = self.log(&document).unwrap_or(&empty);
+        let admission = match log.admission(&entry, confirmed) {
+            // A new actor in it stays for as long as it is held.
+            Admission::Next if entry.seq == 1 && !log.version().is_empty() && self.is_full() => Admission::Full,
+            admission => admission,
+        };
+        match admission {
+            Admission::Next => {
+                if !self.locations.contains_key(&document) {
+                    self.add_document(space, document);
+                }
+                self.on_sent_by(source, &entry);
+                self.append(entry, Some(source));
+            }
+            Admission::Held => {
+                let durable = log.durable().clock.covers(&entry.actor, entry.seq);
+                self.on_sent_by(source, &entry);
+                if durable {
+                    self.owe_ack(source, document, entry.actor, entry.seq);
+                } else {
+                    self.logs.also_owed.entry((document, entry.actor, entry.seq)).or_default().push(source);
+                }
+            }
+            Admission::Gap => self.ask_again(space, document, source),
+            // What is all in the tail needs no look-up: the sender did not send what the entry depends on.
+            Admission::Unknown(_) if log.tail_start() == 1 => self.ask_again(space, document, source),
+            Admission::Unknown(hashes) => {
+                let line = self.logs.lines.entry(document).or_default();
+                line.confirmed.extend(confirmed);
+                self.logs.waiting_bytes += entry.weight();
+                line.entries.push_front((entry, source));
+                self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
+            }
+            Admission::Full => {
+                let text =
+                    format!("document {document} has as many actors or heads as it may have here, or as there is memory for");
+                self.send(source, &Message::Error { code: ErrorCode::LimitReached, document: Some(document), text });
+            }
+        }
+    }
+
+    /// Takes what the store found as entries; what it did not find, a snapshot may stand for.
+    pub(super) fn on_searched(&mut self, document: DocumentId, sought: Vec<ChangeHash>, found: Vec<ChangeHash>) {
+        let missing: Vec<ChangeHash> = sought.into_iter().filter(|hash| !found.contains(hash)).collect();
+        if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| !missing.is_empty()) {
+            line.confirmed.extend(found.iter().copied());
+            if self.seek_in_snapshot(document, missing) {
+                return;
+            }
+        }
+        self.on_found(document, found);
+    }
+
+    pub(super) fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
+        if self.snapshots.is_adopting(&document) {
+            if let Some(line) = self.logs.lines.get_mut(&document) {
+                line.confirmed.extend(hashes);
+            }
+            return;
+        }
+        let Some(mut line) = self.logs.take_line(&document) else { return };
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        line.confirmed.extend(hashes);
+        if let Some((first, source)) = line.entries.pop_front() {
+            // Still unknown after the look-up: whoever sent it did not send what it depends on.
+            let unknown =
+                self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
+            if unknown {
+                self.ask_again(space, document, source);
+            } else {
+                self.admit(space, first, source, &line.confirmed);
+            }
+        }
+        // The others go on in order; one of them may have to wait for a look-up of its own.
+        for (entry, source) in line.entries {
+            self.receive_entry(space, entry, source);
+        }
+        self.ask_for_refused();
+    }
+}
