@@ -4,9 +4,11 @@ use super::config::{Compaction, Role};
 use super::effect::{Amount, CatchUp, Event};
 use super::input::{Command, Input};
 use super::tests::{NOTE, SPACE, World};
-use crate::base::id::DocumentId;
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
+use crate::log::version::Version;
+use crate::sync::message::Message;
 
 /// What was told of catching up, each different from the one before.
 fn told(world: &World, node: usize) -> Vec<Option<CatchUp>> {
@@ -72,14 +74,37 @@ fn of_a_space_of_many_documents_it_is_told_how_many_have_come() {
 fn what_was_announced_and_does_not_come_is_not_waited_for_for_ever() {
     let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
     connect_newcomer(&mut world);
-    let frame = crate::sync::message::Message::Coming { space: SPACE, documents: 5, bytes: 9_000 }.encode();
-    world.input(2, Input::Frame { connection: crate::base::id::ConnectionId(0), bytes: frame.into() });
+    let frame = Message::Coming { space: SPACE, documents: 5, bytes: 9_000 }.encode();
+    world.input(2, Input::Frame { connection: ConnectionId(0), bytes: frame.into() });
     world.wait(60);
     let none = Amount { done: 0, total: Some(5) };
     let announced = CatchUp { documents: none, bytes: Amount { done: 0, total: Some(9_000) } };
     assert_eq!(told(&world, 2).last(), Some(&Some(announced)));
     world.wait(11_000);
     assert_eq!(told(&world, 2).last(), Some(&None));
+}
+
+/// The peer has said what it holds, and goes on saying that it is there: the engine neither gives up nor goes round in circles.
+#[test]
+fn what_a_peer_has_said_it_holds_is_missing_for_as_long_as_it_does_not_come() {
+    let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| config.ping_ms = u64::MAX / 4);
+    connect_newcomer(&mut world);
+    let version = Version {
+        heads: [ChangeHash([9; 32])].into_iter().collect(),
+        clock: [(ActorId::new(&[9]).unwrap(), 1)].into_iter().collect(),
+    };
+    let have = Message::Have { space: SPACE, document: NOTE, answer: true, version };
+    for frame in [Message::Coming { space: SPACE, documents: 5, bytes: 9_000 }, have] {
+        world.input(2, Input::Frame { connection: ConnectionId(0), bytes: frame.encode().into() });
+    }
+    world.wait(60);
+    assert!(told(&world, 2).last().is_some_and(Option::is_some));
+    world.nodes[2].events.clear();
+    for _ in 0..3 {
+        world.wait(11_000);
+    }
+    let missing = world.nodes[2].engine.catch_up(&SPACE).map(|now| now.documents.done);
+    assert_eq!(missing, Some(0), "it is still missing");
 }
 
 #[test]
