@@ -18,8 +18,6 @@ pub const OP_COUNTER_MAX: u64 = 1 << 31;
 pub const DOCUMENT_DEPTH_MAX: usize = 100;
 /// Most answers to one mirror that are remembered until it says that it has taken them.
 pub const VIEW_OFFERS_MAX: usize = 16_384;
-/// Most places of a text at which one change inserts or deletes, for it to be replayed rather than applied: each is looked for.
-pub const REPLAYED_STEPS_MAX: usize = 32;
 /// Longest value that is stored to be shown before its document is loaded, in bytes of JSON.
 pub const PREVIEW_BYTES_MAX: usize = 1024 * 1024;
 /// All such values of a store together, in bytes of JSON; where there are more, the ones written longest ago go.

@@ -168,7 +168,7 @@ impl Document {
     pub fn apply(&mut self, entries: impl IntoIterator<Item = Arc<Entry>>) -> Result<(), ApplyError> {
         let entries: Vec<Arc<Entry>> = entries.into_iter().collect();
         self.end_replays();
-        let mut replaying = self.should_replay(entries.len());
+        let mut steps = self.steps_to_replay(entries.len());
         let mut changes = Vec::new();
         let mut taken = BTreeSet::new();
         let mut refused = Vec::new();
@@ -180,10 +180,10 @@ impl Document {
                 refused.push((entry.hash, "a change it depends on is missing".to_owned()));
                 continue;
             }
-            match self.admit(&entry, replaying) {
-                Ok((_, Some(plan))) if self.replay(&plan, entry.hash) => {}
+            match self.admit(&entry, steps) {
+                Ok((_, Some(plan))) if self.replay(&plan, entry.hash) => steps -= plan.steps(),
                 Ok((change, _)) => {
-                    replaying = false;
+                    steps = 0;
                     taken.insert(entry.hash);
                     changes.push(change);
                 }
@@ -200,8 +200,8 @@ impl Document {
     }
 
     /// Checks an entry, all of whose dependencies were admitted, so that Automerge can apply it; says how to replay it, where that
-    /// is wanted and possible.
-    fn admit(&mut self, entry: &Entry, replaying: bool) -> Result<(automerge::Change, Option<Plan>), String> {
+    /// can be done in so many steps.
+    fn admit(&mut self, entry: &Entry, steps_to_replay: usize) -> Result<(automerge::Change, Option<Plan>), String> {
         let mut reader = Reader::new(&entry.payload);
         let (body, hash) = Chunk::read(&mut reader).and_then(|chunk| chunk.change_body()).map_err(|error| error.to_string())?;
         if hash != entry.hash {
@@ -210,7 +210,7 @@ impl Document {
         let raw = RawChange::read(&body).map_err(|error| error.to_string())?;
         // Automerge first: what it refuses is not to be counted in.
         let change = automerge::Change::try_from(&entry.payload[..]).map_err(|error| error.to_string())?;
-        let plan = if replaying { self.plan(&raw, &change) } else { None };
+        let plan = self.plan(&raw, &change, steps_to_replay);
         self.census.admit(&raw)?;
         Ok((change, plan))
     }

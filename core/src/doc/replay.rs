@@ -20,12 +20,13 @@ use super::path::Prop;
 use super::raw::{Action, Key, OpId, Operation, RawChange};
 use super::value::TextUnit;
 use crate::base::id::ChangeHash;
-use crate::base::limits::REPLAYED_STEPS_MAX;
 use automerge::transaction::{CommitOptions, Transactable as _, Transaction};
 use automerge::{ActorId, Automerge, Cursor, CursorPosition, ObjId, ObjType, PatchLog, ReadDoc, ScalarValue};
 
-/// A walk through so many operations takes as long as one replay, at least.
-const OPERATIONS_PER_REPLAY: u64 = 512;
+/// Steps that are replayed at once, however short the document.
+const STEPS_MIN: u64 = 8;
+/// For so many operations of a document, one step more: a walk through them takes as long as a step whose place has to be looked for.
+const OPERATIONS_PER_STEP: u64 = 4_096;
 
 /// What a document remembers of the changes it replayed.
 #[derive(Clone, Debug, Default)]
@@ -76,8 +77,9 @@ enum Step {
 }
 
 impl Plan {
-    /// What the author of `change` did, if it is plain enough and done in a plain text of a document with this census.
-    fn of(change: &RawChange<'_>, census: &Census) -> Option<Self> {
+    /// What the author of `change` did, if it is plain enough, done in a plain text of a document with this census, and no more than
+    /// `steps_max`.
+    fn of(change: &RawChange<'_>, census: &Census, steps_max: usize) -> Option<Self> {
         let author = |place: usize| match place.checked_sub(1) {
             None => ActorId::from(change.actor),
             Some(other) => ActorId::from(change.others[other]),
@@ -109,7 +111,7 @@ impl Plan {
                 (Action::Delete, false, Key::Element(of), _) if replaces == Some(of) => steps.push(Step::Delete(cursor(of)?)),
                 _ => return None,
             }
-            if steps.len() > REPLAYED_STEPS_MAX {
+            if steps.len() > steps_max {
                 return None;
             }
             typing = insert;
@@ -122,12 +124,17 @@ impl Plan {
         let text = ObjId::Id(text.counter, author(text.actor), 0);
         Some(Self { author: author(0), text, steps, options: (change.time, change.message.to_owned()) })
     }
+
+    /// In how many steps it is done.
+    pub(super) fn steps(&self) -> usize {
+        self.steps.len()
+    }
 }
 
 /// What came of a replay.
 enum Outcome {
     /// The change, a log of what it did, and where its author's caret is after it.
-    Made(automerge::ChangeHash, PatchLog, Option<usize>),
+    Made(automerge::ChangeHash, Box<PatchLog>, Option<usize>),
     /// It has to be applied; nothing was changed.
     Unfit,
 }
@@ -154,15 +161,17 @@ impl Document {
         self.replays.stretch = None;
     }
 
-    /// Whether it is cheaper to replay `changes` than to apply them.
-    pub(super) fn should_replay(&self, changes: usize) -> bool {
-        !self.replays.off && changes as u64 <= 1 + self.census.max_op() / OPERATIONS_PER_REPLAY
+    /// How many steps may be taken to replay `changes` before it were cheaper to apply them; none where it is from the outset.
+    pub(super) fn steps_to_replay(&self, changes: usize) -> usize {
+        let steps = usize::try_from(STEPS_MIN + self.census.max_op() / OPERATIONS_PER_STEP).unwrap_or(usize::MAX);
+        if self.replays.off || changes > steps { 0 } else { steps }
     }
 
-    /// What to do to replay `change`, which is `raw`, if it goes on where the document stands. To be asked before it is counted in.
-    pub(super) fn plan(&self, raw: &RawChange<'_>, change: &automerge::Change) -> Option<Plan> {
+    /// What to do to replay `change`, which is `raw`, if it goes on where the document stands and takes at most `steps_max` steps. To be
+    /// asked before it is counted in.
+    pub(super) fn plan(&self, raw: &RawChange<'_>, change: &automerge::Change, steps_max: usize) -> Option<Plan> {
         // An actor's first change may say more about the actor than a transaction does.
-        if raw.seq == 1 || raw.start_op != self.census.max_op() + 1 {
+        if steps_max == 0 || raw.seq == 1 || raw.start_op != self.census.max_op() + 1 {
             return None;
         }
         let heads = self.heads();
@@ -180,7 +189,7 @@ impl Document {
             (Some(other), None) => is_last(other),
             _ => false,
         };
-        let plan = if goes_on { Plan::of(raw, &self.census)? } else { return None };
+        let plan = if goes_on { Plan::of(raw, &self.census, steps_max)? } else { return None };
         // The same operations can be written in other ways than Automerge's.
         (automerge::Change::from(change.decode()).hash() == change.hash()).then_some(plan)
     }
@@ -251,7 +260,7 @@ fn perform(crdt: &mut Automerge, plan: &Plan, unit: TextUnit, mut caret: Option<
         options.set_message(message.clone());
     }
     match transaction.commit_with(options) {
-        (Some(hash), log) => Outcome::Made(hash, log, caret),
+        (Some(hash), log) => Outcome::Made(hash, Box::new(log), caret),
         (None, _) => Outcome::Unfit,
     }
 }

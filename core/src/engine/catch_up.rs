@@ -79,10 +79,10 @@ impl Engine {
         })
     }
 
-    /// When to look again whether what was announced is still waited for.
+    /// When to look again whether what was announced is still waited for; nothing once that time is past, though more be missing.
     pub(super) fn catch_up_lapses(&self, space: &SpaceId) -> Option<u64> {
         let arrivals = self.arrivals.get(space).filter(|arrivals| !arrivals.announced.is_empty())?;
-        Some(arrivals.last_ms + PATIENCE_MS)
+        Some(arrivals.last_ms + PATIENCE_MS).filter(|lapses_ms| *lapses_ms > self.now.monotonic_ms)
     }
 
     /// Tells a peer how much of these documents, of each of which it holds the log's first entries up to a position, is coming.

@@ -83,6 +83,30 @@ fn what_was_announced_and_does_not_come_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn what_is_known_to_be_missing_is_waited_for_for_ever_without_being_looked_at_all_the_time() {
+    let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| config.ping_ms = u64::MAX / 4);
+    world.open(1);
+    world.connect(1, 0);
+    world.write(1, "something");
+    world.run();
+    world.input(2, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(2, Input::Command(Command::OpenSpace { space: SPACE }));
+    world.connect(2, 0);
+    // Until it knows of the document, and not until it has it.
+    while world.nodes[2].engine.progress_of(&SPACE).2 == 0 {
+        assert!(world.step(), "the newcomer hears of a document");
+    }
+    let frame = crate::sync::message::Message::Coming { space: SPACE, documents: 1, bytes: 9_000 }.encode();
+    world.input(2, Input::Frame { connection: crate::base::id::ConnectionId(0), bytes: frame.into() });
+    for _ in 0..3 {
+        // Were the time to look again one that is past, this would not come back.
+        world.now += 10_500;
+        world.input(2, Input::Tick);
+    }
+    assert!(told(&world, 2).last().is_some_and(Option::is_some), "it is still missing");
+}
+
+#[test]
 fn of_a_long_document_it_is_told_how_much_of_it_has_come() {
     let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| {
         config.ping_ms = u64::MAX / 4;
