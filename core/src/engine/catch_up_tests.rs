@@ -97,7 +97,7 @@ fn what_is_known_to_be_missing_is_waited_for_for_ever_without_being_looked_at_al
         assert!(world.step(), "the newcomer hears of a document");
     }
     let frame = crate::sync::message::Message::Coming { space: SPACE, documents: 1, bytes: 9_000 }.encode();
-    world.input(2, Input::Frame { connection: crate::base::id::ConnectionId(0), bytes: frame.into() });
+    world.input(2, Input::Frame { connection: crate::base::id::ConnectionId(1), bytes: frame.into() });
     for _ in 0..3 {
         // Were the time to look again one that is past, this would not come back.
         world.now += 10_500;
