@@ -211,7 +211,6 @@ fn who_replays_has_what_who_applies_has() {
     });
     lived.unwrap();
     let replays = replays.into_inner();
-    println!("{replays} changes were replayed");
     assert!(replays > 1_000, "only {replays} changes were replayed");
 }
 

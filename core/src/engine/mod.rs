@@ -36,11 +36,11 @@ mod timers;
 #[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
-mod following_tests;
+mod preview_tests;
 #[cfg(test)]
 mod mirror_tests;
 #[cfg(test)]
-mod preview_tests;
+mod following_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

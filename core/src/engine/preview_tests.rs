@@ -36,10 +36,7 @@ fn world(words: usize) -> World {
 /// Opens a mirror of the note.
 fn look(world: &mut World) {
     world.input(0, Input::Command(Command::OpenSpace { space: SPACE }));
-    world.input(
-        0,
-        Input::Command(Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: Vec::new(), mirror: None }),
-    );
+    world.input(0, Input::Command(Command::OpenView { view: VIEW, space: SPACE, document: NOTE, resume: Vec::new(), mirror: None }));
 }
 
 /// Writes at the beginning of the note through the mirror, which has taken answer `seen`.
