@@ -60,6 +60,7 @@ const MUST_HAPPEN: &[&str] = &[
     "changes judged",
     "edits said to be saved",
     "documents let go",
+    "changes replayed",
     "edit sent again that is held",
     "edit sent again that is lost",
     "rewrite step",

@@ -21,6 +21,7 @@ pub(super) struct Census {
     actors: BTreeMap<Box<[u8]>, usize>,
     objects: Vec<Object>,
     made: BTreeMap<Id, u32>,
+    max_op: u64,
 }
 
 /// An operation by its actor's place in the census and its number.
@@ -47,6 +48,8 @@ struct Run {
 struct Object {
     is_sequence: bool,
     is_text: bool,
+    /// Whether any of it is or was formatted; where a change is taken back that would have, this may stay.
+    has_marks: bool,
     depth: usize,
 }
 
@@ -62,8 +65,8 @@ struct Undo {
 impl Census {
     /// The census of an empty document.
     pub(super) fn new() -> Self {
-        let root = Object { is_sequence: false, is_text: false, depth: 0 };
-        Self { lines: Vec::new(), actors: BTreeMap::new(), objects: vec![root], made: BTreeMap::new() }
+        let root = Object { is_sequence: false, is_text: false, has_marks: false, depth: 0 };
+        Self { lines: Vec::new(), actors: BTreeMap::new(), objects: vec![root], made: BTreeMap::new(), max_op: 0 }
     }
 
     /// The census of a whole document, or why its operations do not fit together.
@@ -72,6 +75,7 @@ impl Census {
         for (place, (actor, (seq, max_op))) in document.actors.iter().zip(&document.lines).enumerate() {
             census.lines.push(Line { seq: *seq, max_op: *max_op, elements: Vec::new() });
             census.actors.insert((*actor).into(), place);
+            census.max_op = census.max_op.max(*max_op);
         }
         // Elements come in the order of their places in texts and lists; runs are of their numbers.
         let mut elements: Vec<(Id, u32)> = Vec::new();
@@ -86,14 +90,15 @@ impl Census {
             if is_sequence != (operation.at_head || operation.element.is_some()) || operation.insert && !is_sequence {
                 return Err("it names an element of a map or a key of a list");
             }
+            census.objects[object as usize].has_marks |= operation.marks;
             named.extend(operation.element.map(|element| (element, object)));
             if operation.insert {
                 elements.push((operation.id, object));
             }
             if let Some(made) = operation.makes {
                 let is_text = made == Made::Text;
-                census
-                    .add_object(operation.id, Object { is_sequence: is_text || made == Made::List, is_text, depth: depth + 1 })?;
+                let is_sequence = is_text || made == Made::List;
+                census.add_object(operation.id, Object { is_sequence, is_text, has_marks: false, depth: depth + 1 })?;
             }
         }
         elements.sort_unstable();
@@ -108,6 +113,17 @@ impl Census {
     pub(super) fn clock(&self) -> VectorClock {
         let lines = self.actors.iter().filter_map(|(actor, place)| Some((ActorId::new(actor)?, self.lines[*place].seq)));
         lines.filter(|(_, seq)| *seq > 0).collect()
+    }
+
+    /// The highest number that an operation has; 0 where there is none.
+    pub(super) fn max_op(&self) -> u64 {
+        self.max_op
+    }
+
+    /// Whether the object that operation `number` of `actor` made is a text that never was formatted.
+    pub(super) fn is_plain_text(&self, actor: &[u8], number: u64) -> bool {
+        let object = self.actors.get(actor).and_then(|line| self.made.get(&(*line, number)));
+        object.map(|object| self.objects[*object as usize]).is_some_and(|object| object.is_text && !object.has_marks)
     }
 
     fn add_object(&mut self, id: Id, object: Object) -> Result<(), &'static str> {
@@ -161,6 +177,7 @@ impl Census {
         } else {
             self.lines[line].seq = change.seq;
             self.lines[line].max_op = (change.start_op + change.ops).saturating_sub(1).max(max_op);
+            self.max_op = self.max_op.max(self.lines[line].max_op);
         }
         admitted
     }
@@ -176,7 +193,7 @@ impl Census {
                 Some(id) if id.counter < number => *self.made.get(&resolve(id)).ok_or(NOWHERE)?,
                 Some(_) => return Err(NOWHERE),
             };
-            let Object { is_sequence, is_text, depth } = self.objects[object as usize];
+            let Object { is_sequence, is_text, depth, .. } = self.objects[object as usize];
             match operation.key {
                 Key::Name if is_sequence => return Err("it names a key of a list"),
                 Key::Name => {}
@@ -205,11 +222,12 @@ impl Census {
             _ => (false, false),
         };
         if matches!(operation.action, Action::MakeMap | Action::MakeList | Action::MakeText) {
-            self.add_object(id, Object { is_sequence, is_text, depth: depth + 1 })?;
+            self.add_object(id, Object { is_sequence, is_text, has_marks: false, depth: depth + 1 })?;
         }
         if operation.insert {
             self.add_element(id, object);
         }
+        self.objects[object as usize].has_marks |= operation.action == Action::MarkBegin;
         Ok(())
     }
 

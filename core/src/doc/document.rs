@@ -6,6 +6,7 @@ use super::crdt::{self, Found};
 use super::edit::Edit;
 use super::patch::Patch;
 use super::raw::{Chunk, RawChange};
+use super::replay::{Plan, Replays};
 use super::transaction::Bounds;
 use super::value::{IntoPath, TextUnit, Value};
 use crate::base::codec::Reader;
@@ -31,6 +32,7 @@ pub struct Document {
     pub(super) crdt: Automerge,
     pub(super) entry_bytes_max: usize,
     pub(super) census: Census,
+    pub(super) replays: Replays,
 }
 
 /// Why a change could not be made; nothing of it was.
@@ -126,12 +128,19 @@ impl Document {
     /// An empty document, changed here as `actor`.
     pub fn new(id: DocumentId, actor: ActorId, unit: TextUnit) -> Self {
         let crdt = Automerge::new_with_encoding(crdt::to_encoding(unit)).with_actor(actor.as_bytes().into());
-        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census: Census::new() }
+        Self {
+            id,
+            unit,
+            crdt,
+            entry_bytes_max: Limits::default().entry_bytes_max,
+            census: Census::new(),
+            replays: Replays::default(),
+        }
     }
 
     /// A document whose parts are known to fit together.
     pub(super) fn of_parts(id: DocumentId, unit: TextUnit, crdt: Automerge, census: Census) -> Self {
-        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census }
+        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census, replays: Replays::default() }
     }
 
     /// The same, where no change may be larger than `bytes`.
@@ -151,12 +160,15 @@ impl Document {
     }
 
     /// Applies entries, in causal order; those held already are passed over. Takes time in proportion to what they touch, once
-    /// for all of them: apply what there is in one call.
+    /// for all of them: apply what there is in one call. A few that only go on typing where the document stands take next to none.
     ///
     /// # Errors
     ///
     /// Names the entries that do not fit, and those that depend on them; all others are applied.
     pub fn apply(&mut self, entries: impl IntoIterator<Item = Arc<Entry>>) -> Result<(), ApplyError> {
+        let entries: Vec<Arc<Entry>> = entries.into_iter().collect();
+        self.end_replays();
+        let mut steps = self.steps_to_replay(entries.len());
         let mut changes = Vec::new();
         let mut taken = BTreeSet::new();
         let mut refused = Vec::new();
@@ -168,22 +180,28 @@ impl Document {
                 refused.push((entry.hash, "a change it depends on is missing".to_owned()));
                 continue;
             }
-            match self.admit(&entry) {
-                Ok(change) => {
+            match self.admit(&entry, steps) {
+                Ok((_, Some(plan))) if self.replay(&plan, entry.hash) => steps -= plan.steps(),
+                Ok((change, _)) => {
+                    steps = 0;
                     taken.insert(entry.hash);
                     changes.push(change);
                 }
                 Err(reason) => refused.push((entry.hash, reason)),
             }
         }
-        if let Err(error) = self.crdt.apply_changes(changes) {
-            refused.extend(taken.into_iter().map(|hash| (hash, error.to_string())));
+        if !changes.is_empty() {
+            self.end_replays();
+            if let Err(error) = self.crdt.apply_changes(changes) {
+                refused.extend(taken.into_iter().map(|hash| (hash, error.to_string())));
+            }
         }
         if refused.is_empty() { Ok(()) } else { Err(ApplyError { refused }) }
     }
 
-    /// Checks an entry, all of whose dependencies were admitted, so that Automerge can apply it.
-    fn admit(&mut self, entry: &Entry) -> Result<automerge::Change, String> {
+    /// Checks an entry, all of whose dependencies were admitted, so that Automerge can apply it; says how to replay it, where that
+    /// can be done in so many steps.
+    fn admit(&mut self, entry: &Entry, steps_to_replay: usize) -> Result<(automerge::Change, Option<Plan>), String> {
         let mut reader = Reader::new(&entry.payload);
         let (body, hash) = Chunk::read(&mut reader).and_then(|chunk| chunk.change_body()).map_err(|error| error.to_string())?;
         if hash != entry.hash {
@@ -192,8 +210,9 @@ impl Document {
         let raw = RawChange::read(&body).map_err(|error| error.to_string())?;
         // Automerge first: what it refuses is not to be counted in.
         let change = automerge::Change::try_from(&entry.payload[..]).map_err(|error| error.to_string())?;
+        let plan = self.plan(&raw, &change, steps_to_replay);
         self.census.admit(&raw)?;
-        Ok(change)
+        Ok((change, plan))
     }
 
     /// The hashes of the changes nothing depends on yet, in order.
@@ -374,6 +393,11 @@ impl Document {
     pub fn diff(&self, before: &[ChangeHash], after: &[ChangeHash]) -> Vec<Patch> {
         if before == after {
             return Vec::new();
+        }
+        if let Some(patches) = self.replayed_since(before)
+            && after == self.heads()
+        {
+            return patches;
         }
         let patches = self.crdt.diff(&crdt::to_hashes(before), &crdt::to_hashes(after));
         crdt::from_patches(&self.crdt, self.unit, patches)

@@ -21,6 +21,7 @@ mod forecast;
 mod import;
 mod raw;
 mod raw_document;
+mod replay;
 mod sync_message;
 mod transaction;
 
@@ -32,6 +33,8 @@ mod chance;
 mod hostile_tests;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod replay_tests;
 #[cfg(test)]
 mod transaction_tests;
 #[cfg(test)]

@@ -88,6 +88,10 @@ pub(super) struct RawChange<'a> {
     pub(super) seq: u64,
     /// The number of its first operation.
     pub(super) start_op: u64,
+    /// When it was made, in seconds, as its maker says.
+    pub(super) time: i64,
+    /// What its maker says of it; empty for nothing.
+    pub(super) message: &'a str,
     /// Others whose operations it refers to, in order.
     pub(super) others: Vec<&'a [u8]>,
     /// How many operations it has.
@@ -164,6 +168,12 @@ pub(super) struct Operation {
     pub(super) insert: bool,
     /// What it does.
     pub(super) action: Action,
+    /// The operation that it replaces, where it is exactly one.
+    pub(super) replaces: Option<OpId>,
+    /// What it writes, where that is a single letter.
+    pub(super) letter: Option<char>,
+    /// Whether it has to do with formatting.
+    pub(super) formats: bool,
 }
 
 impl<'a> RawChange<'a> {
@@ -187,9 +197,9 @@ impl<'a> RawChange<'a> {
         if seq == 0 || start_op == 0 {
             return Err(Error::Malformed("it is numbered zero"));
         }
-        signed(&mut reader)?; // the time
+        let time = signed(&mut reader)?;
         let message = reader.bytes(usize::MAX)?;
-        std::str::from_utf8(message).map_err(|_| Error::Decode(DecodeError::NotUtf8))?;
+        let message = std::str::from_utf8(message).map_err(|_| Error::Decode(DecodeError::NotUtf8))?;
         let count = reader.count(usize::MAX, 1)?;
         let mut others: Vec<&[u8]> = Vec::new();
         for _ in 0..count {
@@ -204,7 +214,7 @@ impl<'a> RawChange<'a> {
         if reader.remaining() > 0 && seq != 1 {
             return Err(Error::Malformed("it names an author and is not the actor's first"));
         }
-        let mut change = Self { deps, actor, seq, start_op, others, ops: 0, columns };
+        let mut change = Self { deps, actor, seq, start_op, time, message, others, ops: 0, columns };
         let mut operations = change.operations();
         while operations.next()?.is_some() {}
         operations.end()?;
@@ -331,9 +341,10 @@ impl Operations<'_> {
             }
             _ => return Err(Error::Malformed("a key is named by halves")),
         };
-        let preds = self.preds()?;
-        let value = self.value()?;
-        let (_, mark_name) = (self.expand.next()?, self.mark_name.next()?.flatten());
+        let (preds, replaces) = self.preds()?;
+        let (value, letter) = self.value()?;
+        let (expand, mark_name) = (self.expand.next()?, self.mark_name.next()?.flatten());
+        let formats = expand == Some(true) || mark_name.is_some();
         let action = match action {
             Some(0) => Action::MakeMap,
             Some(1) => Action::Set,
@@ -355,7 +366,7 @@ impl Operations<'_> {
         if !fits {
             return Err(Error::Malformed("an operation contradicts itself"));
         }
-        Ok(Some(Operation { object, key, insert, action }))
+        Ok(Some(Operation { object, key, insert, action, replaces, letter, formats }))
     }
 
     /// Checks that no column has more than the operations that were read.
@@ -383,8 +394,8 @@ impl Operations<'_> {
         }
     }
 
-    /// Reads the operations that this one replaces, and counts them.
-    fn preds(&mut self) -> Result<u64, Error> {
+    /// Reads the operations that this one replaces; counts them, and names the one where there is one.
+    fn preds(&mut self) -> Result<(u64, Option<OpId>), Error> {
         let count = self.pred_count.next()?.flatten().ok_or(Error::Malformed("a column is too short"))?;
         self.preds = self.preds.saturating_add(count);
         if self.preds > ENTRY_OPS_MAX as u64 {
@@ -402,27 +413,30 @@ impl Operations<'_> {
             }
             last = Some(pred);
         }
-        Ok(count)
+        Ok((count, last.filter(|_| count == 1)))
     }
 
-    /// Reads the value, and says of what type it is.
-    fn value(&mut self) -> Result<u64, Error> {
+    /// Reads the value, and says of what type it is, and which letter where it is a single one.
+    fn value(&mut self) -> Result<(u64, Option<char>), Error> {
         let meta = self.value_meta.next()?.flatten().ok_or(Error::Malformed("a column is too short"))?;
         let length = usize::try_from(meta >> 4).map_err(|_| DecodeError::Truncated)?;
         let bytes = self.value.take(length)?;
         let mut reader = Reader::new(bytes);
+        let mut letter = None;
         match meta & 0xf {
             0..=2 => {}
             UINT => drop(reader.uint()?),
             INT | COUNTER | TIMESTAMP => drop(signed(&mut reader)?),
             FLOAT => drop(reader.array::<8>()?),
             STRING => {
-                std::str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::NotUtf8)?;
+                let text = std::str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::NotUtf8)?;
+                let mut letters = text.chars();
+                letter = letters.next().filter(|_| letters.next().is_none());
             }
             _ => drop(reader.take(length)?),
         }
         reader.end()?;
-        Ok(meta & 0xf)
+        Ok((meta & 0xf, letter))
     }
 }
 

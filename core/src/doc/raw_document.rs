@@ -42,6 +42,8 @@ const ACTION: u64 = 0x42;
 const MAKE_MAP: u64 = 0;
 const MAKE_LIST: u64 = 2;
 const MAKE_TEXT: u64 = 4;
+/// The action of both ends of a mark.
+const MARK: u64 = 7;
 
 /// A document that was read, but for its values.
 pub(super) struct RawDocument<'a> {
@@ -72,6 +74,8 @@ pub(super) struct RawOperation {
     pub(super) insert: bool,
     /// Whether it makes an object: a map, or a sequence that is or is not a text.
     pub(super) makes: Option<Made>,
+    /// Whether it begins or ends a mark.
+    pub(super) marks: bool,
 }
 
 /// Kinds of objects.
@@ -268,7 +272,8 @@ impl RawOperations<'_> {
             Some(MAKE_TEXT) => Some(Made::Text),
             _ => None,
         };
-        Ok(Some(RawOperation { id, object, element, at_head, insert, makes }))
+        let marks = action == Some(MARK);
+        Ok(Some(RawOperation { id, object, element, at_head, insert, makes, marks }))
     }
 
     fn id(&self, actor: u64, counter: Option<i64>) -> Result<RawId, Error> {

@@ -79,7 +79,7 @@ impl Engine {
         })
     }
 
-    /// When to look again whether what was announced is still waited for; never in the past.
+    /// When to look again whether what was announced is still waited for; nothing once that time is past, though more be missing.
     pub(super) fn catch_up_lapses(&self, space: &SpaceId) -> Option<u64> {
         let arrivals = self.arrivals.get(space).filter(|arrivals| !arrivals.announced.is_empty())?;
         Some(arrivals.last_ms + PATIENCE_MS).filter(|lapses_ms| *lapses_ms > self.now.monotonic_ms)

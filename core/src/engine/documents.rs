@@ -1,7 +1,8 @@
 //! Open documents: loading, editing, mirrors, and applying what arrives.
 //!
 //! Applying remote entries costs time in proportion to the object they touch, for each batch and not for each entry. So
-//! they are gathered and applied once a drain, and for a large document not more often than it can bear.
+//! they are gathered and applied once a drain, and for a large document not more often than it can bear. Where one person types and
+//! the others follow, they are replayed, which costs next to nothing, and need no rest.
 
 use super::effect::{Event, TroubleKind, ViewUpdate};
 use super::input::{Command, Input, Resume, Stamp};
@@ -532,11 +533,14 @@ impl Engine {
         if open.unapplied.is_empty() {
             return;
         }
+        let replays = loaded.replays();
         let applied = loaded.apply(std::mem::take(&mut open.unapplied));
+        let is_replayed = loaded.is_replayed();
+        self.stats.replayed += loaded.replays() - replays;
         self.tell_unless_applied(document, applied);
         self.answer_soon(document);
         let rest_ms = self.log(&document).map_or(0, |log| log.version().clock.entries() / CHANGES_PER_REST_MS);
-        if rest_ms > 0 {
+        if rest_ms > 0 && !is_replayed {
             if let Some(open) = self.documents.open.get_mut(&document) {
                 open.resting = true;
             }

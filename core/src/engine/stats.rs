@@ -26,6 +26,8 @@ pub struct EngineStats {
     pub sync_bytes_out: u64,
     /// Entries admitted that their writer made without knowing of others held here: merged.
     pub merged: u64,
+    /// Entries that an open document took by replaying them, and did not have to apply.
+    pub replayed: u64,
     /// Errors sent to peers, by what they were about.
     pub refused: BTreeMap<ErrorCode, u64>,
     /// Documents set aside because what was stored of them is damaged.

@@ -195,6 +195,7 @@ impl World {
         self.judge_economy();
         let let_go = self.replicas.iter().map(super::replica::Replica::let_go).sum();
         self.tally.add("documents let go", let_go);
+        self.tally.add("changes replayed", self.replicas.iter().map(super::replica::Replica::replayed).sum());
         if self.tally.of("documents let go") > 0 {
             self.tally.count("life that let go of documents");
         }

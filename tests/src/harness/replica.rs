@@ -168,6 +168,11 @@ impl Replica {
         self.engine.as_ref().map_or(0, |engine| engine.sizes().let_go)
     }
 
+    /// Changes that its process replayed.
+    pub fn replayed(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.stats().replayed)
+    }
+
     /// Forgets all that lived in the process; and its mirrors, unless they `stay`.
     pub fn forget(&mut self, stay: bool) {
         self.engine = None;

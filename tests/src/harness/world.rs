@@ -194,6 +194,7 @@ impl World {
             }
         }
         self.tally.add("documents let go", self.replicas[index].let_go());
+        self.tally.add("changes replayed", self.replicas[index].replayed());
         if self.options.tabs_stay {
             self.hear_last_words(index);
         }
