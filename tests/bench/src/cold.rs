@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Entries in a frame on the way to the relay.
 const ENTRIES_PER_FRAME: usize = 500;
+/// Entries on their way to the relay's disk at once: it takes no more than it has memory for.
+const ENTRIES_UNDER_WAY_MAX: u64 = 50_000;
 /// How long the relay may take to say that it has everything, and a replica to have it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// How long the relay is left alone before anyone joins: until it has made a snapshot of what has become quiet.
@@ -183,17 +185,27 @@ pub(crate) async fn bring(server: &Server, space: SpaceId, document: DocumentId,
     let cpu_before = server.cpu_seconds()?;
     let start = Instant::now();
     let all = entries.len() as u64;
+    let (tell, mut durable) = tokio::sync::watch::channel(0);
     let listening = tokio::spawn(async move {
         while let Some(frame) = incoming.next().await {
             match Message::decode(&frame)? {
-                Message::Ack { held, .. } if held.iter().any(|(_, seq)| *seq >= all) => return Ok(()),
+                Message::Ack { held, .. } => {
+                    let most = held.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
+                    tell.send_replace(most);
+                    if most >= all {
+                        return Ok(());
+                    }
+                }
                 Message::Error { text, .. } => bail!("the relay refused: {text}"),
                 _ => {}
             }
         }
         bail!("the relay hung up")
     });
-    for some in entries.chunks(ENTRIES_PER_FRAME) {
+    for (number, some) in entries.chunks(ENTRIES_PER_FRAME).enumerate() {
+        let sent = (number * ENTRIES_PER_FRAME) as u64;
+        // Where the relay hangs up instead, what it said is told below.
+        let _ = durable.wait_for(|durable| sent < durable + ENTRIES_UNDER_WAY_MAX).await;
         outgoing.send(encode_entries(&space, &document, some.iter().map(|entry| &entry.payload))).await?;
     }
     tokio::time::timeout(PATIENCE, listening).await.context("the relay did not say that all is durable")???;

@@ -35,7 +35,7 @@ const BASE_BYTES: u64 = 48 << 20;
 /// Memory that a connection takes while nothing is on its way.
 const CONNECTION_BYTES: u64 = 64 << 10;
 /// Into so many shares goes what is left of the ceiling.
-const SHARES: u64 = 8;
+const SHARES: u64 = 9;
 /// So many more of them go to the documents that automerge-repo's clients have loaded, where these are served.
 const AUTOMERGE_SHARES: u64 = 2;
 /// A connection may have this part of a share waiting.
@@ -289,7 +289,7 @@ impl RelayConfig {
             documents_max: self.documents_max,
             documents_bytes_max: bytes(3 * share),
             recent_bytes_max: bytes(3 * share),
-            assembly_bytes_max: bytes(2 * share),
+            assembly_bytes_max: bytes(3 * share),
             // One snapshot may arrive when the share is half full.
             undurable_bytes_max: bytes(share / 2),
             snapshot_bytes_max: usual.snapshot_bytes_max.min(bytes(share / 2)),
