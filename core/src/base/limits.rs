@@ -66,6 +66,8 @@ pub const PARKED_ENTRIES_MAX: usize = 16_384;
 pub const TAIL_BYTES_MAX: usize = 256 * 1024;
 /// What one document's exchange with one peer takes in memory, about.
 pub const EXCHANGE_BYTES: usize = 400;
+/// What an entry takes at most while the document that it is part of is put together, about.
+pub const ASSEMBLY_ENTRY_BYTES: u64 = 800;
 /// Documents looked at in one drain to let go of what is quiet of them.
 pub const LOOKS_PER_DRAIN_MAX: usize = 16_384;
 /// Most hashes that one message of Automerge's own sync protocol may ask for.

@@ -11,6 +11,7 @@ use super::saved::Receipt;
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::limits::ASSEMBLY_ENTRY_BYTES;
 use crate::doc::assembly::{Assembled, Assembly, AssemblyError, Piece};
 use crate::doc::document::Document;
 use crate::log::clock::VectorClock;
@@ -25,8 +26,6 @@ use std::sync::Arc;
 
 /// A busy log is compacted when its entries are so many times as large as its snapshot: each time costs a load of all of it.
 const BUSY_FACTOR: u64 = 8;
-/// What an entry takes at most while the document that it is part of is put together, about.
-const MADE_ENTRY_BYTES: u64 = 800;
 /// Of a snapshot's size, the part that the entries of a quiet log may have beside it.
 const QUIET_DIVISOR: u64 = 8;
 /// Of a snapshot's size, the part that the newest entries have which stay beside it.
@@ -227,7 +226,7 @@ impl Engine {
         let making = self.snapshots.making.get(document).and_then(|making| making.received.as_ref());
         let received = waiting.chain(making).map(|received| received.clock.entries()).max().unwrap_or(0);
         let stored = log.map_or(0, |log| log.entry_bytes() + log.snapshot().map_or(0, |snapshot| snapshot.bytes));
-        held.saturating_add(received).saturating_mul(MADE_ENTRY_BYTES).saturating_add(stored)
+        held.saturating_add(received).saturating_mul(ASSEMBLY_ENTRY_BYTES).saturating_add(stored)
     }
 
     /// Reads what is held of a document: its snapshot first, if it begins with one.

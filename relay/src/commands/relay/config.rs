@@ -355,3 +355,43 @@ fn built_demo() -> WebChoice {
         .find(|folder| folder.join("index.html").is_file())
         .map_or(WebChoice::None, WebChoice::Folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use driftline_core::base::limits::ASSEMBLY_ENTRY_BYTES;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: RelayArguments,
+    }
+
+    fn config(arguments: &[&str]) -> RelayConfig {
+        let usual = ["driftline", "--data", "data", "--web", "web"];
+        RelayConfig::resolve(Line::parse_from(usual.iter().chain(arguments)).arguments).expect("it makes sense")
+    }
+
+    /// A document that takes more than the share for it is never compacted, and says nothing about that.
+    #[test]
+    fn the_usual_ceiling_has_room_to_put_a_long_document_together() {
+        for arguments in [&[][..], &["--no-automerge"]] {
+            let room = config(arguments).limits().assembly_bytes_max as u64;
+            assert!(room >= 260_000 * ASSEMBLY_ENTRY_BYTES, "{room} with {arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_shares_are_no_more_than_the_ceiling() {
+        for arguments in [&[][..], &["--no-automerge"], &["--memory-max", "256MiB", "--connections-max", "100"]] {
+            let config = config(arguments);
+            let limits = config.limits();
+            let engine = limits.documents_bytes_max + limits.assembly_bytes_max + limits.outbound_all_bytes_max;
+            let under_way = limits.undurable_bytes_max + limits.snapshot_bytes_max + limits.inbound_all_bytes_max;
+            let (taken, ceiling) = (config.memory_taken(), config.memory_max.0);
+            let automerge = config.automerge().map_or(0, |automerge| automerge.memory_bytes_max);
+            assert!(taken + (engine + under_way + automerge) as u64 <= ceiling, "{arguments:?}");
+        }
+    }
+}
