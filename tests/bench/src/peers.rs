@@ -137,6 +137,17 @@ impl Place<'_> {
     fn clients(&self, server: &Server) -> Result<Clients> {
         Clients::start(Path::new(FOLDER), self.peer, server.address.port())
     }
+
+    /// A process with a client that has made a document of one letter, and one with `readers` clients that have it open.
+    fn writer_and_readers(&self, server: &Server, readers: usize) -> Result<(Clients, Clients)> {
+        let mut writer = self.clients(server)?;
+        writer.ask(json!({ "do": "connect", "count": 1 }))?;
+        let created = writer.ask(json!({ "do": "create", "documents": 1, "letters": 1 }))?;
+        let mut following = self.clients(server)?;
+        following.ask(json!({ "do": "connect", "count": readers }))?;
+        following.ask(json!({ "do": "open", "ids": created["ids"] }))?;
+        Ok((writer, following))
+    }
 }
 
 /// A figure with so many decimals, or that there is none because nothing came.

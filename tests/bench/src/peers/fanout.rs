@@ -32,12 +32,7 @@ pub(super) const LOAD: Load = Load {
 
 fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let server = place.serve(&[])?;
-    let mut writer = place.clients(&server)?;
-    writer.ask(json!({ "do": "connect", "count": 1 }))?;
-    let created = writer.ask(json!({ "do": "create", "documents": 1, "letters": 1 }))?;
-    let mut readers = place.clients(&server)?;
-    readers.ask(json!({ "do": "connect", "count": size.readers }))?;
-    readers.ask(json!({ "do": "open", "ids": created["ids"] }))?;
+    let (mut writer, mut readers) = place.writer_and_readers(&server, size.readers)?;
     let (round, complete) = type_and_follow(&server, &mut writer, &mut readers, size.edits_per_second, size.seconds)?;
     let figures = round.figures(size.readers);
     Ok(Measured { cells: cells(&figures), figures: figures.to_json(), complete })

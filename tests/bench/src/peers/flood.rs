@@ -30,12 +30,7 @@ pub(super) const LOAD: Load = Load {
 
 fn measure(place: &Place, size: &Size) -> Result<Measured> {
     let server = place.serve(&[])?;
-    let mut writer = place.clients(&server)?;
-    writer.ask(json!({ "do": "connect", "count": 1 }))?;
-    let created = writer.ask(json!({ "do": "create", "documents": 1, "letters": 1 }))?;
-    let mut readers = place.clients(&server)?;
-    readers.ask(json!({ "do": "connect", "count": size.readers }))?;
-    readers.ask(json!({ "do": "open", "ids": created["ids"] }))?;
+    let (mut writer, mut readers) = place.writer_and_readers(&server, size.readers)?;
     readers.ask(json!({ "do": "watch" }))?;
     let cpu_before = server.cpu_seconds()?;
     writer.tell(json!({ "do": "write", "edits": size.changes, "seconds": SECONDS_MAX }))?;
