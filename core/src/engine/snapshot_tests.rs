@@ -59,6 +59,25 @@ fn who_joins_late_is_given_a_snapshot_and_what_came_after_it() {
     assert_eq!(world.nodes[2].engine.progress_of(&SPACE), (1, 1, 0));
 }
 
+/// Putting a long document together takes longer than its writer pauses, and then nobody writes any more.
+#[test]
+fn what_was_written_while_a_snapshot_was_made_is_compacted_too() {
+    let mut world = world(&[Role::Relay, Role::Client], |role| role == Role::Relay);
+    world.open(1);
+    world.connect(1, 0);
+    world.run();
+    type_words(&mut world, 1, 300);
+    world.nodes[0].works_slowly = true;
+    world.wait(2_000);
+    type_words(&mut world, 1, 300);
+    world.wait(2_000);
+    assert_eq!(log(&world, 0).base(), 0, "it is still being made");
+    world.end_work(0);
+    assert!((200..400).contains(&log(&world, 0).base()), "what was made stands for what was there then");
+    world.wait(2_000);
+    assert!(log(&world, 0).base() > 590, "{}", log(&world, 0).base());
+}
+
 #[test]
 fn who_was_away_while_the_log_was_compacted_loses_nothing_and_is_understood() {
     let mut world = world(&[Role::Relay, Role::Client, Role::Client], |role| role == Role::Relay);

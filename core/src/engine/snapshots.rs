@@ -359,6 +359,7 @@ impl Engine {
                 // Everything that came with it has come in another way; or what it was made of is gone.
                 (_, _) => {
                     self.on_adoption_over(document);
+                    self.on_log_grown(document);
                     continue;
                 }
             };
@@ -423,6 +424,8 @@ impl Engine {
                 self.tell_anew(space, document);
             }
         }
+        // What was written meanwhile may be much, and perhaps nothing comes any more that would make one look.
+        self.on_log_grown(document);
         self.saved.touch(document);
         self.touch_progress(space);
         self.ask_for_refused();

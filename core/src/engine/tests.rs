@@ -6,7 +6,7 @@ use super::effect::{Effect, Event};
 use super::input::{Command, Input};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
-use crate::doc::assembly::{AssemblyError, Piece};
+use crate::doc::assembly::{Assembly, AssemblyError, Piece};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
 use crate::log::log::Log;
@@ -30,6 +30,9 @@ pub(super) struct Node {
     /// Whether it fails to put documents together.
     pub(super) panics: bool,
     pub(super) waiting: Vec<(TaskId, StoreTask)>,
+    /// Whether what it puts together takes long: it then waits here until it is ended.
+    pub(super) works_slowly: bool,
+    at_work: Vec<(TaskId, Box<Assembly>)>,
 }
 
 /// A few replicas joined by links without delay.
@@ -67,6 +70,8 @@ impl World {
                 slow: false,
                 panics: false,
                 waiting: Vec::new(),
+                works_slowly: false,
+                at_work: Vec::new(),
             }
         });
         let mut world = Self { nodes: nodes.collect(), links: Vec::new(), frames: VecDeque::new(), bytes: 0, now: 0 };
@@ -96,6 +101,9 @@ impl World {
                     let result = self.nodes[node].store.execute(work);
                     self.nodes[node].engine.handle(Now::at(self.now), Input::StoreDone { task, result });
                 }
+                Effect::Assemble { task, assembly } if self.nodes[node].works_slowly => {
+                    self.nodes[node].at_work.push((task, assembly));
+                }
                 Effect::Assemble { task, assembly } => {
                     let panicked = AssemblyError { piece: Piece::Unknown, reason: "it panicked".to_owned() };
                     let result = if self.nodes[node].panics { Err(panicked) } else { assembly.run().map(Box::new) };
@@ -113,6 +121,14 @@ impl World {
     /// Has the disk of a node hold back what it is asked.
     pub(super) fn slow_down(&mut self, node: usize) {
         self.nodes[node].slow = true;
+    }
+
+    /// Ends what a node is putting together.
+    pub(super) fn end_work(&mut self, node: usize) {
+        self.nodes[node].works_slowly = false;
+        for (task, assembly) in std::mem::take(&mut self.nodes[node].at_work) {
+            self.input(node, Input::Assembled { task, result: assembly.run().map(Box::new) });
+        }
     }
 
     /// Has everything fail that a disk has held back; answers how much that was.
