@@ -20,8 +20,8 @@ const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// ... of a history that is made up.
 const SIZES_MADE_UP: [usize; 2] = [100, 200];
 const MADE_UP: usize = 300;
-/// Silence after which the relay puts a document together, and a little more.
-const REST: Duration = Duration::from_secs(22);
+/// Silence after which the relay puts a document together, counted from the end of one that it made while it was written; and a little more.
+const REST: Duration = Duration::from_secs(30);
 
 /// `trace` is the history; where there is none, a short one is made up.
 pub(crate) fn run(programs: &Path, trace: Option<&Path>, results: &Path) -> Result<()> {
