@@ -97,7 +97,7 @@ impl Database {
         }
         let written = self.write_tasks(tasks);
         match written {
-            Ok(_) => self.room.on_written(),
+            Ok(_) => self.room.on_written(tasks.iter().any(lets_go)),
             Err(_) => self.undo(),
         }
         written
@@ -188,6 +188,11 @@ impl Database {
 /// Whether a task needs a commit.
 pub(super) fn writes(task: &StoreTask) -> bool {
     !matches!(task, StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } | StoreTask::Find { .. })
+}
+
+/// Whether a task may leave pages of the database free.
+fn lets_go(task: &StoreTask) -> bool {
+    matches!(task, StoreTask::PutSnapshot { .. } | StoreTask::Quarantine { .. } | StoreTask::PutMeta { .. })
 }
 
 fn document_of(task: &StoreTask) -> Option<DocumentId> {

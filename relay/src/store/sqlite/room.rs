@@ -43,9 +43,14 @@ impl Room {
         Ok(Self { can_shrink: mode == INCREMENTAL, next: Next::Pages })
     }
 
-    /// Notes that something was written.
-    pub(super) fn on_written(&mut self) {
-        self.next = Next::Pages;
+    /// Notes that something was written. What only adds to the store lets go of no page: then there is the log to empty, and a step
+    /// is not taken each time that someone who types pauses between two keys.
+    pub(super) fn on_written(&mut self, lets_go: bool) {
+        if lets_go {
+            self.next = Next::Pages;
+        } else if self.next == Next::Nothing {
+            self.next = Next::Log;
+        }
     }
 
     /// How long to wait for a task before the next step; nothing when there is none to take.
