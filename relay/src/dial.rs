@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Once;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -58,11 +59,8 @@ pub(crate) async fn open_websocket(
     static CRYPTOGRAPHY: Once = Once::new();
     // An application that chose its own before keeps it.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(Some(frame_bytes_max))
-        .max_frame_size(Some(frame_bytes_max));
-    let (socket, _) = tokio_tungstenite::connect_async_with_config(endpoint, Some(config), true)
+    let config = Some(websocket_config(frame_bytes_max));
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(endpoint, config, true)
         .await
         .map_err(|error| explain_dial(endpoint, &error))?;
     Ok(socket)
@@ -70,12 +68,31 @@ pub(crate) async fn open_websocket(
 
 async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transport, String> {
     let socket = open_websocket(endpoint, frame_bytes_max).await?;
+    Ok(websocket_transport(socket, ()))
+}
+
+/// How a WebSocket is read whose frames may have `frame_bytes_max` bytes.
+pub(crate) fn websocket_config(frame_bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(frame_bytes_max))
+        .max_frame_size(Some(frame_bytes_max))
+}
+
+/// A WebSocket as a transport, whichever side opened it; `held` is let go of once nothing more is read.
+pub(crate) fn websocket_transport<S>(socket: WebSocketStream<S>, held: impl Send + 'static) -> Transport
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (outgoing, incoming) = socket.split();
-    let incoming = incoming.filter_map(|message| std::future::ready(on_message(message)));
+    let incoming = incoming.filter_map(move |message| {
+        let _held = &held;
+        std::future::ready(on_message(message))
+    });
     let outgoing = outgoing
         .with(|outbound| std::future::ready(Ok::<_, Error>(to_message(outbound))))
         .sink_map_err(|error| TransportError::Broken(error.to_string()));
-    Ok(Transport::new(incoming, outgoing))
+    Transport::new(incoming, outgoing)
 }
 
 fn explain_dial(endpoint: &str, error: &Error) -> String {

@@ -45,6 +45,8 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
         limits: config.limits(),
         store: config.store(),
         automerge: config.automerge(),
+        tls: config.tls.clone(),
+        origins: config.origins.clone(),
     };
     let relay = match Relay::start(options).await {
         Ok(relay) => relay,
@@ -53,7 +55,7 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
                 RelayError::AddressInUse { .. } | RelayError::Store(crate::store::sqlite::OpenError::InUse { .. }) => {
                     config::EXIT_IN_USE
                 }
-                RelayError::NoWeb { .. } => config::EXIT_USAGE,
+                RelayError::NoWeb { .. } | RelayError::Tls(_) => config::EXIT_USAGE,
                 _ => config::EXIT_FAILED,
             };
             return fail(&error.to_string(), code);
@@ -96,14 +98,15 @@ fn greet(address: SocketAddr, config: &RelayConfig) {
         WebChoice::Folder(_) => "the notes demo",
         WebChoice::None => "the demo is not built: cargo xtask demo",
     };
+    let (http, ws) = if config.tls.is_some() { ("https", "wss") } else { ("http", "ws") };
     let mut out = std::io::stdout().lock();
     let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     // A closed stdout does not keep a relay from working.
     let _ = write!(
         out,
         "Driftline relay {version}\n\
-         \x20 open    {bold}http://{at}/{plain}  ({demo})\n\
-         \x20 sync    ws://{at}/sync\n\
+         \x20 open    {bold}{http}://{at}/{plain}  ({demo})\n\
+         \x20 sync    {ws}://{at}/sync\n\
          \x20 data    {data}\n\
          \x20 stop    Ctrl-C\n",
         version = env!("CARGO_PKG_VERSION"),

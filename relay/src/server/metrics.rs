@@ -113,7 +113,11 @@ impl Counted {
             "driftline_refused_connections",
             "Connections refused",
             "reason",
-            [("full", shared.refused.full.load(Relaxed)), ("not_ready", shared.refused.not_ready.load(Relaxed))],
+            [
+                ("full", shared.refused.full.load(Relaxed)),
+                ("not_ready", shared.refused.not_ready.load(Relaxed)),
+                ("origin", shared.refused.origin.load(Relaxed)),
+            ],
         )?;
         let refused = ErrorCode::WORDS.map(|(code, word)| {
             let of_transport = if code == ErrorCode::TooLarge { host.frames_too_large.load(Relaxed) } else { 0 };

@@ -16,6 +16,7 @@ mod page;
 mod process;
 mod sockets;
 mod sync;
+mod tls;
 mod web;
 
 use crate::automerge_repo::{AutomergeRepoOptions, Desks};
@@ -24,6 +25,7 @@ use crate::store::sqlite::OpenError;
 use crate::store::stats::StoreStats;
 use crate::store::{SqliteOptions, SqliteStore};
 use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use driftline_core::base::limits::Limits;
 use driftline_core::engine::config::{AppendPace, EngineConfig, Role};
@@ -34,6 +36,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tls::Tls;
+pub use tls::{TlsError, TlsOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -59,6 +63,10 @@ pub struct RelayOptions {
     pub store: SqliteOptions,
     /// How automerge-repo's clients are served, if they are.
     pub automerge: Option<AutomergeRepoOptions>,
+    /// The certificate with which it speaks TLS, if it does.
+    pub tls: Option<TlsOptions>,
+    /// Whose web pages may sync here, each as `https://host` or `https://host:port`: all, where none is named.
+    pub origins: Vec<String>,
 }
 
 impl RelayOptions {
@@ -71,6 +79,8 @@ impl RelayOptions {
             limits: Limits::default(),
             store: SqliteOptions::default(),
             automerge: Some(AutomergeRepoOptions::default()),
+            tls: None,
+            origins: Vec::new(),
         }
     }
 }
@@ -92,6 +102,9 @@ pub enum RelayError {
         /// What the system said.
         error: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -112,6 +125,7 @@ pub struct Relay {
     desks: Option<Arc<Desks>>,
     shared: Arc<Shared>,
     address: SocketAddr,
+    speaks_tls: bool,
     stop_serving: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -121,6 +135,8 @@ struct Shared {
     host: Host,
     store: Arc<StoreStats>,
     limits: Limits,
+    /// Whose web pages may sync here, if not all.
+    origins: Vec<String>,
     /// One permit for each replica that may still connect.
     places: Arc<Semaphore>,
     refused: RefusedConnections,
@@ -137,6 +153,8 @@ struct RefusedConnections {
     full: AtomicU64,
     /// The store was being opened, or the relay about to end.
     not_ready: AtomicU64,
+    /// A web page wanted it that may not sync here.
+    origin: AtomicU64,
 }
 
 impl Relay {
@@ -146,10 +164,11 @@ impl Relay {
     ///
     /// Outside a tokio runtime.
     pub async fn start(options: RelayOptions) -> Result<Self, RelayError> {
-        let RelayOptions { listen, data, web, limits, store, automerge } = options;
+        let RelayOptions { listen, data, web, limits, store, automerge, tls, origins } = options;
         if let Some(folder) = web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
             return Err(RelayError::NoWeb { folder: folder.clone() });
         }
+        let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
         let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => RelayError::AddressInUse { listen },
             _ => RelayError::Listen { listen, error },
@@ -172,12 +191,17 @@ impl Relay {
             leaving: AtomicBool::new(false),
             started: std::time::SystemTime::now(),
             limits,
+            origins,
         });
         let sockets_max = shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX);
         let (stop_serving, stop) = watch::channel(false);
         let router = router(Arc::clone(&shared), desks.clone(), web);
-        let serving = tokio::spawn(sockets::serve(listener, router, sockets_max, stop));
-        Ok(Self { host, desks, shared, address, stop_serving, serving })
+        let speaks_tls = tls.is_some();
+        if let Some(tls) = &tls {
+            tokio::spawn(Tls::follow(Arc::downgrade(tls)));
+        }
+        let serving = tokio::spawn(sockets::serve(listener, tls, router, sockets_max, stop));
+        Ok(Self { host, desks, shared, address, speaks_tls, stop_serving, serving })
     }
 
     /// Where it listens.
@@ -187,7 +211,12 @@ impl Relay {
 
     /// The endpoint that replicas on this machine dial.
     pub fn url(&self) -> String {
-        format!("ws://{}/sync", self.address)
+        format!("{}://{}/sync", if self.speaks_tls { "wss" } else { "ws" }, self.address)
+    }
+
+    /// Whether it speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.speaks_tls
     }
 
     /// Its engine.
@@ -223,6 +252,18 @@ fn router(shared: Arc<Shared>, desks: Option<Arc<Desks>>, web: Option<PathBuf>) 
 }
 
 impl Shared {
+    /// Why a request to open a WebSocket is refused for where it comes from, if it is. Browsers say which site's page asks; programs
+    /// say nothing, and could say anything: this keeps other people's pages away, not programs.
+    fn refuses(&self, headers: &HeaderMap) -> Option<(StatusCode, String)> {
+        let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or("an origin that is not text");
+        if self.origins.is_empty() || self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            return None;
+        }
+        self.refused.origin.fetch_add(1, Ordering::Relaxed);
+        let why = format!("pages of {origin} may not sync here; its operator allows them with --origin {origin}\n");
+        Some((StatusCode::FORBIDDEN, why))
+    }
+
     /// Why no replica is taken at the moment, if none is.
     fn not_ready(&self) -> Option<&'static str> {
         if self.leaving.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! TCP connections: so many at once and no more, and each with a time to say what it wants.
 
+use super::tls::Tls;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,28 +14,43 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 
-/// Time that a client has for the head of a request, also of the next one on the same connection.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time that a client has for the head of a request, also of the next one on the same connection; and before it for TLS.
+pub(super) const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Wait when the system has no more files or memory for connections.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
 /// An accepted connection, which takes a place until it is dropped.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     place: OwnedSemaphorePermit,
+}
+
+/// What an accepted connection is read from and written to.
+pub(super) enum Stream {
+    /// TCP alone.
+    Plain(TcpStream),
+    /// TLS on it.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Socket {
     /// The bare connection, and its place.
-    pub(super) fn into_parts(self) -> (TcpStream, OwnedSemaphorePermit) {
+    pub(super) fn into_parts(self) -> (Stream, OwnedSemaphorePermit) {
         (self.stream, self.place)
     }
 }
 
 /// Accepts connections and answers their requests until it is told to stop; then finishes the requests under way.
 /// Whoever comes while `connections_max` are here waits in the system's queue.
-pub(super) async fn serve(listener: TcpListener, router: Router, connections_max: usize, mut stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    connections_max: usize,
+    mut stop: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
@@ -44,7 +60,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, connections_max
             () = told_to(&mut stop) => break,
         };
         match socket {
-            Ok(socket) => drop(connections.spawn(answer(socket, router.clone(), stop.clone()))),
+            Ok((stream, place)) => drop(connections.spawn(answer(stream, tls.clone(), place, router.clone(), stop.clone()))),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!("no connection can be accepted at the moment: {error}");
@@ -61,14 +77,14 @@ async fn told_to(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Socket> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Frames are small and wanted at once. A socket that refuses is still good for sending.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("a connection does not take TCP_NODELAY: {error}");
     }
-    Ok(Socket { stream, place })
+    Ok((stream, place))
 }
 
 /// Whether it was the connection that failed, before it was accepted, and not the accepting.
@@ -78,10 +94,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests. A WebSocket leaves this task once it is open, and takes its place along.
-async fn answer(socket: Socket, router: Router, mut stop: watch::Receiver<bool>) {
+async fn answer(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    place: OwnedSemaphorePermit,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(tls) => tokio::select! {
+            spoken = tls.accept(stream) => match spoken {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err(error) => return tracing::debug!("a connection does not speak TLS: {error}"),
+            },
+            () = told_to(&mut stop) => return,
+        },
+    };
+    let socket = Socket { stream, place };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
+        .header_read_timeout(REQUEST_TIME_MAX)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router))
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -99,21 +132,33 @@ async fn answer(socket: Socket, router: Router, mut stop: watch::Receiver<bool>)
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 
     fn poll_write_vectored(
@@ -121,10 +166,16 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }

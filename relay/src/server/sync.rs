@@ -1,7 +1,8 @@
 //! `/sync`: an accepted WebSocket becomes a connection of the host's.
 
 use super::Shared;
-use super::sockets::Socket;
+use super::sockets::{Socket, Stream};
+use crate::dial::{websocket_config, websocket_transport};
 use crate::host::Wire;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,7 +14,9 @@ use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// The one version of WebSocket there is (RFC 6455).
 const WEBSOCKET_VERSION: &[u8] = b"13";
@@ -25,6 +28,9 @@ pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Requ
                       driftline doc list --relay ws://HOST:PORT/sync\n";
         return (StatusCode::UPGRADE_REQUIRED, [("upgrade", "websocket")], advice).into_response();
     };
+    if let Some(refusal) = shared.refuses(request.headers()) {
+        return refusal.into_response();
+    }
     if let Some(why) = shared.not_ready() {
         shared.refused.not_ready.fetch_add(1, Ordering::Relaxed);
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], why).into_response();
@@ -69,7 +75,15 @@ async fn take_over(shared: Arc<Shared>, upgrade: OnUpgrade, place: OwnedSemaphor
     match upgrade.await.map(|upgraded| upgraded.downcast::<TokioIo<Socket>>()) {
         Ok(Ok(Parts { io, read_buf, .. })) => {
             let (stream, socket_place) = io.into_inner().into_parts();
-            shared.host.connect_wire(Wire::new(stream, read_buf, shared.limits.frame_bytes_max, (place, socket_place)));
+            let (frame_bytes_max, places) = (shared.limits.frame_bytes_max, (place, socket_place));
+            match stream {
+                Stream::Plain(stream) => shared.host.connect_wire(Wire::new(stream, read_buf, frame_bytes_max, places)),
+                Stream::Tls(stream) => {
+                    let config = Some(websocket_config(frame_bytes_max));
+                    let socket = WebSocketStream::from_partially_read(stream, read_buf.into(), Role::Server, config).await;
+                    shared.host.connect(websocket_transport(socket, places))
+                }
+            };
         }
         Ok(Err(_)) => tracing::error!("a connection is not one of this server's"),
         Err(error) => tracing::debug!("a connection failed before it was open: {error}"),

@@ -16,5 +16,7 @@ mod replica;
 mod room;
 mod snapshots;
 mod store;
+#[cfg(unix)]
+mod tls;
 #[cfg(all(unix, feature = "otlp"))]
 mod traces;

@@ -3,6 +3,7 @@
 use super::logs::LogFormat;
 use super::size::Size;
 use crate::automerge_repo::AutomergeRepoOptions;
+use crate::server::TlsOptions;
 use crate::store::SqliteOptions;
 use clap::Args;
 use driftline_core::base::id::SpaceId;
@@ -58,6 +59,9 @@ Examples:
   Try it, with the notes demo if it is built, and open http://127.0.0.1:8080/
     driftline relay
 
+  For others, with a certificate of its own, which is read again when it is renewed
+    driftline relay --listen 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
+
   For others, behind a proxy that does TLS (pass /sync on as a WebSocket):
     driftline relay --listen 127.0.0.1:8080 --data /var/lib/driftline --log-format json
 
@@ -111,6 +115,19 @@ pub struct RelayArguments {
     /// Take no automerge-repo clients
     #[arg(long, env = "DRIFTLINE_NO_AUTOMERGE", conflicts_with = "automerge_space")]
     no_automerge: bool,
+    /// Speak TLS, so https:// and wss://, with the certificate chain in this PEM file
+    ///
+    /// The file is looked at again every minute, so a renewed certificate needs no restart.
+    #[arg(long, value_name = "FILE", env = "DRIFTLINE_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in a PEM file
+    #[arg(long, value_name = "FILE", env = "DRIFTLINE_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Let only this site's web pages sync here, such as https://notes.example.org; may be given again [default: all]
+    ///
+    /// It keeps pages of others from using this relay in a visitor's browser. Programs name no site, and are let in.
+    #[arg(long = "origin", value_name = "ORIGIN", env = "DRIFTLINE_ORIGINS", value_delimiter = ',')]
+    origins: Vec<String>,
     /// A file with settings
     #[arg(long, value_name = "FILE", env = "DRIFTLINE_CONFIG")]
     config: Option<PathBuf>,
@@ -167,6 +184,10 @@ struct ConfigFile {
     web: Option<PathBuf>,
     automerge_space: Option<String>,
     no_automerge: Option<bool>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    #[serde(rename = "origin")]
+    origins: Option<Vec<String>>,
     frame_bytes_max: Option<Size>,
     connections_max: Option<usize>,
     documents_max: Option<usize>,
@@ -186,6 +207,8 @@ pub(super) struct RelayConfig {
     pub(super) web: WebChoice,
     /// The space of automerge-repo's clients, if they are served.
     automerge_space: Option<SpaceId>,
+    pub(super) tls: Option<TlsOptions>,
+    pub(super) origins: Vec<String>,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
     pub(super) otlp_endpoint: Option<String>,
@@ -231,6 +254,12 @@ impl RelayConfig {
                 let space = arguments.automerge_space.or(file.automerge_space);
                 SpaceId::from_id_or_name(space.as_deref().unwrap_or(AUTOMERGE_SPACE))
             }),
+            tls: match (arguments.tls_cert.or(file.tls_cert), arguments.tls_key.or(file.tls_key)) {
+                (Some(certificate), Some(key)) => Some(TlsOptions { certificate, key }),
+                (None, None) => None,
+                _ => return Err("--tls-cert and --tls-key belong together: name the certificate's file and its key's".to_owned()),
+            },
+            origins: if arguments.origins.is_empty() { file.origins.unwrap_or_default() } else { arguments.origins },
             log: log.parse().map_err(|error| {
                 format!(
                     "--log {log} makes no sense ({error}): write error, warn, info, debug or trace, or info,driftline_relay=debug"
@@ -262,6 +291,14 @@ impl RelayConfig {
                 "--trace-ratio {} makes no sense: it goes from 0 (no frame) to 1 (every frame)",
                 self.trace_ratio
             ));
+        }
+        for origin in &self.origins {
+            let after = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
+            if after.is_none_or(|host| host.is_empty() || host.contains('/')) {
+                return Err(format!(
+                    "--origin {origin} is not how browsers name a site: write https://host, or https://host:port, and nothing behind it"
+                ));
+            }
         }
         if self.connections_max == 0 || self.documents_max == 0 {
             return Err("--connections-max and --documents-max must be at least 1".to_owned());
