@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Longest input that is kept for good, in bytes, and how many at most: a corpus is read by people, too, when it changes.
-const INPUT_BYTES_MAX: usize = 512;
-const INPUTS_MAX: usize = 400;
+const INPUT_BYTES_MAX: usize = 384;
+const INPUTS_MAX: usize = 150;
 
 impl Target {
     /// Where the inputs are that are kept for good: one on each line, in hexadecimal.
@@ -42,7 +42,7 @@ impl Target {
         }
     }
 
-    /// Makes a folder's inputs, the shortest first, those that are kept for good.
+    /// Makes a folder's inputs, the shortest first, those that are kept for good; of too many, some of each length.
     ///
     /// # Panics
     ///
@@ -53,8 +53,8 @@ impl Target {
         let mut inputs: Vec<Vec<u8>> = entries.flatten().filter_map(|entry| fs::read(entry.path()).ok()).collect();
         inputs.retain(|input| !input.is_empty() && input.len() <= INPUT_BYTES_MAX && !seeds.contains(input));
         inputs.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-        inputs.truncate(INPUTS_MAX);
-        let lines: String = inputs.iter().map(|input| format!("{}\n", to_hex(input))).collect();
+        let every = inputs.len().div_ceil(INPUTS_MAX).max(1);
+        let lines: String = inputs.iter().step_by(every).map(|input| format!("{}\n", to_hex(input))).collect();
         let file = self.corpus_file();
         fs::write(&file, lines).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }

@@ -6,6 +6,9 @@
 
 use driftline_fuzz::{Target, target};
 use libfuzzer_sys::fuzz_target;
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -17,10 +20,25 @@ fn chosen() -> &'static Target {
     })
 }
 
+thread_local! {
+    /// What the last panic said, and where it was.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Reads an input. Panics of Automerge's on forged documents are caught where they may happen, so not each panic is a failure, as
+/// libFuzzer's crate has it: one that comes to here is.
+fn read(bytes: &[u8]) {
+    if catch_unwind(|| (chosen().read)(bytes)).is_err() {
+        PANIC.with_borrow(|panic| eprintln!("{panic}"));
+        std::process::abort();
+    }
+}
+
 fn begin() {
-    // Panics of Automerge's on forged documents are caught where they may happen, so not each panic is a failure, as libFuzzer's
-    // crate has it. One that is not caught still ends the process.
-    let _ = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|panic| {
+        let said = format!("{panic}\n{}", Backtrace::force_capture());
+        PANIC.with_borrow_mut(|last| *last = said);
+    }));
     if let Some(folder) = std::env::var_os("DRIFTLINE_FUZZ_UNPACK") {
         chosen().unpack(Path::new(&folder));
     }
@@ -30,4 +48,4 @@ fn begin() {
     }
 }
 
-fuzz_target!(init: begin(), |bytes: &[u8]| (chosen().read)(bytes));
+fuzz_target!(init: begin(), |bytes: &[u8]| read(bytes));

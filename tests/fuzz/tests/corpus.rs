@@ -3,6 +3,14 @@
 use driftline_fuzz::TARGETS;
 
 #[test]
+fn the_command_knows_every_target() {
+    let command = include_str!("../../xtask/src/fuzz.rs");
+    for target in TARGETS {
+        assert!(command.contains(&format!("(\"{}\"", target.name)), "cargo xtask fuzz does not know {}", target.name);
+    }
+}
+
+#[test]
 fn what_was_found_once_is_read_well() {
     for target in TARGETS {
         let inputs = target.corpus();
