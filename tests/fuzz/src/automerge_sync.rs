@@ -1,12 +1,10 @@
 //! Automerge's own sync messages, and the document that they are about.
 
 use crate::chunks::fitted;
+use crate::story::{actor, entries};
 use driftline_core::base::codec::Writer;
-use driftline_core::base::id::{ActorId, DocumentId};
+use driftline_core::base::id::DocumentId;
 use driftline_core::doc::automerge_sync::{SyncPeer, SyncedDocument};
-use driftline_core::doc::document::Document;
-use driftline_core::doc::value::{TextUnit, Value};
-use std::sync::Arc;
 
 const NOTE: DocumentId = DocumentId([7; 16]);
 /// Messages of one input, at most.
@@ -14,23 +12,10 @@ const MESSAGES_MAX: usize = 8;
 /// Rounds in which two sound copies become equal: asking, sending, and word that it was received.
 const ROUNDS_MAX: usize = 12;
 
-fn actor(byte: u8) -> ActorId {
-    ActorId::new(&[byte; 4]).expect("four bytes are an actor")
-}
-
-/// A copy of the note that two have written in.
+/// A copy of the note with so many of its changes.
 fn copy(changes: usize) -> SyncedDocument {
     let mut copy = SyncedDocument::new(NOTE, actor(9));
-    let mut author = Document::new(NOTE, actor(1), TextUnit::CodePoint);
-    for at in 0..changes {
-        let made = author.change(None, at as i64, |tx| match at {
-            0 => tx.put("body", Value::from("tide")),
-            _ => tx.splice("body", at, 0, "s"),
-        });
-        let (entry, ()) = made.expect("a text can be written in");
-        let entry = Arc::new(entry.expect("something was written"));
-        copy.apply(vec![entry]).expect("it fits");
-    }
+    copy.apply(entries(NOTE, changes)).expect("it fits");
     copy
 }
 
@@ -38,7 +23,7 @@ fn copy(changes: usize) -> SyncedDocument {
 /// message is not taken is gone, as on a relay. Then someone whose client is sound syncs with what has become of the document.
 pub(crate) fn read(bytes: &[u8]) {
     let Some((first, mut rest)) = bytes.split_first() else { return };
-    let mut document = copy(usize::from(first & 3));
+    let mut document = copy(usize::from(first & 7));
     let mut guests = [SyncPeer::new(), SyncPeer::new()];
     for _ in 0..MESSAGES_MAX {
         let Some(([low, high], after)) = rest.split_first_chunk::<2>() else { break };
@@ -78,7 +63,7 @@ fn check_sound(document: &mut SyncedDocument) {
 /// What two copies say to each other, in one breath and with others between.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for (ours, theirs) in [(0, 1), (0, 3), (2, 3), (3, 0), (1, 1)] {
+    for (ours, theirs) in [(0, 1), (0, 3), (2, 4), (3, 0), (1, 1), (0, 7), (3, 7), (7, 5)] {
         let (mut document, mut guest) = (copy(ours), copy(theirs));
         let (mut at_ours, mut at_theirs) = (SyncPeer::new(), SyncPeer::new());
         let mut seed = vec![ours as u8];
@@ -97,7 +82,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seeds.push(seed);
     }
     // The second kind of message: the changes in one piece, which is the whole document.
-    let whole = copy(3).document().save();
+    let whole = copy(7).document().save();
     let mut message = Writer::new();
     message.put(&[0x43, 0, 0, 0, 1]);
     message.bytes(&whole);

@@ -1,12 +1,13 @@
 //! Frames of our own protocol, and the changes in them.
 
 use crate::chunks::fitted;
+use crate::story;
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId, SpaceId, StoreEpoch};
 use driftline_core::doc::abridged::{LastChange, Meanings, Names, abridge, restore};
 use driftline_core::doc::assembly::claimed_version;
 use driftline_core::doc::change::entry_from_payload;
 use driftline_core::doc::document::Document;
-use driftline_core::doc::value::{TextUnit, Value};
+use driftline_core::doc::value::TextUnit;
 use driftline_core::log::entry::Entry;
 use driftline_core::log::tree::Fingerprint;
 use driftline_core::log::version::{Heads, Version};
@@ -89,42 +90,32 @@ fn read_strands(items: Vec<Item>) {
     }
 }
 
-/// A few changes of someone who types.
-fn payloads() -> Vec<Arc<[u8]>> {
-    let mut author = Document::new(NOTE, ActorId::new(&[4; 4]).expect("four bytes are an actor"), TextUnit::CodePoint);
-    let typed = (0..4).map(|at| {
-        let made = author.change(None, 1_000 * at as i64, |tx| match at {
-            0 => tx.put("body", Value::from("a")),
-            _ => tx.splice("body", at, 0, "b"),
-        });
-        made.expect("a text can be written in").0.expect("something was written").payload
-    });
-    typed.collect()
-}
-
 /// One of each message, and changes in each of their forms.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let (peer, payloads) = (PeerId([3; 32]), payloads());
+    let entries = story::entries(NOTE, story::CHANGES);
+    let peer = PeerId([3; 32]);
+    let payloads: Vec<Arc<[u8]>> = entries.iter().map(|entry| entry.payload.clone()).collect();
     let actor = ActorId::new(&[4; 16]).expect("sixteen bytes are an actor");
     let version = Version { heads: Heads::from([ChangeHash([5; 32])]), clock: [(actor, 300)].into_iter().collect() };
     let ranges = vec![
         Range { below: Some(DocumentId([8; 16])), body: RangeBody::Items(vec![(NOTE, [6; 16])]) },
         Range { below: None, body: RangeBody::Fingerprint { sum: 7, count: 9 } },
     ];
-    let entries: Vec<Entry> =
-        payloads.iter().map(|payload| entry_from_payload(NOTE, payload.clone()).expect("it is sound")).collect();
     let mut items = vec![Item { strand: 0, form: Form::Begin { space: SPACE, document: NOTE }, bytes: payloads[0].clone() }];
     for pair in entries.windows(2) {
         let last = LastChange::of(&pair[0]).expect("it can be built upon");
-        let item = match abridge(&last, &pair[1].payload, &mut Known(Some(pair[0].clone()))) {
+        let item = match abridge(&last, &pair[1].payload, &mut Known(Some(Entry::clone(&pair[0])))) {
             Some(short) => Item { strand: 0, form: Form::Abridged, bytes: short.into() },
             None => Item { strand: 0, form: Form::Whole, bytes: pair[1].payload.clone() },
         };
         items.push(item);
     }
+    let mut document = Document::new(NOTE, story::actor(9), TextUnit::CodePoint);
+    document.apply(entries).expect("it fits");
+    let snapshot = document.save();
     let mut many = begin_strands(300);
     for at in 0..300 {
-        let item = &items[1 + at % 3];
+        let item = &items[1 + at % (items.len() - 1)];
         Item::encode(at as u64 % 5, &item.form, &item.bytes, &mut many);
     }
     let messages = [
@@ -158,17 +149,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Message::Goodbye { text: "bye".to_owned() },
         Message::Strands { items },
         Message::Sent { space: SPACE },
-        Message::Snapshot { space: SPACE, document: NOTE, size: 300, offset: 256, bytes: Arc::from(snapshot()) },
+        Message::Snapshot { space: SPACE, document: NOTE, size: 300, offset: 256, bytes: snapshot.into() },
         Message::Coming { space: SPACE, documents: 300, bytes: 70_000 },
     ];
     let mut seeds: Vec<_> = messages.iter().map(Message::encode).collect();
     seeds.push(end_strands(many, usize::MAX / 4));
     seeds
-}
-
-/// A document as a snapshot has it.
-fn snapshot() -> Vec<u8> {
-    let mut document = Document::new(NOTE, ActorId::new(&[4; 4]).expect("four bytes are an actor"), TextUnit::CodePoint);
-    document.change(None, 0, |tx| tx.put("body", Value::from("tide"))).expect("it can be written in");
-    document.save()
 }

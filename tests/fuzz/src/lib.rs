@@ -11,6 +11,7 @@ mod chunks;
 mod corpus;
 mod frames;
 mod journal;
+mod story;
 
 /// Something that reads what others wrote.
 pub struct Target {
