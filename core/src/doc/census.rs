@@ -144,8 +144,9 @@ impl Census {
         }
     }
 
-    /// Counts in the operations of `change`, or says why it does not fit. All it depends on must be counted in.
-    pub(super) fn admit(&mut self, change: &RawChange<'_>) -> Result<(), &'static str> {
+    /// Counts in the operations of `change`, or says why it does not fit. All it depends on must be counted in; `end` is the highest
+    /// number of an operation of those changes.
+    pub(super) fn admit(&mut self, change: &RawChange<'_>, end: u64) -> Result<(), &'static str> {
         let known = self.actors.get(change.actor).copied();
         let (seq, max_op) = known.map_or((0, 0), |line| (self.lines[line].seq, self.lines[line].max_op));
         if change.seq <= seq {
@@ -154,8 +155,13 @@ impl Census {
         if change.seq != seq + 1 {
             return Err("a change of its actor's before it is missing");
         }
-        if change.start_op <= max_op {
+        // A saved document says of a change only where its operations end. They are looked for above those it depends on, and
+        // there have to be some if there is room for any; or whoever is sent the document cannot read it.
+        if change.start_op <= max_op.max(end) {
             return Err("it numbers its operations as earlier ones are");
+        }
+        if change.ops == 0 && change.start_op != end + 1 {
+            return Err("it has numbers for operations that it does not have");
         }
         let others: Option<Vec<usize>> = change.others.iter().map(|other| self.actors.get(*other).copied()).collect();
         let others = others.ok_or("it refers to an actor who wrote nothing")?;

@@ -16,7 +16,7 @@ use crate::log::entry::Entry;
 use crate::log::version::Version;
 use automerge::transaction::CommitOptions;
 use automerge::{Automerge, ObjType, PatchLog, ReadDoc as _};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::transaction::Transaction;
@@ -170,21 +170,22 @@ impl Document {
         self.end_replays();
         let mut steps = self.steps_to_replay(entries.len());
         let mut changes = Vec::new();
-        let mut taken = BTreeSet::new();
+        // What is to be applied, and where the operations of each change end.
+        let mut taken: BTreeMap<ChangeHash, u64> = BTreeMap::new();
         let mut refused = Vec::new();
         for entry in entries {
-            if taken.contains(&entry.hash) || self.holds(&[entry.hash]) {
+            if taken.contains_key(&entry.hash) || self.holds(&[entry.hash]) {
                 continue;
             }
-            if !entry.deps.iter().all(|dep| taken.contains(dep) || self.holds(&[*dep])) {
+            if !entry.deps.iter().all(|dep| taken.contains_key(dep) || self.holds(&[*dep])) {
                 refused.push((entry.hash, "a change it depends on is missing".to_owned()));
                 continue;
             }
-            match self.admit(&entry, steps) {
+            match self.admit(&entry, &taken, steps) {
                 Ok((_, Some(plan))) if self.replay(&plan, entry.hash) => steps -= plan.steps(),
                 Ok((change, _)) => {
                     steps = 0;
-                    taken.insert(entry.hash);
+                    taken.insert(entry.hash, change.max_op());
                     changes.push(change);
                 }
                 Err(reason) => refused.push((entry.hash, reason)),
@@ -193,7 +194,7 @@ impl Document {
         if !changes.is_empty() {
             self.end_replays();
             if let Err(error) = self.crdt.apply_changes(changes) {
-                refused.extend(taken.into_iter().map(|hash| (hash, error.to_string())));
+                refused.extend(taken.into_keys().map(|hash| (hash, error.to_string())));
             }
         }
         if refused.is_empty() { Ok(()) } else { Err(ApplyError { refused }) }
@@ -201,18 +202,30 @@ impl Document {
 
     /// Checks an entry, all of whose dependencies were admitted, so that Automerge can apply it; says how to replay it, where that
     /// can be done in so many steps.
-    fn admit(&mut self, entry: &Entry, steps_to_replay: usize) -> Result<(automerge::Change, Option<Plan>), String> {
+    fn admit(
+        &mut self,
+        entry: &Entry,
+        taken: &BTreeMap<ChangeHash, u64>,
+        steps_to_replay: usize,
+    ) -> Result<(automerge::Change, Option<Plan>), String> {
         let mut reader = Reader::new(&entry.payload);
         let (body, hash) = Chunk::read(&mut reader).and_then(|chunk| chunk.change_body()).map_err(|error| error.to_string())?;
         if hash != entry.hash {
             return Err("it is not the change that it says it is".to_owned());
         }
         let raw = RawChange::read(&body).map_err(|error| error.to_string())?;
+        let end = |dep: &ChangeHash| taken.get(dep).copied().or_else(|| self.end_of(dep)).unwrap_or(0);
+        let end = raw.deps.iter().map(end).max().unwrap_or(0);
         // Automerge first: what it refuses is not to be counted in.
         let change = automerge::Change::try_from(&entry.payload[..]).map_err(|error| error.to_string())?;
         let plan = self.plan(&raw, &change, steps_to_replay);
-        self.census.admit(&raw)?;
+        self.census.admit(&raw, end)?;
         Ok((change, plan))
+    }
+
+    /// The number of the last operation of a change that is held, or of the last before it where it has none.
+    fn end_of(&self, hash: &ChangeHash) -> Option<u64> {
+        self.crdt.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).map(|change| change.max_op)
     }
 
     /// The hashes of the changes nothing depends on yet, in order.
@@ -331,7 +344,7 @@ impl Document {
     fn count_in(&mut self, change: automerge::Change) -> Result<Entry, String> {
         let chunk = Chunk::read(&mut Reader::new(change.raw_bytes())).map_err(|error| error.to_string())?;
         let raw = RawChange::read(chunk.body).map_err(|error| error.to_string())?;
-        self.census.admit(&raw)?;
+        self.census.admit(&raw, raw.start_op - 1)?;
         entry_of_change(self.id, change).map_err(|error| error.to_string())
     }
 

@@ -234,3 +234,36 @@ fn one_change_that_does_not_fit_does_not_stop_the_others() {
     assert!(refused[0].1.contains("write as one"), "{refused:?}");
     assert_eq!(one.document.keys(()), ["a", "b", "e"]);
 }
+
+#[test]
+fn a_change_that_would_make_the_saved_document_unreadable_is_refused() {
+    let mut replica = Replica::new(1, TextUnit::Utf16);
+    for word in ["a", "b", "c"] {
+        replica.document.change(None, 0, |tx| tx.put(word.into_path(), 1)).unwrap();
+    }
+    let heads: Vec<_> = replica.document.heads().iter().map(|head| automerge::ChangeHash(head.0)).collect();
+    let sound = automerge::Change::try_from(&replica.document.entries()[2].payload[..]).unwrap().decode();
+    let forged = |start_op: u64, deps: &[automerge::ChangeHash], empty: bool| {
+        let mut change = sound.clone();
+        (change.actor_id, change.seq) = (automerge::ActorId::from(vec![9; 4]), 1);
+        (change.start_op, change.deps) = (start_op.try_into().unwrap(), deps.to_vec());
+        if empty {
+            change.operations.clear();
+        }
+        let payload: Arc<[u8]> = (*automerge::Change::from(change).bytes()).into();
+        Arc::new(entry_from_payload(DOCUMENT, payload).unwrap())
+    };
+    // Numbers for operations that are not there; numbers of operations that it depends on.
+    for entry in [forged(9, &[], true), forged(5, &heads, true), forged(3, &heads, false), forged(1, &heads, true)] {
+        let refused = replica.document.apply([entry]).unwrap_err().refused;
+        assert!(refused[0].1.contains("numbers"), "{refused:?}");
+    }
+    // As automerge writes them: a change of nothing, and one whose author held more than it depends on.
+    let empty = forged(4, &heads, true);
+    replica.document.apply([empty]).unwrap();
+    let mut other = Replica::new(2, TextUnit::Utf16);
+    other.document.apply([forged(9, &[], false)]).unwrap();
+    for document in [&replica.document, &other.document] {
+        assert!(automerge::Automerge::load(&document.save()).is_ok());
+    }
+}

@@ -2,7 +2,7 @@
 //! what comes of it.
 
 use super::desks::Desks;
-use super::exchange::{Action, Exchange, Reading, Task};
+use super::exchange::{Action, Asked, Exchange, Reading, Task};
 use driftline_core::base::id::DocumentId;
 use driftline_core::engine::following::OfferError;
 use std::sync::Arc;
@@ -12,6 +12,11 @@ use tokio::time::timeout;
 
 /// Wait before what was handed in is handed in again, or what could not be read is read again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Wait before who asks for a document that nobody is known to have is told that there is none. A link to a new document may come
+/// sooner than the document does.
+const UNKNOWN: Duration = Duration::from_millis(300);
+/// ... that some client says it has, and does not send.
+const PROMISED: Duration = Duration::from_secs(5);
 /// A document that nobody syncs is kept for so long.
 const IDLE: Duration = Duration::from_secs(30);
 /// Tasks dealt with together.
@@ -21,13 +26,18 @@ const BATCH_MAX: usize = 1_024;
 pub(super) async fn run(desks: Arc<Desks>, document: DocumentId, mut inbox: UnboundedReceiver<Task>) {
     let mut exchange = Exchange::new(document);
     loop {
-        let wait = if exchange.is_waiting() { AGAIN } else { IDLE };
-        let mut tasks = match timeout(wait, inbox.recv()).await {
-            Ok(Some(task)) => vec![task],
-            Ok(None) => return,
-            Err(_) if exchange.is_waiting() => vec![Task::Again],
-            Err(_) if desks.close(&document, &inbox) => return,
-            Err(_) => continue,
+        let (wait, late) = match exchange.asked() {
+            Asked::OfAnyone => (UNKNOWN, Some(Task::Unanswered)),
+            Asked::OfSomeone => (PROMISED, Some(Task::Unanswered)),
+            Asked::Nothing if exchange.is_waiting() => (AGAIN, Some(Task::Again)),
+            Asked::Nothing => (IDLE, None),
+        };
+        let mut tasks = match (timeout(wait, inbox.recv()).await, late) {
+            (Ok(Some(task)), _) => vec![task],
+            (Ok(None), _) => return,
+            (Err(_), Some(late)) => vec![late],
+            (Err(_), None) if desks.close(&document, &inbox) => return,
+            (Err(_), None) => continue,
         };
         while tasks.len() < BATCH_MAX
             && let Ok(task) = inbox.try_recv()

@@ -31,6 +31,8 @@ pub(super) enum Task {
     Unload,
     /// Time has passed: what was handed in and not told to be durable is handed in again, what could not be read is read again.
     Again,
+    /// Time has passed in which nobody brought what was asked for.
+    Unanswered,
 }
 
 /// Something to be done next.
@@ -81,6 +83,25 @@ enum Held {
 struct Participant {
     client: Arc<Client>,
     sync: SyncPeer,
+    /// Whether it asked for the document and was neither sent any of it nor told that there is none.
+    asks: bool,
+}
+
+impl Participant {
+    fn new(client: Arc<Client>) -> Self {
+        Self { client, sync: SyncPeer::new(), asks: false }
+    }
+}
+
+/// Whose turn it is when clients ask for a document of which nothing is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nobody asks, or what they asked for is on its way to the disk.
+    Nothing,
+    /// Nobody is known to have it: whoever made it may be about to say so.
+    OfAnyone,
+    /// Some client has said that it has it.
+    OfSomeone,
 }
 
 impl Exchange {
@@ -104,6 +125,20 @@ impl Exchange {
         }
     }
 
+    /// Whether clients ask for what is not held, and of whom it can come.
+    pub(super) fn asked(&self) -> Asked {
+        match &self.held {
+            Held::All(document) if document.is_empty() && !document.is_pending() => {}
+            _ => return Asked::Nothing,
+        }
+        let has_it = |participant: &Participant| participant.sync.heads().is_some_and(|heads| !heads.is_empty());
+        match self.participants.values().any(|participant| participant.asks) {
+            false => Asked::Nothing,
+            true if self.participants.values().any(has_it) => Asked::OfSomeone,
+            true => Asked::OfAnyone,
+        }
+    }
+
     /// About how many bytes of the document are in memory.
     pub(super) fn weight(&self) -> usize {
         if let Held::All(document) = &self.held { document.weight() } else { 0 }
@@ -118,7 +153,7 @@ impl Exchange {
                 Task::Message { .. } => self.messages.push(task),
                 Task::Greet { client } => {
                     let number = client.number;
-                    self.participants.entry(number).or_insert_with(|| Participant { client, sync: SyncPeer::new() });
+                    self.participants.entry(number).or_insert_with(|| Participant::new(client));
                     due.insert(number);
                 }
                 Task::Leave { client } => {
@@ -132,6 +167,7 @@ impl Exchange {
                 Task::Reread { number, result } => self.on_reread(number, result),
                 Task::Unload => self.unload(),
                 Task::Again => actions.extend(self.again()),
+                Task::Unanswered => self.on_unanswered(),
             }
         }
         let wanted = !self.messages.is_empty() || !due.is_empty() || self.moved && !self.participants.is_empty();
@@ -215,7 +251,8 @@ impl Exchange {
     }
 
     fn unload(&mut self) {
-        if matches!(self.held, Held::All(_)) && !self.is_waiting() && self.durable.is_empty() && self.messages.is_empty() {
+        let is_idle = !self.is_waiting() && self.asked() == Asked::Nothing;
+        if matches!(self.held, Held::All(_)) && is_idle && self.durable.is_empty() && self.messages.is_empty() {
             self.held = Held::Nothing;
         }
     }
@@ -228,6 +265,17 @@ impl Exchange {
                 Some(Action::Read)
             }
             _ => None,
+        }
+    }
+
+    /// Tells those who asked that there is no such document here; if it comes after all, they are sent it.
+    fn on_unanswered(&mut self) {
+        if self.asked() == Asked::Nothing {
+            return;
+        }
+        for participant in self.participants.values_mut().filter(|participant| participant.asks) {
+            participant.asks = false;
+            participant.client.send_unavailable(self.document);
         }
     }
 
@@ -252,16 +300,12 @@ impl Exchange {
         let mut heard = Vec::new();
         for task in std::mem::take(&mut self.messages) {
             let Task::Message { client, request, data, .. } = task else { continue };
-            let new = || Participant { client: Arc::clone(&client), sync: SyncPeer::new() };
-            let participant = self.participants.entry(client.number).or_insert_with(new);
+            let participant = self.participants.entry(client.number).or_insert_with(|| Participant::new(Arc::clone(&client)));
             match document.receive(&mut participant.sync, &data) {
                 Ok(entries) => {
                     offered.extend(entries);
                     due.insert(client.number);
-                    if request && document.is_empty() && !document.is_pending() {
-                        client.send_unavailable(self.document);
-                        due.remove(&client.number);
-                    }
+                    participant.asks |= request;
                 }
                 Err(error) => {
                     client.fail(&format!("document {}: {error}", self.document));
@@ -270,6 +314,9 @@ impl Exchange {
                 }
             }
             heard.push(client.number);
+        }
+        if !document.is_empty() {
+            self.participants.values_mut().for_each(|participant| participant.asks = false);
         }
         heard.into_iter().for_each(|number| self.tell_heads(number));
         self.answer(&due);
@@ -280,6 +327,10 @@ impl Exchange {
         let Held::All(document) = &self.held else { return };
         for number in due {
             let Some(participant) = self.participants.get_mut(number) else { continue };
+            // Who asks is sent something of it, or told that there is none.
+            if participant.asks && document.is_empty() && !document.is_pending() {
+                continue;
+            }
             if !participant.client.is_slow_for(self.document)
                 && let Some(message) = document.message(&mut participant.sync)
             {

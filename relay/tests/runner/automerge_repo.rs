@@ -16,6 +16,7 @@ use minicbor::{Decoder, Encoder, data::Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -140,6 +141,23 @@ impl Guest {
     }
 }
 
+/// Two clients that do as they should, while others do not.
+struct Others {
+    anna: Guest,
+    ben: Guest,
+    words: usize,
+}
+
+impl Others {
+    /// One writes, the other reads it.
+    async fn go_on(&mut self) {
+        self.words += 1;
+        let hash = self.anna.write(&format!("word {}", self.words));
+        self.anna.sync_until(|_, peer| peer.heads() == Some(vec![hash])).await;
+        self.ben.sync_until(|copy, _| copy.heads() == [hash]).await;
+    }
+}
+
 fn text(text: &str) -> Field {
     Field::Text(text.to_owned())
 }
@@ -217,6 +235,7 @@ async fn who_breaks_the_rules_is_told_and_nobody_else_is_troubled() {
     anna.sync_until(|_, peer| peer.heads() == Some(vec![first])).await;
     ben.sync_until(|copy, _| copy.heads() == [first]).await;
 
+    let mut others = Others { anna, ben, words: 0 };
     let note = NOTE.to_string();
     let absurd = [vec![0x42, 0, 0, 1, 0, 13, 8, 10], vec![0xff, 0xff, 0xff, 0xff, 0x0f], vec![0; 10], vec![0]].concat();
     let cases: [(&str, Vec<u8>); 6] = [
@@ -232,22 +251,53 @@ async fn who_breaks_the_rules_is_told_and_nobody_else_is_troubled() {
         let mut guest = Guest::join(&relay, "guest").await;
         guest.say_sync("sync", document, data.clone()).await;
         guest.hear_error_and_end().await;
+        others.go_on().await;
     }
     for bytes in [vec![0xff; 40], vec![0x9f; 200_000], b"{}".to_vec(), vec![0x5b; 9], vec![0xa0]] {
         let mut guest = Guest::join(&relay, "guest").await;
         guest.say_bytes(bytes).await;
         guest.hear_error_and_end().await;
+        others.go_on().await;
     }
+    // A message above the limit is refused by what it says of its length, before any of it is sent.
     let mut guest = Guest::join(&relay, "guest").await;
-    // It is refused while it is still being sent.
-    let _ = guest.socket.send(Message::Binary(vec![0; (1 << 20) + 1].into())).await;
-    while let Some(Ok(Message::Binary(bytes))) = guest.socket.next().await {
-        assert_eq!(fields(&bytes)["type"], text("error"));
-    }
+    let masked_binary = [&[0x82, 0x80 | 127][..], &((1u64 << 20) + 1).to_be_bytes(), &[0; 4]].concat();
+    guest.socket.get_mut().write_all(&masked_binary).await.unwrap();
+    assert!(guest.hear_error_and_end().await.contains("1048576"));
+    others.go_on().await;
+    relay.shutdown().await;
+}
 
-    let second = anna.write("second");
-    anna.sync_until(|_, peer| peer.heads() == Some(vec![second])).await;
-    ben.sync_until(|copy, _| copy.heads() == [second]).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_what_another_is_about_to_send_is_not_told_that_there_is_none() {
+    let data = TempDir::new().unwrap();
+    let relay = relay(&data).await;
+    let (mut anna, mut ben) = (Guest::join(&relay, "anna").await, Guest::join(&relay, "ben").await);
+    let note = NOTE.to_string();
+
+    // Ben has the link before Anna's client has said anything of the document; then it says that it has it, and sends it when asked.
+    let asking = ben.copy.message(&mut ben.peer).unwrap();
+    ben.say_sync("request", &note, asking).await;
+    let hash = anna.write("here");
+    anna.sync_until(|_, peer| peer.heads() == Some(vec![hash])).await;
+    let heard = ben.hear().await.unwrap();
+    assert_eq!(heard["type"], text("sync"), "{heard:?}");
+
+    // What is promised and never sent is not waited for longer than who promised it is there.
+    let other = DocumentId([8; 16]);
+    let promise = SyncedDocument::new(other, ActorId::new(&[1]).unwrap()).message(&mut SyncPeer::new()).unwrap();
+    let heads = [&promise[..1], &[1], &[5; 32], &promise[2..]].concat();
+    anna.say_sync("sync", &other.to_string(), heads).await;
+    assert_eq!(anna.hear().await.unwrap()["type"], text("sync"), "it is asked for");
+    ben.say_sync("request", &other.to_string(), promise).await;
+    drop(anna);
+    loop {
+        let heard = ben.hear().await.unwrap();
+        if heard["documentId"] == text(&other.to_string()) {
+            assert_eq!(heard["type"], text("doc-unavailable"), "{heard:?}");
+            break;
+        }
+    }
     relay.shutdown().await;
 }
 
@@ -261,15 +311,22 @@ async fn documents_of_other_spaces_are_not_seen() {
     native.put(secret, "secret", Value::Int(1));
     native.saved(secret, |saved| saved.relays > 0).await;
 
+    let (anna, ben) = (Guest::join(&relay, "anna").await, Guest::join(&relay, "ben").await);
+    let mut others = Others { anna, ben, words: 0 };
+    others.go_on().await;
     let mut guest = Guest::join(&relay, "guest").await;
     for kind in ["request", "sync"] {
         guest.say_sync(kind, &secret.to_string(), vec![0x42, 0, 0, 1, 0, 0, 0]).await;
         assert_eq!(guest.hear().await.unwrap()["type"], text("error"));
         assert_eq!(guest.hear().await.unwrap()["type"], text("doc-unavailable"));
+        others.go_on().await;
     }
     // And it goes on with its own.
-    let own = guest.write("own");
-    guest.sync_until(|_, peer| peer.heads() == Some(vec![own])).await;
+    let last = others.anna.copy.heads();
+    guest.sync_until(|copy, _| copy.heads() == last).await;
+    native.put(secret, "secret", Value::Int(2));
+    native.saved(secret, |saved| saved.relays > 0).await;
+    others.go_on().await;
     relay.shutdown().await;
 }
 

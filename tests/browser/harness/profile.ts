@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { type BrowserContext, chromium } from "playwright-core";
+import { type BrowserContext, type Page, chromium } from "playwright-core";
 import { Notes } from "./notes.ts";
 
 const EXECUTABLE = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
@@ -38,8 +38,13 @@ export class Profile {
     return profile;
   }
 
-  /** A tab that shows `url`, ready to be used. */
+  /** A tab that shows the app at `url`, ready to be used. */
   async tab(url: string): Promise<Notes> {
+    return Notes.of(await this.page(url));
+  }
+
+  /** A tab that shows `url`, whatever that is. */
+  async page(url: string): Promise<Page> {
     const blank = this.context.pages().find((page) => page.url() === "about:blank");
     const page = blank ?? (await this.context.newPage());
     page.on("pageerror", (error) => this.#errors.push(String(error)));
@@ -48,7 +53,7 @@ export class Profile {
       if (message.type() === "error" && !/net::|WebSocket|Failed to load resource/.test(message.text())) this.#errors.push(message.text());
     });
     await page.goto(url);
-    return Notes.of(page);
+    return page;
   }
 
   /** Closes the browser and removes the profile. */

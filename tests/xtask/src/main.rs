@@ -5,6 +5,7 @@ mod browser;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod fuzz;
 mod job;
 mod kills;
 mod npm;
@@ -39,6 +40,12 @@ The project's own commands.
   cargo xtask sim      simulate lives of several replicas on a faulty network and faulty disks
       --lives N        how many (1,000 unless told)
       --seed S         the life of this seed alone, step by step; with --lives, the first of so many
+
+  cargo xtask fuzz     give whatever reads others' bytes inputs that reach more and more of it, and see whether it breaks
+      TARGET           this alone; `cargo xtask fuzz --list` names them
+      --seconds N      for so long, each (60 unless told)
+      --keep           then make what reaches most the corpus in tests/fuzz/corpus
+      --input FILE     read this input once
 
   cargo xtask kills    kill a relay right after it gave its word, and while it compacts, and look for what it said was saved
       --times N        how often, each (50 unless told)
@@ -77,6 +84,7 @@ fn command() -> Result<ExitCode> {
     match name.as_deref().unwrap_or_default() {
         "demo" => demo::command(&repository, arguments),
         "sim" => sim::command(&repository, arguments),
+        "fuzz" => fuzz::command(&repository, arguments),
         "kills" => kills::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
