@@ -28,6 +28,7 @@
 pub mod base;
 pub mod doc;
 pub mod engine;
+pub mod gossip;
 pub mod log;
 pub mod store;
 pub mod sync;

@@ -13,7 +13,7 @@ mod replicas;
 mod wires;
 
 use crate::figures::{Figures, Round};
-use crate::plot::{Axis, Plot, Series};
+use driftline_relay::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;

@@ -5,7 +5,7 @@
 
 use crate::cold::{PATIENCE, TEXT, Trace, bring, fetch, typed};
 use crate::history::made_up;
-use crate::plot::{Axis, Plot, Series};
+use driftline_relay::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;

@@ -1,6 +1,6 @@
 //! Many connections on which nothing happens: what one costs the relay to take, and to keep.
 
-use crate::plot::{Axis, Plot, Series};
+use driftline_relay::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;

@@ -3,7 +3,7 @@
 //! The replica is a whole one with its store in memory. Bytes and round trips are counted on its connection after the hello: a round
 //! trip is every time that something comes after something was sent.
 
-use crate::plot::{Axis, Plot, Series};
+use driftline_relay::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;

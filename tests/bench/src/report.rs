@@ -1,7 +1,7 @@
 //! What a benchmark found, on which machine, and where that goes: to the screen, to a file for other programs, and from there
 //! into `docs/benchmarks.md` (see [`crate::document`]).
 
-use crate::plot::Plot;
+use driftline_relay::plot::Plot;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,0 +1,1 @@
+//! One peer, and whatever the others do.

@@ -1,0 +1,1 @@
+//! Whole overlays of peers: whether they hold together.
