@@ -92,8 +92,8 @@ pub const HELLO_MS_MAX: u64 = 10_000;
 pub const TAKE_MS_MAX: u64 = 60_000;
 /// Neighbours that a gossiping peer keeps, incoming ones counted: with fewer it dials.
 pub const NEIGHBOURS_MIN: usize = 8;
-/// Neighbours above which it parts from one now and then.
-pub const NEIGHBOURS_MANY: usize = 12;
+/// Neighbours above which it parts from some now and then. Chance alone gives next to nobody so many: whom everyone dials has them.
+pub const NEIGHBOURS_MANY: usize = 20;
 /// Most neighbours; who comes then is told of others, and sent away.
 pub const NEIGHBOURS_MAX: usize = 128;
 /// Of the neighbours, those that the peer chose itself; other peers, however many dial it, take none of these places.

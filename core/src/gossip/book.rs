@@ -7,9 +7,7 @@
 use super::message::{Addresses, Contact};
 use crate::base::backoff::Backoff;
 use crate::base::id::PeerId;
-use crate::base::limits::{
-    CONFIGURED_MAX, FOUND_MAX, MET_MAX, NEIGHBOURS_PER_TELLER_MAX, TOLD_MAX, TOLD_PER_TELLER_MAX,
-};
+use crate::base::limits::{CONFIGURED_MAX, FOUND_MAX, MET_MAX, NEIGHBOURS_PER_TELLER_MAX, TOLD_MAX, TOLD_PER_TELLER_MAX};
 use crate::base::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -374,9 +372,10 @@ impl Book {
     /// Makes room among those known in one way: who failed most goes, and of these who was seen longest ago.
     fn keep_within(&mut self, standing: Standing, newest: &PeerId) {
         while self.count(standing) > standing.most() {
-            let among = self.known.iter().filter(|(peer, known)| {
-                known.standing == standing && *peer != newest && !self.connected.contains(*peer)
-            });
+            let among = self
+                .known
+                .iter()
+                .filter(|(peer, known)| known.standing == standing && *peer != newest && !self.connected.contains(*peer));
             let worst = among.max_by_key(|(_, known)| (known.failures, std::cmp::Reverse(known.seen_ms))).map(|(peer, _)| *peer);
             self.remove(&worst.unwrap_or(*newest));
         }

@@ -12,9 +12,7 @@ use super::book::{Book, Standing, Teller, teller};
 use super::message::{Addresses, Contact, GossipMessage, bounded};
 use super::neighbour::{Neighbour, Silence};
 use crate::base::id::{ConnectionId, PeerId};
-use crate::base::limits::{
-    CONTACTS_MAX, NEIGHBOURS_CHOSEN_MIN, NEIGHBOURS_MANY, NEIGHBOURS_MAX, NEIGHBOURS_MIN,
-};
+use crate::base::limits::{CONTACTS_MAX, NEIGHBOURS_CHOSEN_MIN, NEIGHBOURS_MANY, NEIGHBOURS_MAX, NEIGHBOURS_MIN};
 use crate::base::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -28,6 +26,8 @@ const SIMULTANEOUS_MS: u64 = 10_000;
 const HUNGRY_MS: u64 = 2_000;
 /// Milliseconds a peer from which one parted is left alone, and those a neighbour is kept at least.
 const REST_MS: u64 = 30_000;
+/// Milliseconds a peer that was full is left alone.
+const FULL_MS: u64 = 60_000;
 /// Milliseconds between two partings where there are many neighbours.
 const TRIM_MS: u64 = 5_000;
 /// Of those that are too many, one in so many is parted from at once: a peer that all dial when they come is soon one like others.
@@ -50,13 +50,7 @@ pub struct MembershipConfig {
 
 impl Default for MembershipConfig {
     fn default() -> Self {
-        Self {
-            heartbeat_idle_ms: 30_000,
-            heartbeat_busy_ms: 5_000,
-            shuffle_ms: 60_000,
-            rotate_ms: 300_000,
-            compare_ms: 10_000,
-        }
+        Self { heartbeat_idle_ms: 30_000, heartbeat_busy_ms: 5_000, shuffle_ms: 60_000, rotate_ms: 300_000, compare_ms: 10_000 }
     }
 }
 
@@ -204,7 +198,8 @@ impl Membership {
         if peer == self.me {
             return self.hang_up(connection, "a peer that reached itself");
         }
-        let older = self.neighbours.iter().find(|(_, neighbour)| neighbour.peer == peer).map(|(older, known)| (*older, known.clone()));
+        let older =
+            self.neighbours.iter().find(|(_, neighbour)| neighbour.peer == peer).map(|(older, known)| (*older, known.clone()));
         if let Some((older, known)) = older {
             if !self.is_newer_kept(&known, now_ms, dialled) {
                 self.hang_up(connection, "one connection a pair is enough");
@@ -303,6 +298,7 @@ impl Membership {
                     self.note(now_ms, peer, &contacts);
                 }
                 self.handle_parted(now_ms, connection);
+                self.book.on_parted(&peer, now_ms, FULL_MS);
                 self.hang_up(connection, "the other side has as many neighbours as it may");
             }
             GossipMessage::Shuffle { contacts } => {

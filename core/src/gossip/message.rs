@@ -139,9 +139,7 @@ fn encode_contacts(contacts: &[Contact], w: &mut Writer) {
 
 fn decode_contacts(r: &mut Reader<'_>) -> Result<Vec<Contact>, DecodeError> {
     let count = r.count(CONTACTS_MAX, 34)?;
-    (0..count)
-        .map(|_| Ok(Contact { peer: PeerId(r.array()?), addresses: decode_addresses(r)?, age_s: r.uint()? }))
-        .collect()
+    (0..count).map(|_| Ok(Contact { peer: PeerId(r.array()?), addresses: decode_addresses(r)?, age_s: r.uint()? })).collect()
 }
 
 #[cfg(test)]
@@ -150,11 +148,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn contact() -> impl Strategy<Value = Contact> {
-        (any::<[u8; 32]>(), proptest::collection::vec(".{1,60}", 0..4), any::<u64>()).prop_map(|(peer, addresses, age_s)| Contact {
-            peer: PeerId(peer),
-            addresses: bounded(addresses),
-            age_s,
-        })
+        (any::<[u8; 32]>(), proptest::collection::vec(".{1,60}", 0..4), any::<u64>())
+            .prop_map(|(peer, addresses, age_s)| Contact { peer: PeerId(peer), addresses: bounded(addresses), age_s })
     }
 
     fn message() -> impl Strategy<Value = GossipMessage> {

@@ -182,3 +182,97 @@ impl<K: Ord + Copy, P: Ord + Copy> Rumours<K, P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rumours(fanout: usize) -> Rumours<u8, u32> {
+        Rumours::new(RumourConfig { fanout, round_ms: 100, again_ms: 1_000 }, [3; 32])
+    }
+
+    fn drain(rumours: &mut Rumours<u8, u32>, now_ms: u64) -> (Vec<u32>, Vec<u32>) {
+        let (mut pushed, mut told) = (Vec::new(), Vec::new());
+        while let Some(spread) = rumours.poll(now_ms) {
+            match spread {
+                Spread::Push(_, neighbour) => pushed.push(neighbour),
+                Spread::Tell(_, neighbour) => told.push(neighbour),
+            }
+        }
+        (pushed, told)
+    }
+
+    /// Ten neighbours and a fan-out of four: four, four and two, and those who were not sent it in the first round know that it is here.
+    #[test]
+    fn each_round_sends_it_to_so_many_and_tells_the_rest_once() {
+        let mut rumours = rumours(4);
+        rumours.handle_fresh(0, 1, 0..10);
+        let (first, told) = drain(&mut rumours, 0);
+        assert_eq!((first.len(), told.len()), (4, 6));
+        assert!(told.iter().all(|neighbour| !first.contains(neighbour)));
+        assert_eq!(drain(&mut rumours, 99), (vec![], vec![]));
+        let (second, told) = drain(&mut rumours, 100);
+        assert_eq!((second.len(), told.len()), (4, 0));
+        assert_eq!(drain(&mut rumours, 200).0.len(), 2);
+    }
+
+    #[test]
+    fn who_says_that_it_holds_it_is_not_sent_it() {
+        let mut rumours = rumours(1);
+        rumours.handle_fresh(0, 1, 0..10);
+        let (first, told) = drain(&mut rumours, 0);
+        rumours.handle_held(1, first[0]);
+        told[1..].iter().for_each(|neighbour| rumours.handle_held(1, *neighbour));
+        assert_eq!(drain(&mut rumours, 100), (vec![told[0]], vec![]));
+        rumours.handle_held(1, told[0]);
+        assert!(rumours.is_empty() && rumours.next_deadline().is_none());
+    }
+
+    #[test]
+    fn who_does_not_say_so_is_sent_it_again_a_few_times() {
+        let mut rumours = rumours(2);
+        rumours.handle_fresh(0, 1, [7]);
+        let mut pushes = Vec::new();
+        for now_ms in 0..20_000 {
+            pushes.extend(drain(&mut rumours, now_ms).0.into_iter().map(|_| now_ms));
+        }
+        assert_eq!(pushes, [0, 1_000, 2_000]);
+        assert!(rumours.is_empty());
+    }
+
+    #[test]
+    fn more_rumours_than_are_remembered_go_to_everyone_at_once() {
+        let mut rumours: Rumours<u64, u32> = Rumours::new(RumourConfig::default(), [3; 32]);
+        for key in 0..RUMOURS_MAX as u64 + 1 {
+            rumours.handle_fresh(0, key, 0..6);
+        }
+        assert_eq!(rumours.len(), RUMOURS_MAX);
+        let pushed = std::iter::from_fn(|| rumours.poll(0)).filter(|spread| *spread == Spread::Push(RUMOURS_MAX as u64, 5));
+        assert_eq!(pushed.count(), 1);
+    }
+
+    proptest! {
+        /// Whatever is lost or said, nobody is sent anything more often than three times, all are sent it who do not say that they hold it, and it ends.
+        #[test]
+        fn everyone_is_sent_it_and_it_ends(fanout in 1usize..6, count in 0u32..40, silent in any::<u64>(), steps in 1u64..400) {
+            let mut rumours = rumours(fanout);
+            rumours.handle_fresh(0, 1, 0..count);
+            let mut sent: BTreeMap<u32, u8> = BTreeMap::new();
+            let mut now_ms = 0;
+            for _ in 0..1_000 {
+                for neighbour in drain(&mut rumours, now_ms).0 {
+                    *sent.entry(neighbour).or_default() += 1;
+                    if silent & (1 << (neighbour % 64)) == 0 {
+                        rumours.handle_held(1, neighbour);
+                    }
+                }
+                let Some(next_ms) = rumours.next_deadline() else { break };
+                now_ms = next_ms.max(now_ms + steps);
+            }
+            prop_assert!(rumours.is_empty());
+            prop_assert_eq!(sent.len(), count as usize);
+            prop_assert!(sent.values().all(|times| *times <= PUSHES_MAX));
+        }
+    }
+}

@@ -22,7 +22,7 @@ const PROGRESS_DRAWN: Duration = Duration::from_millis(100);
 const PROGRESS_LINES: Duration = Duration::from_secs(10);
 
 const ABOUT: &str = "\
-Simulates native peers that gossip: they find each other through three of them,
+Simulates native peers that gossip: they find each other through a few of them,
 choose neighbours, and then one of them writes something that all must get.
 
 Each peer runs the code that a native peer runs to choose its neighbours and to
@@ -104,7 +104,8 @@ pub(super) struct SimArguments {
 
 fn range(text: &str) -> Result<(u64, u64), String> {
     let (least, most) = text.split_once("..").unwrap_or((text, text));
-    let number = |part: &str| part.parse::<u64>().map_err(|_| format!("`{part}` is no number of milliseconds; write for example 5..50"));
+    let number =
+        |part: &str| part.parse::<u64>().map_err(|_| format!("`{part}` is no number of milliseconds; write for example 5..50"));
     let (least, most) = (number(least)?, number(most)?);
     match least {
         0 => Err("a message takes a millisecond at least".to_owned()),
@@ -142,7 +143,8 @@ fn simulate(arguments: &SimArguments, output: &Output) -> Result<(), Failure> {
                 Growth::of(one, many)
             })
             .collect();
-        let outcomes: Vec<Outcome> = table::faults(peers, fanout, seed).into_iter().map(|scenario| live(scenario, output)).collect();
+        let outcomes: Vec<Outcome> =
+            table::faults(peers, fanout, seed).into_iter().map(|scenario| live(scenario, output)).collect();
         let all = growth.iter().flat_map(|line| [&line.one, &line.many]).chain(&outcomes);
         let all_hold = all.clone().all(|outcome| outcome.converged);
         let text = format!("{}\n{}", table::growth_text(&growth), table::outcomes_text(&outcomes));
@@ -180,7 +182,8 @@ fn scenario(arguments: &SimArguments) -> Scenario {
 /// Lives through one scenario and tells how far it is. What is told says how long it takes; what comes out does not.
 fn live(scenario: Scenario, output: &Output) -> Outcome {
     let every = if output.draws() { PROGRESS_DRAWN } else { PROGRESS_LINES };
-    let (mut told, what) = (Instant::now(), format!("{} peers, fan-out {}, {}", scenario.peers, scenario.fanout, scenario.describe()));
+    let (mut told, what) =
+        (Instant::now(), format!("{} peers, fan-out {}, {}", scenario.peers, scenario.fanout, scenario.describe()));
     World::new(scenario).run(&mut |Progress { now_ms, here, lacking }| {
         if told.elapsed() >= every {
             told = Instant::now();

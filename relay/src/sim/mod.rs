@@ -6,6 +6,8 @@
 //!
 //! One thread, one queue ([`queue`]), one seed: the same scenario gives the same outcome ([`outcome`]).
 
+#[cfg(test)]
+mod bars;
 pub mod model;
 pub mod network;
 pub mod outcome;

@@ -30,7 +30,8 @@ pub fn spread(peers: usize, fanout: usize, seed: u64) -> Textbook {
         let mut newly = Vec::new();
         for &peer in &heard {
             // Nobody remembers anything: the neighbours are others in each round.
-            let others = (0..fanout).map(|_| (u64::from(peer) + 1 + rng.below(peers as u64 - 1)) % peers as u64).map(|other| other as u32);
+            let others =
+                (0..fanout).map(|_| (u64::from(peer) + 1 + rng.below(peers as u64 - 1)) % peers as u64).map(|other| other as u32);
             let others: Vec<u32> = others.collect();
             rumours.handle_fresh(done.rounds, peer, others);
             while let Some(spread) = rumours.poll(done.rounds) {

@@ -12,8 +12,10 @@ use driftline_core::gossip::membership::{Effect, Membership, MembershipConfig};
 use driftline_core::gossip::message::GossipMessage;
 use driftline_core::gossip::rumour::RumourConfig;
 
-/// Peers that everyone knows at the beginning.
+/// Peers that one knows when it comes.
 const SEEDS: usize = 3;
+/// One in so many is known to others when they come, but three at least are.
+const PEERS_PER_SEED: usize = 300;
 /// Milliseconds in which a hundred peers come, once the first ten seconds are over.
 const JOIN_MS_PER_HUNDRED: u64 = 20;
 /// Milliseconds from when the last peer has come until the rumour starts.
@@ -45,15 +47,33 @@ enum Event {
     /// A peer may have something to do.
     Wake(u32),
     /// A dial arrives.
-    Dialled { from: u32, life: u32, to: u32 },
+    Dialled {
+        from: u32,
+        life: u32,
+        to: u32,
+    },
     /// A dial led nowhere.
-    DialFailed { from: u32, life: u32, to: u32 },
+    DialFailed {
+        from: u32,
+        life: u32,
+        to: u32,
+    },
     /// A dial led to a connection.
-    Opened { link: u32 },
+    Opened {
+        link: u32,
+    },
     /// A message arrives at an end of a connection.
-    Arrived { link: u32, end: usize, message: Message },
+    Arrived {
+        link: u32,
+        end: usize,
+        message: Message,
+    },
     /// The other side has closed a connection, on purpose or because nobody is there who knows it.
-    Closed { link: u32, end: usize, on_purpose: bool },
+    Closed {
+        link: u32,
+        end: usize,
+        on_purpose: bool,
+    },
     /// The rumour starts.
     Start,
     /// The halves are one again.
@@ -123,7 +143,8 @@ impl World {
         for _ in 0..world.scenario.peers {
             let membership = Membership::new(PeerId(world.rng.bytes()), MembershipConfig::default(), world.rng.bytes(), 0);
             let model = Model::new(world.rumour_config(), world.rng.bytes(), 0);
-            let node = Node { membership, model, is_up: false, life: 0, wake_ms: u64::MAX, since_ms: 0, waited_ms: None, hops: 0 };
+            let node =
+                Node { membership, model, is_up: false, life: 0, wake_ms: u64::MAX, since_ms: 0, waited_ms: None, hops: 0 };
             world.nodes.push(node);
         }
         world.plan();
@@ -134,12 +155,17 @@ impl World {
         RumourConfig { fanout: self.scenario.fanout, round_ms: self.scenario.round_ms, ..RumourConfig::default() }
     }
 
+    /// How many peers are known to others when they come.
+    fn seeds(&self) -> usize {
+        (self.scenario.peers / PEERS_PER_SEED).clamp(SEEDS, 1_000).min(self.scenario.peers)
+    }
+
     /// Who comes and goes when, and when the rumour starts.
     fn plan(&mut self) {
         let peers = self.scenario.peers as u64;
         let join_ms = 10_000 + peers / 100 * JOIN_MS_PER_HUNDRED;
         for peer in 0..self.scenario.peers {
-            let at_ms = if peer < SEEDS { 0 } else { 1 + self.rng.below(join_ms) };
+            let at_ms = if peer < self.seeds() { 0 } else { 1 + self.rng.below(join_ms) };
             self.queue.push(at_ms, Event::Join(peer as u32));
         }
         let start_ms = join_ms + SETTLE_MS;
@@ -149,7 +175,7 @@ impl World {
             self.faults_end_ms = start_ms + self.scenario.partition_ms;
             self.queue.push(self.faults_end_ms, Event::Heal);
         }
-        for peer in SEEDS..self.scenario.peers {
+        for peer in self.seeds()..self.scenario.peers {
             if self.rng.below(100) < self.scenario.churn_percent {
                 let leaves_ms = start_ms + 1 + self.rng.below(CHURN_MS);
                 let comes_ms = leaves_ms + AWAY_MS.0 + self.rng.below(AWAY_MS.1 - AWAY_MS.0);
@@ -271,8 +297,11 @@ impl World {
     }
 
     fn on_join(&mut self, peer: u32) {
+        let among = self.seeds() as u64;
+        let mut known: Vec<u32> = (0..SEEDS).map(|_| self.rng.below(among) as u32).collect();
+        known.extend((peer < among as u32).then_some(0));
         let seeds: Vec<(PeerId, String)> =
-            (0..SEEDS.min(self.nodes.len())).map(|seed| (self.nodes[seed].membership.peer_id(), address(seed as u32))).collect();
+            known.into_iter().map(|seed| (self.nodes[seed as usize].membership.peer_id(), address(seed))).collect();
         let (config, now_ms, seed, choices) = (self.rumour_config(), self.now_ms, self.rng.bytes(), self.rng.bytes());
         let node = &mut self.nodes[peer as usize];
         node.is_up = true;
