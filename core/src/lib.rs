@@ -10,6 +10,8 @@
 //! 3. then call [`engine::Engine::poll_effect`] until it answers nothing, carrying out each effect;
 //! 4. sleep until [`engine::Engine::next_deadline`], or until something happens; then from 2.
 //!
+//! A native peer runs a [`gossip::membership::Membership`] beside its engine in the same way: it says whom to dial and whom to part from.
+//!
 //! Several inputs may be told before draining: what they cause is then coalesced, several keystrokes to a frame.
 //! Every [`engine::effect::Effect::Store`] is answered exactly once, with a `Result`. The same seed and the same
 //! inputs give the same effects, byte for byte.
@@ -20,14 +22,15 @@
 //!
 //! | floor | rooms | what it knows |
 //! |---|---|---|
-//! | 3 | [`engine`] | the one state machine that drivers see; it alone knows all three rooms below |
-//! | 2 | [`doc`], [`sync`], [`store`] | what entries mean; talking to a peer; what goes to disk and how it comes back |
+//! | 3 | [`engine`] | the one state machine that drivers see; it alone knows all the rooms below |
+//! | 2 | [`doc`], [`sync`], [`store`], [`gossip`] | what entries mean; talking to a peer; what goes to disk and how it comes back; who talks to whom where no server decides it |
 //! | 1 | [`log`] | clocks, entries, versions: what a replica holds, without knowing what it means |
 //! | 0 | [`base`] | ids, limits, time, errors, bounded reading and writing of bytes |
 
 pub mod base;
 pub mod doc;
 pub mod engine;
+pub mod gossip;
 pub mod log;
 pub mod store;
 pub mod sync;

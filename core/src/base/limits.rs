@@ -90,6 +90,34 @@ pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 pub const HELLO_MS_MAX: u64 = 10_000;
 /// Milliseconds in which a peer takes something of what it was sent. One that does not holds memory that others wait for.
 pub const TAKE_MS_MAX: u64 = 60_000;
+/// Neighbours that a gossiping peer keeps, incoming ones counted: with fewer it dials.
+pub const NEIGHBOURS_MIN: usize = 8;
+/// Neighbours above which it parts from some now and then. Chance alone gives next to nobody so many: whom everyone dials has them.
+pub const NEIGHBOURS_MANY: usize = 20;
+/// Most neighbours; who comes then is told of others, and sent away.
+pub const NEIGHBOURS_MAX: usize = 128;
+/// Of the neighbours, those that the peer chose itself; other peers, however many dial it, take none of these places.
+pub const NEIGHBOURS_CHOSEN_MIN: usize = 4;
+/// Most neighbours of those chosen that one and the same peer told of.
+pub const NEIGHBOURS_PER_TELLER_MAX: usize = 2;
+/// Most peers known that someone configured.
+pub const CONFIGURED_MAX: usize = 64;
+/// Most peers known that were met: dialled, and there.
+pub const MET_MAX: usize = 64;
+/// Most peers known that were found on the network around, and not met yet.
+pub const FOUND_MAX: usize = 128;
+/// Most peers known by what others told alone.
+pub const TOLD_MAX: usize = 96;
+/// Of these, most that one and the same peer told of: a sixth.
+pub const TOLD_PER_TELLER_MAX: usize = 16;
+/// Most peers told of in one message.
+pub const CONTACTS_MAX: usize = 8;
+/// Most addresses of one peer.
+pub const ADDRESSES_MAX: usize = 8;
+/// Longest address in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+/// Most documents of which it is remembered which neighbours are still to be sent what is new; of others all are sent it at once.
+pub const RUMOURS_MAX: usize = 16_384;
 
 /// Bounds an operator may set. The defaults suit a small relay and every client.
 #[derive(Clone, Debug, PartialEq, Eq)]

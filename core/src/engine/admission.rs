@@ -120,7 +120,7 @@ impl Engine {
                 if durable {
                     self.owe_ack(source, document, entry.actor, entry.seq);
                 } else {
-                    self.logs.also_owed.entry((document, entry.actor, entry.seq)).or_default().push(source);
+                    self.logs.owe_once_durable(source, document, entry.actor, entry.seq);
                 }
             }
             Admission::Gap => self.ask_again(space, document, source),

@@ -1,6 +1,7 @@
 //! What a driver decides once, when it makes an engine.
 
 use crate::base::limits::Limits;
+use crate::gossip::rumour::RumourConfig;
 use crate::sync::hello::VERSION_MAX;
 
 pub use crate::doc::value::TextUnit;
@@ -91,6 +92,9 @@ pub struct EngineConfig {
     pub previews: Option<Previews>,
     /// How soon one append follows another.
     pub append_pace: AppendPace,
+    /// How what is new spreads among many peers that all pass it on; nothing where everyone is sent it at once, as by relays and to
+    /// them.
+    pub spreading: Option<RumourConfig>,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
@@ -112,6 +116,7 @@ impl EngineConfig {
             compaction: Compaction::default(),
             previews: None,
             append_pace: AppendPace::default(),
+            spreading: None,
             version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,

@@ -3,8 +3,8 @@
 use super::Engine;
 use super::effect::{Effect, Event};
 use super::timers::Timer;
+use crate::base::backoff::Backoff;
 use crate::base::id::ConnectionId;
-use crate::sync::backoff::Backoff;
 use std::collections::BTreeMap;
 
 /// Milliseconds a ping may take once the network has changed: what is open may lead nowhere.

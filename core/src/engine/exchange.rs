@@ -6,6 +6,7 @@ use super::saved::Receipt;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::doc::change::entry_from_payload;
+use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::tree::Fingerprint;
@@ -401,8 +402,13 @@ impl Engine {
     }
 
     fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {
-        let clock = held.into_iter().collect();
+        let clock: VectorClock = held.into_iter().collect();
         self.on_receipt(connection, document, &clock, Receipt::More);
+        // It may say so of what it was not sent, so that it is not.
+        if let Some(space) = self.locations.get(&document).copied() {
+            self.with_delta(connection, space, document, |delta, log| delta.on_acknowledged(log, &clock));
+            self.on_may_hold(connection, document);
+        }
     }
 
     /// Refuses what is about a document that is held in another space.
@@ -419,6 +425,7 @@ impl Engine {
     pub(super) fn on_sent_by(&mut self, connection: ConnectionId, entry: &Entry) {
         let Some(space) = self.locations.get(&entry.document).copied() else { return };
         self.with_delta(connection, space, entry.document, |delta, _| delta.on_received(entry.actor, entry.seq));
+        self.on_may_hold(connection, entry.document);
     }
 
     fn delta_strikes(&self, connection: ConnectionId, space: &SpaceId, document: &DocumentId) -> u8 {

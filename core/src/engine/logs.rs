@@ -80,7 +80,7 @@ pub(super) struct Logs {
     pub(super) lines: BTreeMap<DocumentId, Line>,
     /// Documents of which entries were refused for want of room, to be asked for again.
     pub(super) refused: BTreeMap<DocumentId, SpaceId>,
-    /// Sessions that sent an entry which is held and not durable yet, beside the one it came from first.
+    /// Sessions that are told once an entry which is held is durable, beside the one it came from first: they sent it too, or need not.
     pub(super) also_owed: BTreeMap<(DocumentId, ActorId, u64), Vec<ConnectionId>>,
 }
 
@@ -118,6 +118,14 @@ impl Logs {
             owed.extend(source.into_iter().chain(also).map(|connection| (connection, entry.actor, entry.seq)));
         }
         owed
+    }
+
+    /// Notes who is told that an entry is held once it is durable, beside the session it came from first.
+    pub(super) fn owe_once_durable(&mut self, connection: ConnectionId, document: DocumentId, actor: ActorId, seq: u64) {
+        let owed = self.also_owed.entry((document, actor, seq)).or_default();
+        if !owed.contains(&connection) {
+            owed.push(connection);
+        }
     }
 
     /// Notes that a document is to be asked for again, because what was sent of it was not taken.

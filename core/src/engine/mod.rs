@@ -1,4 +1,4 @@
-//! Floor 3: the one state machine that drivers see. It alone knows the three rooms below.
+//! Floor 3: the one state machine that drivers see. It alone knows the rooms below.
 //!
 //! A keystroke's way through it: [`documents`] makes the edit a change and the change an entry; [`logs`] gives the entry its
 //! place in the document's log and hands it to the store; [`push`] sends it to every session that lacks it; [`saved`] tells
@@ -28,6 +28,7 @@ mod previews;
 mod push;
 mod saved;
 mod snapshots;
+mod spreading;
 mod startup;
 mod states;
 pub mod stats;
@@ -45,6 +46,8 @@ mod mirror_tests;
 mod preview_tests;
 #[cfg(test)]
 mod snapshot_tests;
+#[cfg(test)]
+mod spreading_tests;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +85,7 @@ pub struct Engine {
     memory: memory::Memory,
     pace: pace::Pace,
     pushes: push::Pushes,
+    spreading: spreading::Spreading,
     snapshots: snapshots::Snapshots,
     following: following::Following,
     strands: strands::Strands,
@@ -131,8 +135,10 @@ impl Engine {
     pub fn new(config: EngineConfig, now: Now) -> Self {
         let mut rng = Rng::new(config.seed);
         let epoch = crate::base::id::StoreEpoch(rng.bytes());
+        let spreading = spreading::Spreading::new(config.spreading, || rng.bytes());
         let mut engine = Self {
             rng,
+            spreading,
             now,
             phase: Phase::Opening,
             effects: VecDeque::new(),
@@ -281,6 +287,8 @@ impl Engine {
                 Timer::StoreRetry => self.logs.retry(),
                 // The drain appends what there is.
                 Timer::Append => {}
+                // The drain sends what is due.
+                Timer::Spread => {}
                 Timer::ReadRetry(document) => self.on_read_retry(document),
                 Timer::Apply(document) => self.documents.due(document),
                 Timer::PresenceRefresh => self.on_presence_refresh(),

@@ -187,6 +187,7 @@ impl Engine {
             self.touch_progress(*space);
         }
         self.strands.forget(connection);
+        self.stop_spreading_to(connection);
         self.drop_presences(connection);
         // What had arrived of a snapshot made others wait.
         self.ask_for_refused();

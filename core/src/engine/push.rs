@@ -45,6 +45,13 @@ pub(super) struct Pushes {
     owing: BTreeSet<ConnectionId>,
 }
 
+impl Pushes {
+    /// Notes that these may lack something of a document.
+    pub(super) fn note(&mut self, space: SpaceId, document: DocumentId, connections: impl Iterator<Item = ConnectionId>) {
+        self.due.entry((space, document)).or_default().extend(connections);
+    }
+}
+
 impl Engine {
     /// Sends a peer that has just subscribed what is on its way to the disk: it was pushed before the peer was there, and
     /// the comparison of spaces counts only what is durable.
@@ -76,9 +83,10 @@ impl Engine {
                     subscription.deltas.entry(document).or_insert_with(|| Delta::live(start));
                 }
             }
-            self.pushes.due.entry((space, document)).or_default().extend(&held.sessions);
+            self.spread(space, document);
             self.touch_progress(space);
         }
+        self.go_on_spreading();
         let mut due: Vec<_> = std::mem::take(&mut self.pushes.due).into_iter().collect();
         self.warm(due.iter().map(|((_, document), _)| document));
         due.sort_by_cached_key(|((space, document), connections)| {

@@ -16,6 +16,8 @@ pub(super) enum Timer {
     StoreRetry,
     /// Entries that were held back are appended.
     Append,
+    /// More peers are sent what is new.
+    Spread,
     /// A document whose store could not be read may be read again.
     ReadRetry(DocumentId),
     /// Entries of a large document have waited long enough to be applied.

@@ -126,6 +126,30 @@ impl Delta {
         self.strikes = 0;
     }
 
+    /// Learns that the peer durably holds these, whoever sent them to it; of what the log does not hold that says nothing here.
+    pub fn on_acknowledged(&mut self, log: &Log, clock: &VectorClock) {
+        let own = &log.version().clock;
+        for (actor, seq) in clock.iter() {
+            let seq = seq.min(own.get(actor));
+            if seq > 0 {
+                self.peer_holds.raise(*actor, seq);
+            }
+        }
+    }
+
+    /// Whether the peer, as far as is known, lacks something that it was not sent.
+    pub fn lacks(&self, log: &Log) -> bool {
+        match log.tail_after(self.cursor) {
+            Some(mut tail) => tail.any(|(_, entry)| !self.peer_holds.covers(&entry.actor, entry.seq)),
+            None => self.cursor < log.end(),
+        }
+    }
+
+    /// Whether the peer surely holds the log's newest entry: a hint that it needs nothing.
+    pub fn holds(&self, log: &Log) -> bool {
+        log.tail_until(log.end()).next().is_some_and(|newest| self.peer_holds.covers(&newest.actor, newest.seq))
+    }
+
     /// Whether everything in the log was sent or is held by the peer, and nothing is being waited for.
     pub fn is_settled(&self, log: &Log) -> bool {
         self.reading.is_none() && self.asked.is_none() && self.cursor == log.end() && self.target.is_within(&log.version().clock)

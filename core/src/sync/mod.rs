@@ -4,7 +4,6 @@
 //! one subscribes to a space, and the two compare what they hold of it ([`reconcile`]); for each document that differs
 //! they exchange versions, and each sends what the other lacks ([`delta`]); from then on new entries are pushed.
 
-pub mod backoff;
 pub mod delta;
 pub mod hello;
 pub mod message;

@@ -6,6 +6,7 @@ mod failure;
 mod inspect;
 mod output;
 pub mod relay;
+mod sim;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -25,7 +26,8 @@ Examples:
   driftline doc --help                 documents from the command line
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
-  driftline verify DIR                 whether all of it checks out";
+  driftline verify DIR                 whether all of it checks out
+  driftline sim --help                 how a change spreads among many peers";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -43,6 +45,7 @@ enum Command {
     Doc(Box<doc::DocArgs>),
     Bridge(bridge::BridgeArguments),
     Inspect(inspect::InspectArguments),
+    Sim(sim::SimArguments),
     Verify(verify::VerifyArguments),
 }
 
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
             Command::Doc(arguments) => doc::run(*arguments).await,
             Command::Bridge(arguments) => bridge::run(arguments).await,
             Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }
     })

@@ -13,11 +13,11 @@ mod replicas;
 mod wires;
 
 use crate::figures::{Figures, Round};
-use crate::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use anyhow::{Context as _, Result};
+use driftline_relay::plot::{Axis, Plot, Series};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};

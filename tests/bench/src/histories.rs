@@ -5,12 +5,12 @@
 
 use crate::cold::{PATIENCE, TEXT, Trace, bring, fetch, typed};
 use crate::history::made_up;
-use crate::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use anyhow::{Context as _, Result};
 use driftline_core::base::id::{DocumentId, SpaceId};
+use driftline_relay::plot::{Axis, Plot, Series};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};

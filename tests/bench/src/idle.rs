@@ -1,12 +1,12 @@
 //! Many connections on which nothing happens: what one costs the relay to take, and to keep.
 
-use crate::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::wire::Wire;
 use anyhow::Result;
 use driftline_core::base::id::SpaceId;
+use driftline_relay::plot::{Axis, Plot, Series};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -12,7 +12,6 @@ mod hold;
 mod idle;
 mod ingest;
 mod peers;
-mod plot;
 mod reconnect;
 mod report;
 mod scratch;

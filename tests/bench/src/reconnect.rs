@@ -3,7 +3,6 @@
 //! The replica is a whole one with its store in memory. Bytes and round trips are counted on its connection after the hello: a round
 //! trip is every time that something comes after something was sent.
 
-use crate::plot::{Axis, Plot, Series};
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use crate::server::Server;
@@ -16,6 +15,7 @@ use driftline_core::engine::input::Command;
 use driftline_core::sync::message::Message;
 use driftline_relay::dial::{Dialler, Dialling, WebSocketDialler};
 use driftline_relay::host::Host;
+use driftline_relay::plot::{Axis, Plot, Series};
 use driftline_relay::store::MemoryStore;
 use driftline_relay::transport::{Outbound, Transport};
 use futures_util::{SinkExt as _, StreamExt as _};

@@ -1,8 +1,8 @@
 //! What a benchmark found, on which machine, and where that goes: to the screen, to a file for other programs, and from there
 //! into `docs/benchmarks.md` (see [`crate::document`]).
 
-use crate::plot::Plot;
 use anyhow::{Context as _, Result};
+use driftline_relay::plot::Plot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;

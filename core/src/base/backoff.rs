@@ -1,6 +1,6 @@
 //! How long to wait before dialling again: doubling, bounded, and spread so that a crowd does not return as one.
 
-use crate::base::rng::Rng;
+use super::rng::Rng;
 
 /// First wait in milliseconds.
 pub const FIRST_MS: u64 = 250;

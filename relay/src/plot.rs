@@ -1,4 +1,4 @@
-//! Plots as SVG, in the few shapes that the benchmarks need: lines over a linear or a logarithmic axis.
+//! Plots as SVG, in the few shapes that benchmarks and simulations need: lines over a linear or a logarithmic axis.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -16,28 +16,35 @@ const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00
 
 /// One plot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Plot {
+pub struct Plot {
     /// The file's name without its ending.
-    pub(crate) name: String,
-    pub(crate) title: String,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) series: Vec<Series>,
+    pub name: String,
+    /// What stands above it.
+    pub title: String,
+    /// The axis across.
+    pub x: Axis,
+    /// The axis up.
+    pub y: Axis,
+    /// The lines.
+    pub series: Vec<Series>,
 }
 
 /// One axis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Axis {
-    pub(crate) label: String,
+pub struct Axis {
+    /// What is measured, and in what.
+    pub label: String,
     /// Whether equal steps are equal factors; then values must be above 0.
-    pub(crate) logarithmic: bool,
+    pub logarithmic: bool,
 }
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64)>,
+pub struct Series {
+    /// What the legend says.
+    pub name: String,
+    /// Across and up.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// An axis' stretch of values, and the values that are marked on it.
@@ -49,11 +56,13 @@ struct Scale {
 }
 
 impl Axis {
-    pub(crate) fn linear(label: &str) -> Self {
+    /// An axis on which equal steps are equal differences.
+    pub fn linear(label: &str) -> Self {
         Self { label: label.to_owned(), logarithmic: false }
     }
 
-    pub(crate) fn logarithmic(label: &str) -> Self {
+    /// An axis on which equal steps are equal factors.
+    pub fn logarithmic(label: &str) -> Self {
         Self { label: label.to_owned(), logarithmic: true }
     }
 
@@ -86,7 +95,7 @@ impl Scale {
 
 impl Plot {
     /// The picture.
-    pub(crate) fn to_svg(&self) -> String {
+    pub fn to_svg(&self) -> String {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let (across, up) = (self.x.scale(points().map(|point| point.0)), self.y.scale(points().map(|point| point.1)));
         let x = |value: f64| LEFT + across.share(value) * (WIDTH - LEFT - RIGHT);
