@@ -6,6 +6,7 @@
 //! * [`host`] runs one engine: it owns its clock, its connections and its store.
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
 //! * [`histogram`] is how times are counted.
+//! * [`lan`] is how native peers find each other and sync without a server.
 //! * [`store`] keeps what the engine wants kept.
 //! * [`server`] is the relay: a host behind an HTTP server. [`automerge_repo`] serves automerge-repo's clients there.
 
@@ -14,6 +15,7 @@ pub mod commands;
 pub mod dial;
 pub mod histogram;
 pub mod host;
+pub mod lan;
 pub mod repo;
 pub mod server;
 pub mod store;

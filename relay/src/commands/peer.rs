@@ -1,11 +1,17 @@
 //! `driftline peer`: keeps a folder of files and a space in step, both ways, until it is told to stop.
 
+mod lan;
+mod status;
+
 use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
 use crate::repo::{ConnectionState, Repo, RepoError, RepoOptions, Space};
-use clap::Args;
+use clap::{Args, Subcommand};
+use driftline_core::base::id::SpaceId;
+use lan::{LanArguments, LanPlace};
 use serde_json::json;
+use status::Standing;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,16 +54,19 @@ const DATA_FOLDER: &str = ".driftline";
 /// What can be typed after `driftline peer`.
 #[derive(Debug, Args)]
 #[command(about = "Keep a folder and a space in step", long_about = ABOUT, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct PeerArguments {
+    #[command(subcommand)]
+    question: Option<Question>,
     /// The folder to keep in step
     #[arg(long, value_name = "DIR", default_value = ".")]
     folder: PathBuf,
     /// Where this device's copy of the space is kept; never synced itself [default: .driftline in the folder]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The space: its name, or its id. Whoever says the same name means the same space
-    #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE", default_value = "default")]
-    space: String,
+    /// The space: its name, or its id. Whoever says the same name means the same space [default: the one that peers were paired with for, or default]
+    #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE")]
+    space: Option<String>,
     /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times
     #[arg(long = "relay", value_name = "URL", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
     relays: Vec<String>,
@@ -67,7 +76,29 @@ pub struct PeerArguments {
     /// Print JSON, one value a line: events on stdout, notes and errors on stderr
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    lan: LanArguments,
 }
+
+/// What can be asked of a peer that runs.
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// How a running peer stands: who is there and by which way, what differs, what is saved where
+    Status {
+        /// The folder that it keeps in step
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        folder: PathBuf,
+        /// Its data directory [default: .driftline in the folder]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The space, where none is named and no peer was paired with.
+const SPACE: &str = "default";
 
 /// Runs `driftline peer …` until it is told to stop, and tells how the process is to exit.
 ///
@@ -75,8 +106,16 @@ pub struct PeerArguments {
 ///
 /// Outside a tokio runtime.
 pub async fn run(arguments: PeerArguments) -> ExitCode {
+    if let Some(Question::Status { folder, data, json }) = &arguments.question {
+        let output = Output::new(*json);
+        return ended(status::ask(data.as_ref().unwrap_or(&folder.join(DATA_FOLDER)), &output).await, &output);
+    }
     let output = Output::new(arguments.json);
-    match keep(&arguments, &output).await {
+    ended(keep(&arguments, &output).await, &output)
+}
+
+fn ended(how: Result<(), Failure>, output: &Output) -> ExitCode {
+    match how {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
@@ -90,16 +129,50 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     check_relays(&arguments.relays)?;
     let data = arguments.data.clone().unwrap_or_else(|| folder.join(DATA_FOLDER));
     let options = RepoOptions { data: Some(data.clone()), relays: arguments.relays.clone(), ..RepoOptions::default() };
-    let repo = Repo::open(options).await.map_err(|error| in_words(error, &data))?;
-    let space = repo.space(&arguments.space);
-    output.note(&format!("{} is kept in step with the space {} ({})", folder.display(), arguments.space, space.id()));
+    let place = LanPlace::take(&arguments.lan, &data, arguments.space.as_deref(), output)?;
+    let Some(space) = space_to_sync(arguments, place.as_ref(), output).await? else { return Ok(()) };
+    let repo = match &place {
+        Some(place) => Repo::open_as(options, place.identity().secret(), place.lan().dialler()).await,
+        None => Repo::open(options).await,
+    };
+    let repo = repo.map_err(|error| in_words(error, &data))?;
+    let space = repo.space_of(space);
+    output.note(&format!("{} is kept in step with the space {}", folder.display(), space.id()));
+    let lan = place.as_ref().map(LanPlace::lan);
+    if let Some(lan) = lan {
+        lan.attach(repo.host().clone()).await;
+    }
+    let standing = Standing { folder: &folder, repo: &repo, space: &space, lan };
     tokio::select! {
         () = tell_of_connections(&repo, &space, output) => {}
+        () = standing.answer(&data, output) => {}
+        () = tell_of_lan(place.as_ref(), output) => {}
         _ = told_to_stop() => {}
     }
     repo.close().await;
+    if let Some(lan) = lan {
+        lan.leave().await;
+    }
     output.result("stopped", &json!({ "event": "stopped" }));
     Ok(())
+}
+
+/// The space: the one that was named, or that peers share, which may have to be waited for; nothing when told to stop before.
+async fn space_to_sync(arguments: &PeerArguments, place: Option<&LanPlace>, output: &Output) -> Result<Option<SpaceId>, Failure> {
+    match place {
+        Some(place) => tokio::select! {
+            space = place.space(output) => space.map(Some),
+            _ = told_to_stop() => Ok(None),
+        },
+        None => Ok(Some(SpaceId::from_id_or_name(arguments.space.as_deref().unwrap_or(SPACE)))),
+    }
+}
+
+async fn tell_of_lan(place: Option<&LanPlace>, output: &Output) {
+    match place {
+        Some(place) => place.tell(output).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The folder's own name, without links on the way to it.

@@ -7,6 +7,7 @@ mod demo;
 mod documents;
 mod job;
 mod kills;
+mod network;
 mod npm;
 mod repository;
 mod sim;
@@ -43,6 +44,10 @@ The project's own commands.
   cargo xtask kills    kill a relay right after it gave its word, and while it compacts, and look for what it said was saved
       --times N        how often, each (50 unless told)
 
+  cargo xtask network  real peers in network namespaces: they find each other, are cut apart, and meet again (Linux, root)
+      --partition N    seconds for which they are cut apart (60 unless told)
+      --debug          with what is built already, and more patience
+
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
       all              every one, and then the tables and plots into docs/benchmarks.md
@@ -78,6 +83,7 @@ fn command() -> Result<ExitCode> {
         "demo" => demo::command(&repository, arguments),
         "sim" => sim::command(&repository, arguments),
         "kills" => kills::command(&repository, arguments),
+        "network" => network::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),

@@ -1,0 +1,102 @@
+//! Peers that know each other, or come to: what one writes, the other reads.
+
+use super::{Machine, Plan, SPACE, acquainted, elsewhere, reads, soon};
+use driftline_core::base::id::SpaceId;
+use driftline_relay::lan::{AllowList, Identity, PairingCode, PathKind};
+
+/// What one machine writes is read on the other, and the other way round.
+async fn converge(one: &Machine, two: &Machine, space: SpaceId) {
+    let note = one.repo().space_of(space).create(|tx| tx.put("body", "tide")).await.unwrap();
+    let same = elsewhere(two, space, note.id()).await;
+    reads(&same, "tide").await;
+    same.change(|tx| tx.splice("body", 0, 0, "low ")).await.unwrap();
+    reads(&note, "low tide").await;
+}
+
+#[tokio::test]
+async fn two_peers_converge_over_quic_and_over_tcp() {
+    for (transport, name) in [("udp/0/quic-v1", "quic"), ("tcp/0", "tcp")] {
+        let [one, two] = acquainted(transport).await;
+        converge(&one, &two, SPACE).await;
+        let status = two.when(|status| status.peers[0].path.as_ref().is_some_and(|path| path.syncing)).await;
+        let path = status.peers[0].path.as_ref().unwrap();
+        assert_eq!((path.transport, path.kind, path.dialled), (name, PathKind::Lan, true), "{status:?}");
+        one.leave().await;
+        two.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn two_that_were_given_the_same_code_and_nothing_else_pair_agree_on_a_space_and_converge() {
+    let code = PairingCode::fresh();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let list = |at: usize| AllowList::load(folders[at].path()).unwrap();
+    let mut one = Plan { list: list(0), ..Plan::default() }.pairing(&code).start();
+    let mut two = Plan { list: list(1), ..Plan::default() }.pairing(&code).dialling(one.address().await).start();
+    let space = soon(one.lan.space()).await.expect("they agree");
+    assert_eq!(soon(two.lan.space()).await, Some(space));
+    one.begin(space).await;
+    two.begin(space).await;
+    converge(&one, &two, space).await;
+    let (first, second) = (one.identity.clone(), two.identity.clone());
+    one.leave().await;
+    two.leave().await;
+
+    // The next start needs no code: each has the other on its list.
+    let one = Plan { identity: first, list: list(0), ..Plan::default() }.start();
+    let two = Plan { identity: second, list: list(1), ..Plan::default() }.dialling(one.address().await).start();
+    for machine in [one, two] {
+        let status = machine.when(|status| status.peers.iter().any(|peer| peer.path.is_some())).await;
+        assert_eq!((status.space, status.pairing), (Some(space), false));
+    }
+}
+
+#[tokio::test]
+async fn a_third_joins_by_the_same_code_and_reads_through_the_one_it_knows() {
+    let code = PairingCode::fresh();
+    let mut one = Plan::default().pairing(&code).start();
+    let address = one.address().await;
+    let mut two = Plan::default().pairing(&code).dialling(address.clone()).start();
+    let space = soon(one.lan.space()).await.unwrap();
+    one.begin(space).await;
+    soon(two.lan.space()).await.unwrap();
+    two.begin(space).await;
+    let mut three = Plan::default().pairing(&code).dialling(address).start();
+    assert_eq!(soon(three.lan.space()).await, Some(space), "who is new takes the space that is there");
+    three.begin(space).await;
+    converge(&two, &three, space).await;
+}
+
+#[tokio::test]
+async fn a_pair_that_both_call_at_once_keeps_one_connection_and_one_session() {
+    let (first, second) = (Identity::fresh(), Identity::fresh());
+    // Both must be told an address before either has one: both call a third address that they will have.
+    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).at_work().await;
+    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(one.address().await).at_work().await;
+    converge(&one, &two, SPACE).await;
+    // A second node of the first machine's, as after a restart that the other has not noticed.
+    let again = Plan { identity: first, ..Plan::default() }.knowing(&second).dialling(two.address().await).at_work().await;
+    let note = again.repo().space_of(SPACE).create(|tx| tx.put("body", "again")).await.unwrap();
+    reads(&elsewhere(&two, SPACE, note.id()).await, "again").await;
+    let settled = two.when(|status| status.peers[0].connections == 1).await;
+    assert!(settled.peers[0].path.is_some());
+}
+
+#[tokio::test]
+async fn a_peer_that_was_away_is_called_again_and_told_what_it_missed() {
+    let (first, second) = (Identity::fresh(), Identity::fresh());
+    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).at_work().await;
+    let address = one.address().await;
+    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(address.clone()).at_work().await;
+    let note = two.repo().space_of(SPACE).create(|tx| tx.put("body", "tide")).await.unwrap();
+    elsewhere(&one, SPACE, note.id()).await;
+    one.leave().await;
+    two.when(|status| status.peers[0].path.is_none()).await;
+    note.change(|tx| tx.splice("body", 0, 0, "high ")).await.unwrap();
+
+    // It comes back where it was, with nothing.
+    let port = address.to_string().split('/').nth(4).unwrap().to_owned();
+    let transport: &'static str = format!("udp/{port}/quic-v1").leak();
+    let back = Plan { identity: first, ..Plan::default() }.knowing(&second).over(transport).at_work().await;
+    reads(&elsewhere(&back, SPACE, note.id()).await, "high tide").await;
+}
