@@ -1,10 +1,14 @@
 //! `driftline peer`: keeps a folder of files and a space in step, both ways, until it is told to stop.
 
+mod keeping;
+
 use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
-use crate::repo::{ConnectionState, Repo, RepoError, RepoOptions, Space};
+use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
+use crate::repo::{Repo, RepoError, RepoOptions, Space};
 use clap::Args;
+use keeping::Keeping;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,18 +92,75 @@ pub async fn run(arguments: PeerArguments) -> ExitCode {
 async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
     let folder = folder_to_keep(&arguments.folder)?;
     check_relays(&arguments.relays)?;
-    let data = arguments.data.clone().unwrap_or_else(|| folder.join(DATA_FOLDER));
+    let data = data_folder(arguments, &folder)?;
+    if arguments.dry_run {
+        return foretell(arguments, &folder, &data, output).await;
+    }
     let options = RepoOptions { data: Some(data.clone()), relays: arguments.relays.clone(), ..RepoOptions::default() };
     let repo = Repo::open(options).await.map_err(|error| in_words(error, &data))?;
     let space = repo.space(&arguments.space);
-    output.note(&format!("{} is kept in step with the space {} ({})", folder.display(), arguments.space, space.id()));
-    tokio::select! {
-        () = tell_of_connections(&repo, &space, output) => {}
-        _ = told_to_stop() => {}
+    output.note(&format!("{} and the space {} ({}); Ctrl-C stops", folder.display(), arguments.space, space.id()));
+    if arguments.relays.is_empty() {
+        output.note("no relay is named: what is in the folder is kept on this device only (--relay ws://…)");
     }
+    let kept = async {
+        let keeper = keeper(&repo, &space, &folder, &data, false)?;
+        Keeping::new(output, repo.clone(), space.clone()).keep(keeper, &folder, &data).await
+    };
+    let ended = tokio::select! {
+        ended = kept => ended,
+        _ = told_to_stop() => Ok(()),
+    };
     repo.close().await;
+    ended?;
     output.result("stopped", &json!({ "event": "stopped" }));
     Ok(())
+}
+
+/// Says what would be done. What the relay has is looked at first, for as long as that is worth waiting for.
+async fn foretell(arguments: &PeerArguments, folder: &Path, data: &Path, output: &Output) -> Result<(), Failure> {
+    /// How long the relay is waited for.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    // Where there is no replica yet, none is made.
+    let kept = data.join(crate::store::sqlite::DATABASE_FILE).exists().then(|| data.to_owned());
+    let options = RepoOptions { data: kept, relays: arguments.relays.clone(), ..RepoOptions::default() };
+    let repo = Repo::open(options).await.map_err(|error| in_words(error, data))?;
+    let space = repo.space(&arguments.space);
+    let is_synced = arguments.relays.is_empty() || tokio::time::timeout(PATIENCE, repo.when_synced(&space)).await.is_ok();
+    if !is_synced {
+        output.note("no relay can be reached: this is by what is known on this device");
+    }
+    let keeper = keeper(&repo, &space, folder, data, true)?;
+    let done = Keeping::new(output, repo.clone(), space).foretell(keeper).await;
+    repo.close().await;
+    done
+}
+
+fn keeper(repo: &Repo, space: &Space, folder: &Path, data: &Path, look_only: bool) -> Result<Keeper<SpaceShelf>, Failure> {
+    let shelf = SpaceShelf::new(repo.clone(), space.clone(), tokio::runtime::Handle::current());
+    let patience = if look_only { Patience::none() } else { Patience::default() };
+    let options =
+        KeeperOptions { folder: folder.to_owned(), data: data.to_owned(), space: space.id().to_string(), patience, look_only };
+    Keeper::open(shelf, options).map_err(|error| {
+        let kind = if matches!(error, FolderError::Other { .. }) { FailureKind::Usage } else { FailureKind::Failed };
+        Failure::new(kind, error.to_string())
+    })
+}
+
+/// Where this device's copy is kept, without links on the way to it, so that it is known for what it is inside the folder.
+fn data_folder(arguments: &PeerArguments, folder: &Path) -> Result<PathBuf, Failure> {
+    let Some(data) = &arguments.data else { return Ok(folder.join(DATA_FOLDER)) };
+    let usage = |why: String| Failure::new(FailureKind::Usage, why);
+    let full = std::path::absolute(data).map_err(|error| usage(format!("{}: {error}", data.display())))?;
+    let own = full.ancestors().find_map(|above| Some(above.canonicalize().ok()?.join(full.strip_prefix(above).ok()?)));
+    let own = own.unwrap_or(full);
+    if folder.starts_with(&own) {
+        return Err(usage(format!(
+            "{} is, or is around, the folder itself: name a --data directory beside it or in it",
+            data.display()
+        )));
+    }
+    Ok(own)
 }
 
 /// The folder's own name, without links on the way to it.
@@ -133,29 +194,4 @@ fn in_words(error: RepoError, data: &Path) -> Failure {
         return Failure::new(FailureKind::InUse, message);
     }
     error.into()
-}
-
-/// Says when a relay is reached, and when it is not.
-async fn tell_of_connections(repo: &Repo, space: &Space, output: &Output) {
-    /// How often connections are looked at.
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
-    let mut told = Vec::new();
-    let mut was_synced = false;
-    loop {
-        let connections = repo.connections();
-        for connection in connections.iter().filter(|connection| !told.contains(*connection)) {
-            match &connection.state {
-                ConnectionState::Connecting => {}
-                ConnectionState::Connected { .. } => output.note(&format!("connected to {}", connection.endpoint)),
-                ConnectionState::Waiting { reason } => output.note(&format!("waiting for {}: {reason}", connection.endpoint)),
-            }
-        }
-        told = connections;
-        let Ok(status) = space.status().await else { return };
-        if status.is_synced() && !was_synced {
-            output.result("in step", &json!({ "event": "inStep", "peers": status.peers }));
-        }
-        was_synced = status.is_synced();
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }
