@@ -3,6 +3,7 @@
 //!
 //! * [`repo`] is the client library: spaces, documents, changes, presence, and how saved they are.
 //! * [`commands`] is what the binary `driftline` does.
+//! * [`folder`] keeps a folder of files and a space in step.
 //! * [`host`] runs one engine: it owns its clock, its connections and its store.
 //! * [`transport`] is what a connection is to a host: frames in, frames out. [`dial`] makes them by WebSocket.
 //! * [`histogram`] is how times are counted.
@@ -13,6 +14,7 @@
 pub mod automerge_repo;
 pub mod commands;
 pub mod dial;
+pub mod folder;
 pub mod histogram;
 pub mod host;
 pub mod lan;

@@ -1,14 +1,17 @@
 //! `driftline peer`: keeps a folder of files and a space in step, both ways, until it is told to stop.
 
+mod keeping;
 mod lan;
 mod status;
 
 use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
-use crate::repo::{ConnectionState, Repo, RepoError, RepoOptions, Space};
+use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
+use crate::repo::{Repo, RepoError, RepoOptions, Space};
 use clap::{Args, Subcommand};
 use driftline_core::base::id::SpaceId;
+use keeping::Keeping;
 use lan::{LanArguments, LanPlace};
 use serde_json::json;
 use status::Standing;
@@ -64,7 +67,8 @@ pub struct PeerArguments {
     /// Where this device's copy of the space is kept; never synced itself [default: .driftline in the folder]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The space: its name, or its id. Whoever says the same name means the same space [default: the one that peers were paired with for, or default]
+    /// The space: its name, or its id. Whoever says the same name means the same space [default: the one that peers were
+    /// paired with for, or else "default"]
     #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE")]
     space: Option<String>,
     /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times
@@ -127,52 +131,102 @@ fn ended(how: Result<(), Failure>, output: &Output) -> ExitCode {
 async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
     let folder = folder_to_keep(&arguments.folder)?;
     check_relays(&arguments.relays)?;
-    let data = arguments.data.clone().unwrap_or_else(|| folder.join(DATA_FOLDER));
+    let data = data_folder(arguments, &folder)?;
+    if arguments.dry_run {
+        return foretell(arguments, &folder, &data, output).await;
+    }
     let options = RepoOptions { data: Some(data.clone()), relays: arguments.relays.clone(), ..RepoOptions::default() };
-    let place = LanPlace::take(&arguments.lan, &data, arguments.space.as_deref(), output)?;
-    let Some(space) = space_to_sync(arguments, place.as_ref(), output).await? else { return Ok(()) };
-    let repo = match &place {
-        Some(place) => Repo::open_as(options, place.identity().secret(), place.lan().dialler()).await,
-        None => Repo::open(options).await,
+    let named = arguments.space.as_deref();
+    let place = LanPlace::take(&arguments.lan, &data, named, output)?;
+    let (repo, space) = match &place {
+        Some(place) => {
+            let space = tokio::select! {
+                space = place.space(output) => space?,
+                _ = told_to_stop() => return Ok(()),
+            };
+            (Repo::open_as(options, place.identity().secret(), place.lan().dialler()).await, space)
+        }
+        None => (Repo::open(options).await, SpaceId::from_id_or_name(named.unwrap_or(SPACE))),
     };
     let repo = repo.map_err(|error| in_words(error, &data))?;
     let space = repo.space_of(space);
-    output.note(&format!("{} is kept in step with the space {}", folder.display(), space.id()));
+    let called = named.map(|named| format!("{named} ")).unwrap_or_default();
+    output.note(&format!("{} and the space {called}({}); Ctrl-C stops", folder.display(), space.id()));
+    if arguments.relays.is_empty() && place.is_none() {
+        output.note("no relay is named and no peer was paired with: what is in the folder is kept on this device only (--relay ws://…, --pair)");
+    }
     let lan = place.as_ref().map(LanPlace::lan);
     if let Some(lan) = lan {
         lan.attach(repo.host().clone()).await;
     }
+    let kept = async {
+        let keeper = keeper(&repo, &space, &folder, &data, false)?;
+        Keeping::new(output, repo.clone(), space.clone()).keep(keeper, &folder, &data).await
+    };
     let standing = Standing { folder: &folder, repo: &repo, space: &space, lan };
-    tokio::select! {
-        () = tell_of_connections(&repo, &space, output) => {}
-        () = standing.answer(&data, output) => {}
-        () = tell_of_lan(place.as_ref(), output) => {}
-        _ = told_to_stop() => {}
-    }
-    repo.close().await;
+    let ended = tokio::select! {
+        ended = kept => ended,
+        () = standing.answer(&data, output) => Ok(()),
+        () = lan::tell_of(place.as_ref(), output) => Ok(()),
+        _ = told_to_stop() => Ok(()),
+    };
     if let Some(lan) = lan {
         lan.leave().await;
     }
+    repo.close().await;
+    ended?;
     output.result("stopped", &json!({ "event": "stopped" }));
     Ok(())
 }
 
-/// The space: the one that was named, or that peers share, which may have to be waited for; nothing when told to stop before.
-async fn space_to_sync(arguments: &PeerArguments, place: Option<&LanPlace>, output: &Output) -> Result<Option<SpaceId>, Failure> {
-    match place {
-        Some(place) => tokio::select! {
-            space = place.space(output) => space.map(Some),
-            _ = told_to_stop() => Ok(None),
-        },
-        None => Ok(Some(SpaceId::from_id_or_name(arguments.space.as_deref().unwrap_or(SPACE)))),
+/// Says what would be done. What the relay has is looked at first, for as long as that is worth waiting for.
+async fn foretell(arguments: &PeerArguments, folder: &Path, data: &Path, output: &Output) -> Result<(), Failure> {
+    /// How long the relay is waited for.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    // Where there is no replica yet, none is made.
+    let kept = data.join(crate::store::sqlite::DATABASE_FILE).exists().then(|| data.to_owned());
+    let options = RepoOptions { data: kept, relays: arguments.relays.clone(), ..RepoOptions::default() };
+    let repo = Repo::open(options).await.map_err(|error| in_words(error, data))?;
+    let named = arguments.space.as_deref().map(SpaceId::from_id_or_name);
+    let space = match named.or(lan::kept_space(data)?) {
+        Some(space) => repo.space_of(space),
+        None => repo.space(SPACE),
+    };
+    let is_synced = arguments.relays.is_empty() || tokio::time::timeout(PATIENCE, repo.when_synced(&space)).await.is_ok();
+    if !is_synced {
+        output.note("no relay can be reached: this is by what is known on this device");
     }
+    let keeper = keeper(&repo, &space, folder, data, true)?;
+    let done = Keeping::new(output, repo.clone(), space).foretell(keeper).await;
+    repo.close().await;
+    done
 }
 
-async fn tell_of_lan(place: Option<&LanPlace>, output: &Output) {
-    match place {
-        Some(place) => place.tell(output).await,
-        None => std::future::pending().await,
+fn keeper(repo: &Repo, space: &Space, folder: &Path, data: &Path, look_only: bool) -> Result<Keeper<SpaceShelf>, Failure> {
+    let shelf = SpaceShelf::new(repo.clone(), space.clone(), tokio::runtime::Handle::current());
+    let patience = if look_only { Patience::none() } else { Patience::default() };
+    let options =
+        KeeperOptions { folder: folder.to_owned(), data: data.to_owned(), space: space.id().to_string(), patience, look_only };
+    Keeper::open(shelf, options).map_err(|error| {
+        let kind = if matches!(error, FolderError::Other { .. }) { FailureKind::Usage } else { FailureKind::Failed };
+        Failure::new(kind, error.to_string())
+    })
+}
+
+/// Where this device's copy is kept, without links on the way to it, so that it is known for what it is inside the folder.
+fn data_folder(arguments: &PeerArguments, folder: &Path) -> Result<PathBuf, Failure> {
+    let Some(data) = &arguments.data else { return Ok(folder.join(DATA_FOLDER)) };
+    let usage = |why: String| Failure::new(FailureKind::Usage, why);
+    let full = std::path::absolute(data).map_err(|error| usage(format!("{}: {error}", data.display())))?;
+    let own = full.ancestors().find_map(|above| Some(above.canonicalize().ok()?.join(full.strip_prefix(above).ok()?)));
+    let own = own.unwrap_or(full);
+    if folder.starts_with(&own) {
+        return Err(usage(format!(
+            "{} is, or is around, the folder itself: name a --data directory beside it or in it",
+            data.display()
+        )));
     }
+    Ok(own)
 }
 
 /// The folder's own name, without links on the way to it.
@@ -206,29 +260,4 @@ fn in_words(error: RepoError, data: &Path) -> Failure {
         return Failure::new(FailureKind::InUse, message);
     }
     error.into()
-}
-
-/// Says when a relay is reached, and when it is not.
-async fn tell_of_connections(repo: &Repo, space: &Space, output: &Output) {
-    /// How often connections are looked at.
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
-    let mut told = Vec::new();
-    let mut was_synced = false;
-    loop {
-        let connections = repo.connections();
-        for connection in connections.iter().filter(|connection| !told.contains(*connection)) {
-            match &connection.state {
-                ConnectionState::Connecting => {}
-                ConnectionState::Connected { .. } => output.note(&format!("connected to {}", connection.endpoint)),
-                ConnectionState::Waiting { reason } => output.note(&format!("waiting for {}: {reason}", connection.endpoint)),
-            }
-        }
-        told = connections;
-        let Ok(status) = space.status().await else { return };
-        if status.is_synced() && !was_synced {
-            output.result("in step", &json!({ "event": "inStep", "peers": status.peers }));
-        }
-        was_synced = status.is_synced();
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }

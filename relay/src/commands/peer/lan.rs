@@ -136,6 +136,20 @@ impl LanPlace {
     }
 }
 
+/// [`LanPlace::tell`], for ever where there is no place.
+pub(super) async fn tell_of(place: Option<&LanPlace>, output: &Output) {
+    match place {
+        Some(place) => place.tell(output).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The space that peers were paired with for, if any were.
+pub(super) fn kept_space(data: &Path) -> Result<Option<SpaceId>, Failure> {
+    let list = AllowList::load(data).map_err(|error| Failure::new(FailureKind::Failed, error.to_string()))?;
+    Ok(list.space())
+}
+
 fn tell(news: &LanNews, output: &Output) {
     match news {
         LanNews::Paired { peer, name } => {

@@ -2,7 +2,7 @@
 
 use super::{Machine, Plan, SPACE, acquainted, elsewhere, reads, soon};
 use driftline_core::base::id::SpaceId;
-use driftline_relay::lan::{AllowList, Identity, PairingCode, PathKind};
+use driftline_relay::lan::{AllowList, Identity, Multiaddr, PairingCode, PathKind};
 
 /// What one machine writes is read on the other, and the other way round.
 async fn converge(one: &Machine, two: &Machine, space: SpaceId) {
@@ -70,24 +70,38 @@ async fn a_third_joins_by_the_same_code_and_reads_through_the_one_it_knows() {
 #[tokio::test]
 async fn a_pair_that_both_call_at_once_keeps_one_connection_and_one_session() {
     let (first, second) = (Identity::fresh(), Identity::fresh());
-    // Both must be told an address before either has one: both call a third address that they will have.
-    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).at_work().await;
-    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(one.address().await).at_work().await;
+    let [left, right] = [free_transport(), free_transport()];
+    let at = |transport: &str, identity: &Identity| -> Multiaddr {
+        format!("/ip4/127.0.0.1/{transport}/p2p/{}", identity.network_peer()).parse().unwrap()
+    };
+    let (to_left, to_right) = (at(left, &first), at(right, &second));
+    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).over(left).dialling(to_right);
+    let two = Plan { identity: second, ..Plan::default() }.knowing(&first).over(right).dialling(to_left);
+    let (one, two) = tokio::join!(one.at_work(), two.at_work());
     converge(&one, &two, SPACE).await;
-    // A second node of the first machine's, as after a restart that the other has not noticed.
-    let again = Plan { identity: first, ..Plan::default() }.knowing(&second).dialling(two.address().await).at_work().await;
-    let note = again.repo().space_of(SPACE).create(|tx| tx.put("body", "again")).await.unwrap();
-    reads(&elsewhere(&two, SPACE, note.id()).await, "again").await;
-    let settled = two.when(|status| status.peers[0].connections == 1).await;
-    assert!(settled.peers[0].path.is_some());
+    for machine in [&one, &two] {
+        machine
+            .when(|status| status.peers[0].connections == 1 && status.peers[0].path.as_ref().is_some_and(|path| path.syncing))
+            .await;
+    }
+    converge(&one, &two, SPACE).await;
+    let space = one.repo().space_of(SPACE).status().await.unwrap();
+    assert_eq!(space.peers, 1, "one session");
+}
+
+/// QUIC on a port that nobody uses now.
+fn free_transport() -> &'static str {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("udp/{port}/quic-v1").leak()
 }
 
 #[tokio::test]
 async fn a_peer_that_was_away_is_called_again_and_told_what_it_missed() {
     let (first, second) = (Identity::fresh(), Identity::fresh());
-    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).at_work().await;
+    let transport = free_transport();
+    let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).over(transport).at_work().await;
     let address = one.address().await;
-    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(address.clone()).at_work().await;
+    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(address).at_work().await;
     let note = two.repo().space_of(SPACE).create(|tx| tx.put("body", "tide")).await.unwrap();
     elsewhere(&one, SPACE, note.id()).await;
     one.leave().await;
@@ -95,8 +109,10 @@ async fn a_peer_that_was_away_is_called_again_and_told_what_it_missed() {
     note.change(|tx| tx.splice("body", 0, 0, "high ")).await.unwrap();
 
     // It comes back where it was, with nothing.
-    let port = address.to_string().split('/').nth(4).unwrap().to_owned();
-    let transport: &'static str = format!("udp/{port}/quic-v1").leak();
     let back = Plan { identity: first, ..Plan::default() }.knowing(&second).over(transport).at_work().await;
+    for _ in 0..5 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        eprintln!("BACK {:?}\nTWO {:?}", back.status().await, two.status().await);
+    }
     reads(&elsewhere(&back, SPACE, note.id()).await, "high tide").await;
 }
