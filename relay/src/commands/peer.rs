@@ -170,10 +170,11 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
         () = lan::tell_of(place.as_ref(), output) => Ok(()),
         _ = told_to_stop() => Ok(()),
     };
+    // Goodbyes travel on what is left after them.
+    repo.close().await;
     if let Some(lan) = lan {
         lan.leave().await;
     }
-    repo.close().await;
     ended?;
     output.result("stopped", &json!({ "event": "stopped" }));
     Ok(())

@@ -93,7 +93,7 @@ impl Lan {
         let LanOptions { identity, name, list, listen, dial, mdns, pairing } = options;
         let mut swarm = swarm::build(&identity, mdns).map_err(LanError::Swarm)?;
         for address in listen {
-            swarm.listen_on(address.clone()).map_err(|error| LanError::Listen { address, reason: error.to_string() })?;
+            swarm.listen_on(address.clone()).map_err(|error| LanError::Listen { address, reason: in_words(&error) })?;
         }
         let (orders, to_do) = dialler::orders();
         let (tell_space, space) = watch::channel(list.space());
@@ -154,4 +154,18 @@ impl Lan {
             drop(is_done.await);
         }
     }
+}
+
+/// An error and what caused it: libp2p's own words often say only what was tried.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = if words.is_empty() { more } else { format!("{words}: {more}") };
+        }
+        cause = error.source();
+    }
+    words
 }

@@ -152,7 +152,7 @@ fn same_within(trees: &[Tree; 2], time_max: Duration, began: Instant) -> Result<
         if left == right && !left.is_empty() {
             return Ok(began.elapsed());
         }
-        let differing = left.iter().filter(|file| !right.contains(file)).count();
+        let differing = left.iter().filter(|(name, bytes)| right.get(*name) != Some(*bytes)).count();
         ensure!(began.elapsed() < time_max, "after {:.1} s {differing} of {} files differ", time_max.as_secs_f64(), left.len());
         std::thread::sleep(Duration::from_millis(20));
     }

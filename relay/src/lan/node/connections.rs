@@ -57,8 +57,8 @@ impl Node {
         let window_open = self.window.as_ref().is_some_and(|window| window.is_open(now));
         for (id, address) in found {
             let listed = self.is_listed(&id);
-            // Others are no business of ours.
-            if id == self.own || !(listed || window_open) {
+            // Others are no business of ours; a peer on this machine is found at its other addresses too.
+            if id == self.own || is_loopback(&address) || !(listed || window_open) {
                 continue;
             }
             if listed && self.peers.get(&id).is_none() && self.peers.entry(id, now).is_none() {

@@ -3,6 +3,7 @@
 use super::{Machine, Plan, SPACE, acquainted, elsewhere, reads, soon};
 use driftline_core::base::id::SpaceId;
 use driftline_relay::lan::{AllowList, Identity, Multiaddr, PairingCode, PathKind};
+use std::time::Duration;
 
 /// What one machine writes is read on the other, and the other way round.
 async fn converge(one: &Machine, two: &Machine, space: SpaceId) {
@@ -101,18 +102,21 @@ async fn a_peer_that_was_away_is_called_again_and_told_what_it_missed() {
     let transport = free_transport();
     let one = Plan { identity: first.clone(), ..Plan::default() }.knowing(&second).over(transport).at_work().await;
     let address = one.address().await;
-    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(address).at_work().await;
+    let two = Plan { identity: second.clone(), ..Plan::default() }.knowing(&first).dialling(address.clone()).at_work().await;
     let note = two.repo().space_of(SPACE).create(|tx| tx.put("body", "tide")).await.unwrap();
     elsewhere(&one, SPACE, note.id()).await;
     one.leave().await;
     two.when(|status| status.peers[0].path.is_none()).await;
     note.change(|tx| tx.splice("body", 0, 0, "high ")).await.unwrap();
 
-    // It comes back where it was, with nothing.
+    // It comes back where it was, with nothing, once the system has given the port back.
+    let port = address.to_string().split('/').nth(4).unwrap().parse::<u16>().unwrap();
+    soon(async {
+        while std::net::UdpSocket::bind(("127.0.0.1", port)).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let back = Plan { identity: first, ..Plan::default() }.knowing(&second).over(transport).at_work().await;
-    for _ in 0..5 {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        eprintln!("BACK {:?}\nTWO {:?}", back.status().await, two.status().await);
-    }
     reads(&elsewhere(&back, SPACE, note.id()).await, "high tide").await;
 }
