@@ -9,9 +9,10 @@ use crate::repository::Repository;
 use anyhow::{Result, ensure};
 use lexopt::prelude::*;
 use peer::{PeerProcess, Tree, pairing_code};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use wires::Wires;
+use wires::{Cut, Wires};
 
 /// Files in the folder that is to be brought over.
 const FILES: usize = 200;
@@ -62,8 +63,13 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
         return Ok(());
     }
     let driftline = repository.binary(options.profile, "driftline");
-    let stories: [(&str, fn(&std::path::Path, &Options) -> Result<String>); 2] = [
-        ("two peers find each other by mDNS, are cut apart, and meet again", meet_and_part),
+    let stories: [(&str, fn(&Path, &Options) -> Result<String>); 3] = [
+        ("two peers find each other by mDNS, the network between them is cut, and they meet again", |driftline, options| {
+            meet_and_part(driftline, options, Cut::Network, &[])
+        }),
+        ("the same over TCP, and one machine is off the network", |driftline, options| {
+            meet_and_part(driftline, options, Cut::Machine, &["--listen", "/ip4/0.0.0.0/tcp/0"])
+        }),
         ("a relay is killed, and costs the peers of one network nothing", lose_the_relay),
     ];
     let (mut passed, mut failed) = (0, 0);
@@ -85,7 +91,7 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
 }
 
 /// Two peers with a code and nothing else: they find each other and the folder comes over; cut apart, both are edited; healed, both have everything.
-fn meet_and_part(driftline: &std::path::Path, options: &Options) -> Result<String> {
+fn meet_and_part(driftline: &Path, options: &Options, cut: Cut, arguments: &[&str]) -> Result<String> {
     let wires = Wires::lay(2)?;
     let code = pairing_code(driftline)?;
     let trees = [Tree::new()?, Tree::new()?];
@@ -95,14 +101,15 @@ fn meet_and_part(driftline: &std::path::Path, options: &Options) -> Result<Strin
             &format!("note {number}\n{}\n", "tide ".repeat(number % 50)),
         )?;
     }
+    let arguments = [&["--pair", &code], arguments].concat();
     let began = Instant::now();
     let _peers = [
-        PeerProcess::start(driftline, &wires, 0, &trees[0], &["--pair", &code])?,
-        PeerProcess::start(driftline, &wires, 1, &trees[1], &["--pair", &code])?,
+        PeerProcess::start(driftline, &wires, 0, &trees[0], &arguments)?,
+        PeerProcess::start(driftline, &wires, 1, &trees[1], &arguments)?,
     ];
     let first = same_within(&trees, FIRST_TIME_MAX * options.slack, began)?;
 
-    wires.cut(1)?;
+    wires.cut(1, cut)?;
     std::thread::sleep(options.partition / 2);
     for number in 0..5 {
         trees[0].write(&format!("left{number}.md"), "written on the left\n")?;
@@ -112,7 +119,7 @@ fn meet_and_part(driftline: &std::path::Path, options: &Options) -> Result<Strin
     trees[1].append("folder1/note1.md", "from the right\n")?;
     std::thread::sleep(options.partition / 2);
     ensure!(!trees[0].has("right0.md"), "the network is not cut");
-    wires.heal(1)?;
+    wires.heal(1, cut)?;
     let heal = same_within(&trees, HEAL_TIME_MAX * options.slack, Instant::now())?;
     ensure!(trees[0].has("right4.md") && trees[1].has("left4.md"), "what was written apart is there");
     Ok(format!(
@@ -124,7 +131,7 @@ fn meet_and_part(driftline: &std::path::Path, options: &Options) -> Result<Strin
 }
 
 /// Two peers that also sync with a relay go on without a moment's notice when it is killed.
-fn lose_the_relay(driftline: &std::path::Path, options: &Options) -> Result<String> {
+fn lose_the_relay(driftline: &Path, options: &Options) -> Result<String> {
     let wires = Wires::lay(3)?;
     let code = pairing_code(driftline)?;
     let (trees, store) = ([Tree::new()?, Tree::new()?], Tree::new()?);

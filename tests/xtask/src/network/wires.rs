@@ -4,6 +4,15 @@ use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Where a machine is cut off.
+#[derive(Clone, Copy)]
+pub(super) enum Cut {
+    /// Between the two: neither machine is told anything.
+    Network,
+    /// At the machine, which knows: its link is down.
+    Machine,
+}
+
 /// Machines on one bridge. The network goes when this does.
 pub(super) struct Wires {
     name: String,
@@ -38,7 +47,7 @@ impl Wires {
         ip(&["-n", &hub, "link", "add", "hub", "type", "bridge"])?;
         ip(&["-n", &hub, "link", "set", "hub", "up"])?;
         for machine in 0..machines {
-            let (space, port) = (wires.namespace(machine), format!("port{machine}"));
+            let (space, port) = (wires.namespace(machine), port(machine));
             ip(&["netns", "add", &space])?;
             ip(&["-n", &space, "link", "set", "lo", "up"])?;
             ip(&["-n", &hub, "link", "add", &port, "type", "veth", "peer", "name", "lan", "netns", &space])?;
@@ -50,14 +59,20 @@ impl Wires {
         Ok(wires)
     }
 
-    /// Cuts a machine off: the port at the bridge goes down, as if its switch did.
-    pub(super) fn cut(&self, machine: usize) -> Result<()> {
-        ip(&["-n", &self.hub(), "link", "set", &format!("port{machine}"), "nomaster"])
+    /// Cuts a machine off.
+    pub(super) fn cut(&self, machine: usize, cut: Cut) -> Result<()> {
+        match cut {
+            Cut::Network => ip(&["-n", &self.hub(), "link", "set", &port(machine), "nomaster"]),
+            Cut::Machine => ip(&["-n", &self.namespace(machine), "link", "set", "lan", "down"]),
+        }
     }
 
     /// Plugs it in again.
-    pub(super) fn heal(&self, machine: usize) -> Result<()> {
-        ip(&["-n", &self.hub(), "link", "set", &format!("port{machine}"), "master", "hub", "up"])
+    pub(super) fn heal(&self, machine: usize, cut: Cut) -> Result<()> {
+        match cut {
+            Cut::Network => ip(&["-n", &self.hub(), "link", "set", &port(machine), "master", "hub"]),
+            Cut::Machine => ip(&["-n", &self.namespace(machine), "link", "set", "lan", "up"]),
+        }
     }
 
     /// A command that runs on a machine.
@@ -84,6 +99,11 @@ impl Drop for Wires {
         }
         drop(ip(&["netns", "del", &self.hub()]));
     }
+}
+
+/// The bridge's end of a machine's wire.
+fn port(machine: usize) -> String {
+    format!("port{machine}")
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
