@@ -28,6 +28,7 @@ mod previews;
 mod push;
 mod saved;
 mod snapshots;
+pub mod standing;
 mod startup;
 mod states;
 pub mod stats;

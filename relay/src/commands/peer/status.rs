@@ -41,9 +41,9 @@ impl Standing<'_> {
                     *count += usize::from(is_so);
                 }
             }
-            (documents.len(), counts)
+            (documents.len(), counts, engine.standings(&space))
         });
-        let (documents, [device, replicas, relays]) = saved.await.unwrap_or_default();
+        let (documents, [device, replicas, relays], standings) = saved.await.unwrap_or_default();
         let relay = |connection: crate::repo::Connection| {
             let state = match connection.state {
                 ConnectionState::Connecting => "connecting".to_owned(),
@@ -63,6 +63,7 @@ impl Standing<'_> {
             "documents": documents,
             "saved": { "device": device, "replicas": replicas, "relays": relays },
             "sync": { "peers": sync.peers, "inSync": sync.in_sync, "behind": sync.behind, "catchUp": sync.catch_up },
+            "neighbours": standings,
             "relays": self.repo.connections().into_iter().map(relay).collect::<Vec<_>>(),
             "lan": lan,
         })
@@ -140,6 +141,16 @@ fn in_words(answer: &Json) -> String {
         "sync       {} of {} peers have all that is here; {} documents differ",
         sync["inSync"], sync["peers"], sync["behind"]
     );
+    for neighbour in answer["neighbours"].as_array().into_iter().flatten() {
+        let (ahead, behind) = (neighbour["ahead"].as_u64().unwrap_or(0), neighbour["behind"].as_u64().unwrap_or(0));
+        let how = match (neighbour["comparing"].as_bool(), ahead + behind) {
+            (Some(true), _) => "is being compared with".to_owned(),
+            (_, 0) => "has the same".to_owned(),
+            _ => format!("is ahead in {ahead} documents and behind in {behind}"),
+        };
+        let what = if neighbour["relay"].as_bool() == Some(true) { "relay" } else { "peer" };
+        let _ = writeln!(words, "neighbour  {what} {}: {how}", text(&neighbour["peer"]));
+    }
     for relay in answer["relays"].as_array().into_iter().flatten() {
         let _ = writeln!(words, "relay      {}: {}", text(&relay["endpoint"]), text(&relay["state"]));
     }
@@ -203,6 +214,7 @@ mod tests {
         let answer = json!({
             "folder": "/notes", "space": "S", "documents": 3, "saved": { "device": 3, "replicas": 2, "relays": 0 },
             "sync": { "peers": 1, "inSync": 0, "behind": 1 }, "relays": [], "lan": lan,
+            "neighbours": [{ "peer": "01", "relay": false, "comparing": false, "ahead": 2, "behind": 1 }],
         });
         let words = in_words(&answer);
         for part in [

@@ -1,5 +1,7 @@
 //! Native peers on one machine: real connections over loopback, addresses told, no mDNS.
 
+#[cfg(unix)]
+mod command;
 mod converge;
 mod strangers;
 
