@@ -48,14 +48,14 @@ pub(crate) fn take<S: Shelf>(
     let mut done = 0;
     for (document, found) in local.renamed {
         take_rename(keeper, document, &found, &mut taken, report)?;
-        if !take_edit(keeper, document, &found, &mut taken, report)? {
+        if !take_edit(keeper, document, &found, false, &mut taken, report)? {
             busy.insert(document);
         }
         keeper.progress(done, all);
         done += 1;
     }
     for (document, found) in local.edited {
-        if !take_edit(keeper, document, &found, &mut taken, report)? {
+        if !take_edit(keeper, document, &found, local.lost.contains(&document), &mut taken, report)? {
             busy.insert(document);
         }
         keeper.progress(done, all);
@@ -139,11 +139,12 @@ fn take_edit<S: Shelf>(
     keeper: &mut Keeper<S>,
     document: DocumentId,
     found: &Found,
+    is_lost: bool,
     taken: &mut Taken,
     report: &mut Report,
 ) -> Result<bool, FolderError> {
     let Some(mut file) = file_now(keeper, document, taken) else { return Ok(false) };
-    if file.fingerprint == found.fingerprint {
+    if file.fingerprint == found.fingerprint && !is_lost {
         return Ok(true);
     }
     // What others wrote has come here by another way.
@@ -351,12 +352,15 @@ fn commit<S: Shelf>(
     touched: &mut BTreeSet<DocumentId>,
 ) -> Result<Vec<ChangeHash>, FolderError> {
     let stamp = record::stamp(&file.fingerprint, &fingerprint(bytes));
-    let (heads, stamped) = (file.heads.clone(), stamp.clone());
+    let (heads, stamped, was) = (file.heads.clone(), stamp.clone(), file.fingerprint.clone());
     let read = move |document: &Document| {
         let made = record::made_before(document, &heads, &stamped);
         let body = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let before = document.holds(&heads).then(|| body(document.value_at(&heads, "body")));
-        let was_blob = matches!(Record::content_at(document, &heads), Some(Content::Blob(_)));
+        let content = Record::content_at(document, &heads);
+        let was_blob = matches!(content, Some(Content::Blob(_)));
+        // The version must be what the file was: otherwise what only the version has would be taken out.
+        let is_it = content.is_some_and(|content| content.fingerprint() == was);
+        let before = is_it.then(|| body(document.value_at(&heads, "body")));
         (made, before, body(document.value("body")), was_blob)
     };
     let Some((made, before, current, was_blob)) = keeper.shelf.read(document, read)? else {
