@@ -227,6 +227,11 @@ impl Place {
         files
     }
 
+    /// The same as text, for people.
+    pub(super) fn texts(&self) -> BTreeMap<String, String> {
+        self.files().into_iter().map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned())).collect()
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         self.files().into_keys().collect()
     }
