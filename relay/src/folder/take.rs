@@ -159,6 +159,12 @@ fn take_edit<S: Shelf>(
         return Ok(true);
     }
     let Some(bytes) = bytes_of(keeper, found, report) else { return Ok(false) };
+    // A text that becomes bytes, or bytes that become a text, are another file: whoever writes in the old one meanwhile keeps it.
+    if is_text_at(keeper, document, &file.heads)?.is_some_and(|is_text| is_text != content_of(&bytes).is_some()) {
+        take_deletion(keeper, document, taken, report)?;
+        take_new(keeper, found, taken, report)?;
+        return Ok(true);
+    }
     keeper.step()?;
     match commit(keeper, document, &file, &bytes, &mut taken.touched) {
         Ok(heads) => {
@@ -182,8 +188,7 @@ fn take_deletion<S: Shelf>(
     taken: &mut Taken,
     report: &mut Report,
 ) -> Result<(), FolderError> {
-    let Some(known) = keeper.state.of(&document) else { return Ok(()) };
-    let Some(file) = known.file.clone() else { return Ok(()) };
+    let (Some(known), Some(file)) = (keeper.state.of(&document), file_now(keeper, document, taken)) else { return Ok(()) };
     if known.seen.as_ref().is_some_and(|seen| seen.is_live) {
         keeper.step()?;
         edit_at(keeper, document, &file.heads, record::deleted(&file.fingerprint, keeper.now.unix_ms))?;
@@ -387,6 +392,13 @@ fn commit<S: Shelf>(
         None => keeper.shelf.edit(document, None, edit)?,
     };
     Ok(made.map_or_else(|| file.heads.clone(), |hash| vec![hash]))
+}
+
+/// Whether a document was a text at a version; nothing when that is not held.
+fn is_text_at<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<Option<bool>, FolderError> {
+    let heads = heads.to_vec();
+    let content = keeper.shelf.read(document, move |document| Record::content_at(document, &heads))?.flatten();
+    Ok(content.map(|content| matches!(content, Content::Text(_))))
 }
 
 /// Makes an edit on a version, or on the document as it stands where that version is lost.

@@ -210,10 +210,6 @@ fn write_bytes(place: &Place, dice: &mut Dice, words: &mut Words) {
         return;
     }
     if let Ok(over) = std::fs::read(place.folder.join(path)) {
-        // What is text stays text in these lives: of a file that becomes bytes only the bytes are shown.
-        if !over.contains(&0) {
-            return;
-        }
         words.delete_all_in(&over);
     }
     place.write(path, [&[0][..], words.new_word(dice).as_bytes()].concat());

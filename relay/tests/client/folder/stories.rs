@@ -278,4 +278,16 @@ fn a_file_of_bytes_travels_in_pieces_and_two_versions_are_both_kept() {
     places[1].write("a.bin", [0, 1, 2]);
     converge(&mut places);
     assert_eq!(places[0].files()["a.bin"], [0, 1, 2]);
+    // Bytes in its place, and someone writes in the text.
+    places[0].write("b.md", "one\n");
+    converge(&mut places);
+    places[0].write("b.md", [0, 9]);
+    places[1].write("b.md", "one\ntwo\n");
+    converge(&mut places);
+    let files = places[0].files();
+    assert!(
+        files.values().any(|held| held == b"one\ntwo\n") && files.values().any(|held| held == &[0, 9]),
+        "{:?}",
+        places[0].names()
+    );
 }
