@@ -176,8 +176,10 @@ fn write_changed<S: Shelf>(
         .iter()
         .filter(|(document, path)| !busy.contains(document) && !ignored.is_file_ignored(path))
         .filter(|(document, _)| {
-            let known = keeper.state.of(document);
-            known.is_some_and(|known| known.file.as_ref().is_none_or(|file| file.heads != known.heads))
+            keeper.state.of(document).is_some_and(|known| {
+                let says = known.seen.as_ref().map(|seen| &seen.fingerprint);
+                known.file.as_ref().is_none_or(|file| file.heads != known.heads || Some(&file.fingerprint) != says)
+            })
         })
         .map(|(document, path)| (*document, path.clone()))
         .collect();

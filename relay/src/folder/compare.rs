@@ -31,6 +31,8 @@ pub(crate) struct Local {
     pub let_go: Vec<DocumentId>,
     /// Files that are not settled yet, or of which nothing is known this time: they are left alone.
     pub busy: BTreeSet<DocumentId>,
+    /// Of the edited ones, those whose version is not held any more: what they hold is put in, and nothing taken out.
+    pub lost: BTreeSet<DocumentId>,
     /// Paths of files that are not settled yet.
     pub unsettled: usize,
     /// All files are gone at once, which is not believed.
@@ -86,7 +88,11 @@ pub(crate) fn compare<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan, ignored: &I
         };
         let Some(file) = keeper.state.file_of(&document) else { continue };
         if file.fingerprint == found.fingerprint {
-            if file.changed_ns != found.changed_ns {
+            let moved_on = keeper.state.of(&document).is_some_and(|known| known.heads != file.heads);
+            if moved_on && !is_held(keeper, document, &file.heads)? {
+                local.lost.insert(document);
+                local.edited.push((document, found.clone()));
+            } else if file.changed_ns != found.changed_ns {
                 note_time(keeper, document, found);
             }
             continue;
@@ -186,6 +192,11 @@ fn is_nearer<S: Shelf>(
         Ok(text_at(keeper, document, heads)?.map_or(0.0, |version| likeness(&version, &text)))
     };
     Ok(like(second)? >= like(first)?)
+}
+
+fn is_held<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<bool, FolderError> {
+    let heads = heads.to_vec();
+    Ok(keeper.shelf.read(document, move |document| document.holds(&heads))? == Some(true))
 }
 
 fn note_time<S: Shelf>(keeper: &mut Keeper<S>, document: DocumentId, found: &Found) {

@@ -48,14 +48,14 @@ pub(crate) fn take<S: Shelf>(
     let mut done = 0;
     for (document, found) in local.renamed {
         take_rename(keeper, document, &found, &mut taken, report)?;
-        if !take_edit(keeper, document, &found, &mut taken, report)? {
+        if !take_edit(keeper, document, &found, false, &mut taken, report)? {
             busy.insert(document);
         }
         keeper.progress(done, all);
         done += 1;
     }
     for (document, found) in local.edited {
-        if !take_edit(keeper, document, &found, &mut taken, report)? {
+        if !take_edit(keeper, document, &found, local.lost.contains(&document), &mut taken, report)? {
             busy.insert(document);
         }
         keeper.progress(done, all);
@@ -139,11 +139,12 @@ fn take_edit<S: Shelf>(
     keeper: &mut Keeper<S>,
     document: DocumentId,
     found: &Found,
+    is_lost: bool,
     taken: &mut Taken,
     report: &mut Report,
 ) -> Result<bool, FolderError> {
     let Some(mut file) = file_now(keeper, document, taken) else { return Ok(false) };
-    if file.fingerprint == found.fingerprint {
+    if file.fingerprint == found.fingerprint && !is_lost {
         return Ok(true);
     }
     // What others wrote has come here by another way.
@@ -158,6 +159,12 @@ fn take_edit<S: Shelf>(
         return Ok(true);
     }
     let Some(bytes) = bytes_of(keeper, found, report) else { return Ok(false) };
+    // A text that becomes bytes, or bytes that become a text, are another file: whoever writes in the old one meanwhile keeps it.
+    if is_text_at(keeper, document, &file.heads)?.is_some_and(|is_text| is_text != content_of(&bytes).is_some()) {
+        take_deletion(keeper, document, taken, report)?;
+        take_new(keeper, found, taken, report)?;
+        return Ok(true);
+    }
     keeper.step()?;
     match commit(keeper, document, &file, &bytes, &mut taken.touched) {
         Ok(heads) => {
@@ -181,8 +188,7 @@ fn take_deletion<S: Shelf>(
     taken: &mut Taken,
     report: &mut Report,
 ) -> Result<(), FolderError> {
-    let Some(known) = keeper.state.of(&document) else { return Ok(()) };
-    let Some(file) = known.file.clone() else { return Ok(()) };
+    let (Some(known), Some(file)) = (keeper.state.of(&document), file_now(keeper, document, taken)) else { return Ok(()) };
     if known.seen.as_ref().is_some_and(|seen| seen.is_live) {
         keeper.step()?;
         edit_at(keeper, document, &file.heads, record::deleted(&file.fingerprint, keeper.now.unix_ms))?;
@@ -351,12 +357,15 @@ fn commit<S: Shelf>(
     touched: &mut BTreeSet<DocumentId>,
 ) -> Result<Vec<ChangeHash>, FolderError> {
     let stamp = record::stamp(&file.fingerprint, &fingerprint(bytes));
-    let (heads, stamped) = (file.heads.clone(), stamp.clone());
+    let (heads, stamped, was) = (file.heads.clone(), stamp.clone(), file.fingerprint.clone());
     let read = move |document: &Document| {
         let made = record::made_before(document, &heads, &stamped);
         let body = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let before = document.holds(&heads).then(|| body(document.value_at(&heads, "body")));
-        let was_blob = matches!(Record::content_at(document, &heads), Some(Content::Blob(_)));
+        let content = Record::content_at(document, &heads);
+        let was_blob = matches!(content, Some(Content::Blob(_)));
+        // The version must be what the file was: otherwise what only the version has would be taken out.
+        let is_it = content.is_some_and(|content| content.fingerprint() == was);
+        let before = is_it.then(|| body(document.value_at(&heads, "body")));
         (made, before, body(document.value("body")), was_blob)
     };
     let Some((made, before, current, was_blob)) = keeper.shelf.read(document, read)? else {
@@ -383,6 +392,13 @@ fn commit<S: Shelf>(
         None => keeper.shelf.edit(document, None, edit)?,
     };
     Ok(made.map_or_else(|| file.heads.clone(), |hash| vec![hash]))
+}
+
+/// Whether a document was a text at a version; nothing when that is not held.
+fn is_text_at<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<Option<bool>, FolderError> {
+    let heads = heads.to_vec();
+    let content = keeper.shelf.read(document, move |document| Record::content_at(document, &heads))?.flatten();
+    Ok(content.map(|content| matches!(content, Content::Text(_))))
 }
 
 /// Makes an edit on a version, or on the document as it stands where that version is lost.

@@ -180,6 +180,8 @@ impl Root {
                 Err(error) => return Err(error),
             }
         }
+        // Folders that hold nothing but such folders are nobody's.
+        remove_empty(&self.at(path));
         Ok(!self.is_there(path))
     }
 
@@ -224,6 +226,21 @@ impl Root {
             _ => Ok(()),
         }
     }
+}
+
+/// Removes a folder that holds nothing but folders that hold nothing; leaves everything else.
+fn remove_empty(folder: &Path) {
+    let is_folder = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
+    if !is_folder(folder) {
+        return;
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !is_folder(&entry.path()) {
+            return;
+        }
+        remove_empty(&entry.path());
+    }
+    let _ = std::fs::remove_dir(folder);
 }
 
 fn all_of(mut file: File) -> io::Result<Vec<u8>> {
@@ -318,6 +335,9 @@ mod tests {
         assert_eq!(root.rename("a/b.md", "c.md").unwrap(), Written::Occupied);
         assert_eq!(root.rename("a/b.md", "d/e.md").unwrap(), Written::Done);
         assert_eq!(names(folder.path()), ["c.md", "d"]);
+        std::fs::create_dir_all(root.at("e/f")).unwrap();
+        assert_eq!(root.rename("c.md", "e").unwrap(), Written::Done, "folders that hold nothing are nobody's");
+        assert_eq!(root.rename("e", "d").unwrap(), Written::Occupied);
     }
 
     #[cfg(unix)]
