@@ -31,6 +31,14 @@ What a .gitignore or .driftlineignore file names stays at home; so does .git.";
 
 const EXAMPLES: &str = "\
 Examples:
+  This folder on two machines of one network, with no relay: the first prints a
+  code, which the other is given
+    driftline peer --folder ~/notes --pair
+    driftline peer --folder ~/notes --pair CODE
+
+  How a running peer stands:
+    driftline peer status --folder ~/notes
+
   This folder and a relay; do the same on another machine, with the same space:
     driftline peer --folder ~/notes --space harbour --relay ws://localhost:8080/sync
 
@@ -49,6 +57,8 @@ Exit codes:
   0  told to stop; everything taken from the folder is kept on this device
   1  a disk, a file or the system failed
   2  the command line is wrong
+  3  not found: no peer is running there (driftline peer status)
+  5  refused: the key in the data directory can be read by others
   6  in use: another driftline is using the data directory";
 
 /// The data directory, where none is named: inside the folder.
