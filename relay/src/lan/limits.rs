@@ -20,6 +20,8 @@ pub(super) const STREAMS_NEGOTIATING_MAX: usize = 8;
 pub(super) const QUIC_STREAM_BYTES: u32 = 1024 * 1024;
 /// Bytes that all streams of a QUIC connection may send before they are read.
 pub(super) const QUIC_CONNECTION_BYTES: u32 = 2 * 1024 * 1024;
+/// The same of a TCP connection: 256 KiB for each of its streams, and half of all for those that are read fast. yamux asks for no less.
+pub(super) const TCP_CONNECTION_BYTES: usize = 8 * 1024 * 1024;
 /// Peers on the list, at most.
 pub(super) const LISTED_MAX: usize = 1_024;
 /// Peers that addresses are remembered of, at most; of those not on the list, some are forgotten first.

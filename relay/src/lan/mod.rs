@@ -12,6 +12,7 @@ mod identity;
 mod limits;
 mod line;
 mod list;
+mod multiplexer;
 mod neighbours;
 mod node;
 mod pairing;
@@ -127,6 +128,11 @@ impl Lan {
     /// Sessions begin, with this engine.
     pub async fn attach(&self, host: Host) {
         drop(self.orders.send(Order::Attach(host)).await);
+    }
+
+    /// Tells where peers are, as mDNS does: each address with the peer's name at its end. Those on the list are called when they are wanted as neighbours.
+    pub async fn found(&self, addresses: Vec<Multiaddr>) {
+        drop(self.orders.send(Order::Found(addresses)).await);
     }
 
     /// The space that is shared here, once there is one: kept from before, settled, or agreed on by the first pairing. Nothing if the node ends before.

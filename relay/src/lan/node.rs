@@ -12,7 +12,7 @@ use super::identity::{Identity, did_of, peer_of};
 use super::limits::ACCEPTED_MAX;
 use super::line::{self, LineCutter, LineEnd};
 use super::list::AllowList;
-use super::peers::{Peers, is_loopback};
+use super::peers::{Peers, is_loopback, peer_in};
 use super::status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused};
 use super::swarm::{Behaviour, PAIR, SYNC};
 use super::window::PairingWindow;
@@ -38,6 +38,8 @@ const LEAVE_TIME_MAX: Duration = Duration::from_millis(500);
 pub(super) enum Order {
     /// Sessions may begin: this is the engine they are with.
     Attach(Host),
+    /// Someone tells where peers are.
+    Found(Vec<Multiaddr>),
     /// A sync stream was opened by this side.
     Opened {
         /// To whom.
@@ -180,6 +182,9 @@ impl Node {
                 let connected: Vec<PeerId> =
                     self.peers.iter().filter(|(_, peer)| peer.is_connected()).map(|(id, _)| *id).collect();
                 connected.iter().for_each(|peer| self.name_to_engine(*peer));
+            }
+            Order::Found(addresses) => {
+                self.on_found(addresses.into_iter().filter_map(|address| Some((peer_in(&address)?, address))).collect())
             }
             Order::Opened { peer, cutter, ended } => self.keep_line(peer, cutter, ended),
             Order::Ended { peer, number, how } => self.on_line_end(peer, number, how),

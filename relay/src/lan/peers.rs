@@ -223,7 +223,7 @@ mod tests {
         let now = Instant::now();
         let mut peers = Peers::default();
         for _ in 0..PEERS_KNOWN_MAX + 10 {
-            drop(peers.entry(PeerId::random(), now).map(|peer| peer.add_address(address(1), now)));
+            let _ = peers.entry(PeerId::random(), now).map(|peer| peer.add_address(address(1), now));
         }
         assert_eq!(peers.iter().count(), PEERS_KNOWN_MAX);
         peers.forget(|_, _| true);

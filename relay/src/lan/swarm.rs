@@ -5,10 +5,11 @@
 
 use super::identity::Identity;
 use super::limits::*;
+use super::multiplexer::Multiplexer;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{StreamProtocol, SwarmBuilder, identify, mdns, noise, tcp, yamux};
+use libp2p::{StreamProtocol, SwarmBuilder, identify, mdns, noise, tcp};
 
 /// What carries the frames of a session.
 pub(super) const SYNC: StreamProtocol = StreamProtocol::new("/driftline/sync/1");
@@ -50,14 +51,9 @@ pub(super) fn build(identity: &Identity, use_mdns: bool) -> Result<Swarm<Behavio
     let identify = identify::Config::new(IDENTIFY.to_owned(), identity.keypair().public())
         .with_agent_version("driftline".to_owned())
         .with_cache_size(0);
-    let multiplexer = || {
-        let mut yamux = yamux::Config::default();
-        yamux.set_max_num_streams(STREAMS_MAX as usize);
-        yamux
-    };
     let swarm = SwarmBuilder::with_existing_identity(identity.keypair().clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || Multiplexer)
         .map_err(|error| format!("no key for handshakes can be made: {error}"))?
         .with_quic_config(|mut quic| {
             quic.handshake_timeout = HANDSHAKE_TIME_MAX;

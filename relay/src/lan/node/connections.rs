@@ -53,12 +53,18 @@ impl Node {
             tracing::warn!("mDNS tells of more than {DISCOVERED_MAX} peers, which someone must have made up: it is turned off");
             self.swarm.behaviour_mut().mdns = Toggle::from(None);
         }
+        // A peer on this machine is found at its other addresses too.
+        self.on_found(found.into_iter().filter(|(_, address)| !is_loopback(address)).collect());
+    }
+
+    /// Remembers where peers are that are on the list, or that may be paired with.
+    pub(super) fn on_found(&mut self, found: Vec<(PeerId, Multiaddr)>) {
         let now = Instant::now();
         let window_open = self.window.as_ref().is_some_and(|window| window.is_open(now));
         for (id, address) in found {
             let listed = self.is_listed(&id);
-            // Others are no business of ours; a peer on this machine is found at its other addresses too.
-            if id == self.own || is_loopback(&address) || !(listed || window_open) {
+            // Others are no business of ours.
+            if id == self.own || !(listed || window_open) {
                 continue;
             }
             if listed && self.peers.get(&id).is_none() && self.peers.entry(id, now).is_none() {

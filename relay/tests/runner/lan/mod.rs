@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod command;
 mod converge;
+mod crowd;
 mod strangers;
 
 use driftline_core::base::id::{DocumentId, SpaceId};
