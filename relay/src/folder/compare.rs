@@ -72,7 +72,7 @@ impl Waiting {
 /// Compares a look at the folder with what is remembered of it.
 pub(crate) fn compare<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan, ignored: &Ignored) -> Result<Local, FolderError> {
     let mut local = Local::default();
-    recognise_own_writing(keeper, scan)?;
+    let unplaced = recognise_own_writing(keeper, scan)?;
     let files: Vec<(DocumentId, InStep)> =
         keeper.state.all().iter().filter_map(|(document, known)| Some((*document, known.file.clone()?))).collect();
     let by_path: BTreeMap<&str, DocumentId> = files.iter().map(|(document, file)| (file.local.as_str(), *document)).collect();
@@ -131,12 +131,16 @@ pub(crate) fn compare<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan, ignored: &I
         local.is_emptied = true;
         gone.clear();
     }
-    pair(keeper, &mut local, gone)?;
+    pair(keeper, &mut local, gone, &unplaced)?;
     Ok(local)
 }
 
-/// A file that is as a write of this program's was to leave it was left so by it.
-fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Result<(), FolderError> {
+/// What may have been written and is not where it was to be.
+type Unplaced = BTreeMap<DocumentId, InStep>;
+
+/// A file that is as a write of this program's was to leave it was left so by it. Answers what is not there any more.
+fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Result<Unplaced, FolderError> {
+    let mut unplaced = Unplaced::new();
     let writing: Vec<DocumentId> =
         keeper.state.all().iter().filter(|(_, known)| known.writing.is_some()).map(|(document, _)| *document).collect();
     for document in writing {
@@ -145,13 +149,16 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
         let found = scan.files.get(&writing.local);
         let was_moved = file.as_ref().is_some_and(|file| file.local != writing.local && !scan.files.contains_key(&file.local));
         let is_same_place = file.as_ref().is_some_and(|file| file.local == writing.local);
-        let written = |found: &Found| InStep {
+        let written = InStep {
             local: writing.local.clone(),
             heads: writing.heads.clone(),
             fingerprint: writing.fingerprint.clone(),
-            size: found.size,
+            size: found.map_or(0, |found| found.size),
             changed_ns: None,
         };
+        if found.is_none() && file.as_ref().is_none_or(|file| !scan.files.contains_key(&file.local)) {
+            unplaced.insert(document, written.clone());
+        }
         let is_written = match (found, &file) {
             (None, _) => false,
             (Some(found), _) if found.fingerprint == writing.fingerprint => file.is_none() || is_same_place || was_moved,
@@ -166,11 +173,11 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
         };
         let known = keeper.state.change(document);
         known.writing = None;
-        if let (true, Some(found)) = (is_written, found) {
-            known.file = Some(written(found));
+        if is_written {
+            known.file = Some(written);
         }
     }
-    Ok(())
+    Ok(unplaced)
 }
 
 /// Whether a file is like this version of its document.
@@ -206,8 +213,22 @@ fn note_time<S: Shelf>(keeper: &mut Keeper<S>, document: DocumentId, found: &Fou
 }
 
 /// Finds among the new files those that are gone elsewhere.
-fn pair<S: Shelf>(keeper: &Keeper<S>, local: &mut Local, mut gone: Vec<(DocumentId, InStep)>) -> Result<(), FolderError> {
+fn pair<S: Shelf>(
+    keeper: &mut Keeper<S>,
+    local: &mut Local,
+    mut gone: Vec<(DocumentId, InStep)>,
+    unplaced: &Unplaced,
+) -> Result<(), FolderError> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    // What was written in a last moment and moved away before this program knew that it was.
+    for (document, written) in unplaced {
+        let is_it = |found: &Found| found.fingerprint == written.fingerprint && found.size > 0;
+        if let Some(at) = local.fresh.iter().position(is_it) {
+            keeper.state.change(*document).file = Some(written.clone());
+            gone.retain(|(other, _)| other != document);
+            local.renamed.push((*document, local.fresh.remove(at)));
+        }
+    }
     // What holds the same is the same; of several, the one of the same name first.
     for same_name in [true, false] {
         gone.retain(|(document, file)| {
@@ -227,11 +248,11 @@ fn pair<S: Shelf>(keeper: &Keeper<S>, local: &mut Local, mut gone: Vec<(Document
         false
     });
     let mut compared = 0;
-    let mut left = Vec::new();
     for (document, file) in gone {
-        let before = if local.fresh.is_empty() { None } else { text_at(keeper, document, &file.heads)? };
-        let mut best: Option<(usize, f64)> = None;
-        if let Some(before) = before.filter(|text| !text.is_empty()) {
+        let versions = [Some(file), unplaced.get(&document).cloned()];
+        let mut best: Option<(usize, f64, InStep)> = None;
+        for version in versions.into_iter().flatten().filter(|_| !local.fresh.is_empty()) {
+            let Some(before) = text_at(keeper, document, &version.heads)?.filter(|text| !text.is_empty()) else { continue };
             for (at, found) in local.fresh.iter().enumerate() {
                 if compared >= RENAMES_COMPARED_MAX || found.size == 0 {
                     continue;
@@ -239,17 +260,19 @@ fn pair<S: Shelf>(keeper: &Keeper<S>, local: &mut Local, mut gone: Vec<(Document
                 compared += 1;
                 let Some(text) = text_of(keeper, found) else { continue };
                 let like = likeness(&before, &text);
-                if like >= LIKENESS_MIN && best.is_none_or(|(_, most)| like > most) {
-                    best = Some((at, like));
+                if like >= LIKENESS_MIN && best.as_ref().is_none_or(|(_, most, _)| like > *most) {
+                    best = Some((at, like, version.clone()));
                 }
             }
         }
         match best {
-            Some((at, _)) => local.renamed.push((document, local.fresh.remove(at))),
-            None => left.push(document),
+            Some((at, _, version)) => {
+                keeper.state.change(document).file = Some(version);
+                local.renamed.push((document, local.fresh.remove(at)));
+            }
+            None => local.gone.push(document),
         }
     }
-    local.gone = left;
     Ok(())
 }
 

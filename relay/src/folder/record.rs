@@ -139,6 +139,11 @@ pub(crate) fn id_of_file(path: &str, fingerprint: &str, turn: u32) -> DocumentId
     DocumentId(id)
 }
 
+/// The id of the document of bytes that were written beside others in a document, and did not stay.
+pub(crate) fn id_of_copy(document: DocumentId, fingerprint: &str) -> DocumentId {
+    id_of_file(&format!("copy of {document}"), fingerprint, 0)
+}
+
 /// The first change of a file's document, the same whoever makes it.
 ///
 /// # Errors
@@ -162,6 +167,19 @@ pub(crate) fn first_version(document: DocumentId, path: &str, content: &Content)
 /// The edit that says when a file was first taken.
 pub(crate) fn begun(now_ms: i64) -> Edit {
     Edit { ops: vec![put("created", Value::Int(now_ms)), put("edited", Value::Int(now_ms)), stays()], message: None }
+}
+
+/// The same for a file that has no path yet.
+pub(crate) fn placed(path: &str, now_ms: i64) -> Edit {
+    let mut edit = begun(now_ms);
+    edit.ops.push(put("path", Value::String(path.to_owned())));
+    edit.ops.push(put("title", Value::Text(names::title_of_path(path))));
+    edit
+}
+
+/// The edit that gives a note a path.
+pub(crate) fn named(path: &str) -> Edit {
+    Edit { ops: vec![put("path", Value::String(path.to_owned()))], message: None }
 }
 
 /// The edit that takes over what an editor did to a text.

@@ -19,7 +19,6 @@ use super::text;
 use crate::repo::RepoError;
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use driftline_core::doc::document::Document;
-use driftline_core::doc::path::IntoPath as _;
 use driftline_core::doc::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -284,9 +283,7 @@ fn name_notes<S: Shelf>(keeper: &mut Keeper<S>, taken: &mut Taken, report: &mut 
             continue;
         }
         keeper.step()?;
-        let path = Value::String(names::path_of_title(&title));
-        let op = driftline_core::doc::edit::Op::Put { path: "path".into_path(), value: path };
-        keeper.shelf.edit(document, None, driftline_core::doc::edit::Edit { ops: vec![op], message: None })?;
+        keeper.shelf.edit(document, None, record::named(&names::path_of_title(&title)))?;
         taken.touched.insert(document);
     }
     Ok(())
@@ -303,13 +300,17 @@ fn keep_beaten<S: Shelf>(keeper: &mut Keeper<S>, taken: &mut Taken) -> Result<()
             let (stem, ending) = name.rfind('.').filter(|at| *at > 0).map_or((name, ""), |at| name.split_at(at));
             let name = format!("{stem} (other {}){ending}", blob.sha256.chars().take(6).collect::<String>());
             let path = names::safe_path(&if folder.is_empty() { name } else { format!("{folder}/{name}") });
-            let copy = record::id_of_file(&path, &blob.sha256, 0);
-            if keeper.shelf.read(copy, |_| ())?.is_none()
-                && let Ok(first) = record::first_version(copy, &path, &Content::Blob(blob.clone()))
+            let copy = record::id_of_copy(document, &blob.sha256);
+            let held = keeper.shelf.read(copy, Record::read)?;
+            if held.is_none()
+                && let Ok(first) = record::first_version(copy, "", &Content::Blob(blob.clone()))
             {
                 keeper.step()?;
                 keeper.shelf.import(copy, first.save())?;
-                keeper.shelf.edit(copy, None, record::begun(keeper.now.unix_ms))?;
+            }
+            if held.flatten().is_none_or(|held| held.path.is_none()) {
+                keeper.step()?;
+                keeper.shelf.edit(copy, None, record::placed(&path, keeper.now.unix_ms))?;
                 taken.touched.insert(copy);
             }
         }

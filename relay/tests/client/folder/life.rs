@@ -46,8 +46,11 @@ impl Dice {
 struct Words {
     written: BTreeSet<String>,
     deleted: BTreeSet<String>,
-    /// Words of files that were moved over others: where someone else edited the moved one meanwhile, it stays beside its copy.
+    /// Words of files that were moved over others, or to where others were a moment ago: what is seen of it is that the other
+    /// was edited and this one deleted. Where someone else edited it meanwhile, it stays beside its copy.
     copied: BTreeSet<String>,
+    /// Where files were a moment ago, in each folder.
+    vacated: [BTreeSet<String>; 3],
 }
 
 impl Words {
@@ -98,11 +101,12 @@ fn live(seed: u64, operations: usize) -> Tally {
         match what {
             0..=6 => write_in(&places[at], &mut dice, &mut words, &mut tally),
             7 => make(&places[at], &mut dice, &mut words),
-            8 => rename(&places[at], &mut dice, &mut words, &mut tally),
-            9 => delete(&places[at], &mut dice, &mut words, &mut tally),
+            8 => rename(at, &places[at], &mut dice, &mut words, &mut tally),
+            9 => delete(at, &places[at], &mut dice, &mut words, &mut tally),
             10 => write_bytes(&places[at], &mut dice, &mut words),
             11..=14 => {
                 let report = places[at].pass();
+                words.vacated[at].clear();
                 trace!("    {:?}", report.acts);
             }
             15..=17 => {
@@ -114,7 +118,10 @@ fn live(seed: u64, operations: usize) -> Tally {
                 tally.cuts += usize::from((0..3).any(|_| places[at].try_pass().is_err()));
                 places[at].restart();
             }
-            _ => drop(places[at].settle()),
+            _ => {
+                places[at].settle();
+                words.vacated[at].clear();
+            }
         }
     }
     converge(&mut places);
@@ -179,7 +186,7 @@ fn make(place: &Place, dice: &mut Dice, words: &mut Words) {
     place.write(path, text.join("\n") + "\n");
 }
 
-fn rename(place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
+fn rename(at: usize, place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
     let Some((from, bytes)) = any_file(place, dice) else { return };
     let to = NAMES[dice.roll(NAMES.len())];
     if from == to || !has_room(place, to) || place.folder.join(to).is_dir() {
@@ -189,17 +196,22 @@ fn rename(place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) 
         words.delete_all_in(&over);
         words.copied.extend(words.all_in(&bytes));
     }
+    if words.vacated[at].contains(to) {
+        words.copied.extend(words.all_in(&bytes));
+    }
+    words.vacated[at].insert(from.clone());
     place.rename(&from, to);
     tally.renames += 1;
 }
 
-fn delete(place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
+fn delete(at: usize, place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
     // A folder that is suddenly empty is not believed.
     if place.names().len() < 4 {
         return;
     }
     let Some((path, bytes)) = any_file(place, dice) else { return };
     words.delete_all_in(&bytes);
+    words.vacated[at].insert(path.clone());
     place.remove(&path);
     tally.deletions += 1;
 }
