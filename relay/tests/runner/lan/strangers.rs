@@ -4,7 +4,9 @@ use super::{Machine, Plan, SPACE, acquainted, elsewhere, reads, soon};
 use driftline_relay::lan::{AllowList, Identity, Multiaddr, PairingCode};
 use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::swarm::SwarmEvent;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 const SYNC: StreamProtocol = StreamProtocol::new("/driftline/sync/1");
@@ -27,12 +29,35 @@ fn speaker(identity: &Identity, address: Multiaddr) -> libp2p_stream::Control {
             if let SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } =
                 swarm.select_next_some().await
             {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 drop(swarm.dial(address.clone()));
             }
         }
     });
     control
+}
+
+/// A peer that calls `address` as often as `calls` says, at once, and stays on the line.
+fn caller(identity: &Identity, address: &Multiaddr, calls: usize) {
+    let mut swarm = SwarmBuilder::with_existing_identity(identity.keypair().clone())
+        .with_tokio()
+        .with_quic()
+        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .unwrap()
+        .build();
+    for _ in 0..calls {
+        let call = DialOpts::peer_id(libp2p_peer(address)).condition(PeerCondition::Always).addresses(vec![address.clone()]);
+        swarm.dial(call.build()).unwrap();
+    }
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+}
+
+fn libp2p_peer(address: &Multiaddr) -> libp2p::PeerId {
+    address.to_string().rsplit('/').next().unwrap().parse().unwrap()
 }
 
 /// Converges with one that is known, which shows that nobody else is in the way.
@@ -61,6 +86,27 @@ async fn a_stranger_is_hung_up_on_counted_and_learns_nothing() {
         }
     }
     still_works(&machines).await;
+}
+
+#[tokio::test]
+async fn of_several_connections_of_a_pair_one_stays() {
+    // The one with the lower name decides.
+    let (mut low, mut high) = (Identity::fresh(), Identity::fresh());
+    if low.network_peer() > high.network_peer() {
+        std::mem::swap(&mut low, &mut high);
+    }
+    let machine = Plan { identity: low, ..Plan::default() }.knowing(&high).at_work().await;
+    let mut news = machine.lan.news();
+    caller(&high, &machine.address().await, 3);
+    soon(news.recv()).await.unwrap();
+    // All three were there at once, or as many as the limit lets be, and then one: it is looked at for longer than they take to come.
+    let mut most = 0;
+    for _ in 0..100 {
+        most = most.max(machine.status().await.peers[0].connections);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let status = machine.when(|status| status.peers[0].path.is_some()).await;
+    assert_eq!((status.peers[0].connections, most), (1, 1), "those that are to go count no more from the moment they come");
 }
 
 #[tokio::test]
