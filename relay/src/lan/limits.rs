@@ -51,6 +51,8 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 pub(super) const SILENT_BEATS_MAX: u32 = 4;
 /// Time a connection without a stream is kept.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long addresses of a peer are gathered before it is called: they arrive one by one, and QUIC's is to be among them.
+pub(super) const GATHER: Duration = Duration::from_millis(50);
 /// First wait before a peer is dialled again.
 pub(super) const REDIAL_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait, for a peer that was there not long ago.

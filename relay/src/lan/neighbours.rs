@@ -60,7 +60,7 @@ mod tests {
             let mut reached: BTreeSet<PeerId> = all.iter().take(1).copied().collect();
             let mut steps = 0;
             while reached.len() < size {
-                reached = reached.iter().flat_map(|peer| of(peer)).chain(reached.iter().copied()).collect();
+                reached = reached.iter().flat_map(&of).chain(reached.iter().copied()).collect();
                 steps += 1;
             }
             assert!(steps <= 8, "{steps} steps for {size}");

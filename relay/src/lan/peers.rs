@@ -55,7 +55,7 @@ impl Peer {
         &self.addresses
     }
 
-    /// Remembers an address; answers whether it is new. A peer that is found somewhere new is called at once.
+    /// Remembers an address; answers whether it is new. A peer that is found somewhere new is called soon.
     pub(super) fn add_address(&mut self, address: Multiaddr, now: Instant) -> bool {
         let address = without_peer(address);
         if self.addresses.contains(&address) {
@@ -65,7 +65,12 @@ impl Peer {
             self.addresses.remove(0);
         }
         self.addresses.push(address);
-        self.dial_at = self.dial_at.min(now);
+        // One that was just found is not put off by each further address.
+        if self.addresses.len() == 1 {
+            self.dial_at = now + GATHER;
+        } else {
+            self.dial_at = self.dial_at.min(now + GATHER);
+        }
         true
     }
 
@@ -190,14 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_found_somewhere_new_is_called_at_once_and_old_addresses_make_room() {
+    fn a_peer_found_somewhere_new_is_called_soon_and_old_addresses_make_room() {
         let now = Instant::now();
         let mut peer = Peer::new(now);
         peer.call_later(now, 1.0);
-        assert!(peer.dial_at > now && peer.add_address(address(1), now) && peer.dial_at == now);
+        assert!(peer.dial_at > now + GATHER && peer.add_address(address(1), now) && peer.dial_at == now + GATHER);
+        peer.add_address(address(2), now + GATHER / 2);
+        assert_eq!(peer.dial_at, now + GATHER, "further addresses do not put it off");
         let named = address(1).with(Protocol::P2p(PeerId::random()));
         assert!(!peer.add_address(named, now), "with its name it is the same");
-        for port in 2..100 {
+        for port in 3..100 {
             peer.add_address(address(port), now);
         }
         assert_eq!(peer.addresses().len(), ADDRESSES_MAX);

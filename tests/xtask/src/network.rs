@@ -65,10 +65,10 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
     let driftline = repository.binary(options.profile, "driftline");
     let stories: [(&str, fn(&Path, &Options) -> Result<String>); 3] = [
         ("two peers find each other by mDNS, the network between them is cut, and they meet again", |driftline, options| {
-            meet_and_part(driftline, options, Cut::Network, &[])
+            meet_and_part(driftline, options, Cut::Network, "quic", &[])
         }),
         ("the same over TCP, and one machine is off the network", |driftline, options| {
-            meet_and_part(driftline, options, Cut::Machine, &["--listen", "/ip4/0.0.0.0/tcp/0"])
+            meet_and_part(driftline, options, Cut::Machine, "tcp", &["--listen", "/ip4/0.0.0.0/tcp/0"])
         }),
         ("a relay is killed, and costs the peers of one network nothing", lose_the_relay),
     ];
@@ -91,7 +91,7 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
 }
 
 /// Two peers with a code and nothing else: they find each other and the folder comes over; cut apart, both are edited; healed, both have everything.
-fn meet_and_part(driftline: &Path, options: &Options, cut: Cut, arguments: &[&str]) -> Result<String> {
+fn meet_and_part(driftline: &Path, options: &Options, cut: Cut, transport: &str, arguments: &[&str]) -> Result<String> {
     let wires = Wires::lay(2)?;
     let code = pairing_code(driftline)?;
     let trees = [Tree::new()?, Tree::new()?];
@@ -108,6 +108,8 @@ fn meet_and_part(driftline: &Path, options: &Options, cut: Cut, arguments: &[&st
         PeerProcess::start(driftline, &wires, 1, &trees[1], &arguments)?,
     ];
     let first = same_within(&trees, FIRST_TIME_MAX * options.slack, began)?;
+    let status = PeerProcess::status(driftline, &trees[0])?;
+    ensure!(status.contains(&format!(r#""transport":"{transport}""#)), "not over {transport}: {status}");
 
     wires.cut(1, cut)?;
     std::thread::sleep(options.partition / 2);

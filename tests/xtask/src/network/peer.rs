@@ -1,7 +1,7 @@
 //! Programs on the machines of a network, and the folders they keep in step.
 
 use super::wires::Wires;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -92,6 +92,15 @@ impl PeerProcess {
         let mut lines = BufReader::new(stdout).lines();
         while !lines.next().context("the relay ended before it greeted")??.contains("  stop ") {}
         Ok(relay)
+    }
+
+    /// How the peer that keeps this folder says it stands, as JSON.
+    pub(super) fn status(driftline: &Path, tree: &Tree) -> Result<String> {
+        let mut command = Command::new(driftline);
+        command.args(["peer", "status", "--json", "--folder"]).arg(tree.path());
+        let output = without_settings(&mut command).output().context("driftline could not be started")?;
+        ensure!(output.status.success(), "no status: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     fn spawn(mut command: Command) -> Result<Self> {
