@@ -82,6 +82,9 @@ impl PairingWindow {
     /// Notes how a pairing ended. One that was asked and did not know the code is asked again, ever less often; one that was busy, soon.
     pub(super) fn on_end(&mut self, peer: PeerId, outcome: Outcome, now: Instant) {
         self.busy = false;
+        if !self.asked.contains_key(&peer) && self.asked.len() >= PEERS_KNOWN_MAX {
+            self.asked.pop_first();
+        }
         match outcome {
             Outcome::Paired => {
                 self.asked.remove(&peer);
@@ -89,9 +92,6 @@ impl PairingWindow {
             }
             Outcome::Busy => drop(self.asked.insert(peer, (now + PAIRING_RETRY_FIRST / 2, PAIRING_RETRY_FIRST))),
             Outcome::Failed => {
-                if !self.asked.contains_key(&peer) && self.asked.len() >= PEERS_KNOWN_MAX {
-                    self.asked.pop_first();
-                }
                 let wait = self.asked.get(&peer).map_or(PAIRING_RETRY_FIRST, |(_, wait)| *wait);
                 self.asked.insert(peer, (now + wait, (wait * 2).min(PAIRING_RETRY_MAX)));
             }

@@ -27,6 +27,9 @@ const PARTITION: Duration = Duration::from_secs(15);
 /// Within which time anything happens at all; what is slower fails whoever else uses the machine.
 const SLACK: u32 = 4;
 
+/// What happens in a story; it answers the figures.
+type Story = fn(&Path, &Options) -> Result<String>;
+
 /// How to run.
 struct Options {
     partition: Duration,
@@ -63,7 +66,7 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
         return Ok(());
     }
     let driftline = repository.binary(options.profile, "driftline");
-    let stories: [(&str, fn(&Path, &Options) -> Result<String>); 3] = [
+    let stories: [(&str, Story); 3] = [
         ("two peers find each other by mDNS, the network between them is cut, and they meet again", |driftline, options| {
             meet_and_part(driftline, options, Cut::Network, "quic", &[])
         }),

@@ -4,13 +4,14 @@ use super::Node;
 use super::calls::chance;
 use crate::lan::identity::peer_of;
 use crate::lan::limits::{DISCOVERED_MAX, STRANGERS_MAX};
-use crate::lan::peers::{Connection, is_loopback};
+use crate::lan::peers::{Connection, Peer, is_loopback};
 use crate::lan::status::LanNews;
 use crate::lan::swarm::BehaviourEvent;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{ConnectionId, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, mdns};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 impl Node {
@@ -67,16 +68,28 @@ impl Node {
             if id == self.own || !(listed || window_open) {
                 continue;
             }
-            if listed && self.peers.get(&id).is_none() && self.peers.entry(id, now).is_none() {
-                let list = self.list.clone();
-                let list = list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                self.peers.forget(|id, peer| !peer.told && !peer_of(id).is_some_and(|peer| list.has(&peer)));
+            if listed {
+                self.make_room(&id, now);
             }
             if let Some(peer) = self.peers.entry(id, now) {
                 peer.add_address(address, now);
             }
         }
         self.choose_neighbours();
+    }
+
+    /// Forgets strangers where there is no room for a peer on the list.
+    fn make_room(&mut self, id: &PeerId, now: Instant) {
+        if self.peers.get(id).is_none() && self.peers.entry(*id, now).is_none() {
+            self.forget_strangers(|_| true);
+        }
+    }
+
+    /// Forgets those that are not on the list, not connected, not told of, and of whom it is so.
+    fn forget_strangers(&mut self, is_so: impl Fn(&Peer) -> bool) {
+        let list = self.list.clone();
+        let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.peers.forget(|id, peer| !peer.told && is_so(peer) && !peer_of(id).is_some_and(|peer| list.has(&peer)));
     }
 
     /// Forgets where strangers were. Peers on the list are called there still: a network that was cut for long brings no news of them when it is whole again.
@@ -88,7 +101,7 @@ impl Node {
                 peer.remove_address(&address);
             }
         }
-        self.peers.forget(|_, peer| !peer.told && peer.addresses().is_empty());
+        self.forget_strangers(|peer| peer.addresses().is_empty());
     }
 
     /// Remembers where a peer that called can be called back.
@@ -119,6 +132,9 @@ impl Node {
             return;
         }
         let caller = self.is_caller(&id);
+        if listed {
+            self.make_room(&id, now);
+        }
         let Some(peer) = self.peers.entry(id, now) else {
             self.swarm.close_connection(connection);
             return;
@@ -166,6 +182,8 @@ impl Node {
         {
             tracing::info!(peer = %id, "disconnected");
             self.tell(LanNews::Disconnected { peer });
+        } else {
+            self.forget_strangers(|peer| peer.addresses().is_empty());
         }
         self.choose_neighbours();
     }
