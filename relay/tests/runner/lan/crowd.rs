@@ -66,6 +66,5 @@ async fn what_one_of_fifty_writes_reaches_all_through_a_few_neighbours_each() {
 }
 
 fn reads(document: &driftline_core::doc::document::Document, edit: usize) -> bool {
-    use driftline_core::doc::path::IntoPath as _;
-    document.text(&"body".into_path()).as_deref() == Some(edit.to_string().as_str())
+    document.text("body").as_deref() == Some(edit.to_string().as_str())
 }

@@ -7,7 +7,6 @@ mod crowd;
 mod strangers;
 
 use driftline_core::base::id::{DocumentId, SpaceId};
-use driftline_core::doc::path::IntoPath as _;
 use driftline_relay::lan::{AllowList, Identity, Lan, LanOptions, LanStatus, Multiaddr, PairingCode};
 use driftline_relay::repo::{DocHandle, Repo, RepoOptions};
 use std::future::Future;
@@ -159,6 +158,6 @@ async fn elsewhere(machine: &Machine, space: SpaceId, document: DocumentId) -> D
 
 /// Waits until a document's body reads so.
 async fn reads(note: &DocHandle, body: &'static str) {
-    let wanted = note.when(move |document| document.text(&"body".into_path()).as_deref() == Some(body));
+    let wanted = note.when(move |document| document.text("body").as_deref() == Some(body));
     soon(wanted).await.unwrap();
 }
