@@ -6,6 +6,7 @@
 
 use super::limits::PAIRS_MAX;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
+use std::collections::BTreeSet;
 
 /// Part of a text is replaced. Positions count code points, each in the text that those before it have left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub(crate) fn likeness(a: &str, b: &str) -> f64 {
         })
         .sum();
     2.0 * same as f64 / total as f64
+}
+
+/// The share of the words of `before` that `after` has too, from 0 to 1: how much of a text is left of it, however it was edited.
+pub(crate) fn words_left(before: &str, after: &str) -> f64 {
+    let words = |text: &str| words(text).into_iter().filter(|word| word.chars().all(char::is_alphanumeric)).collect::<Vec<_>>();
+    let (before, after) = (words(before), words(after).into_iter().collect::<BTreeSet<_>>());
+    let left = before.iter().filter(|word| after.contains(*word)).count();
+    left as f64 / before.len().max(1) as f64
 }
 
 /// Splices in the making, and how far the text after them has come.
@@ -232,5 +241,7 @@ mod tests {
         assert_eq!(likeness("a\nb\n", "a\nb\n"), 1.0);
         assert_eq!(likeness("a\nb\n", "c\nd\n"), 0.0);
         assert!(likeness("a\nb\nc\nd\n", "a\nb\nc\ne\n") > 0.7);
+        assert_eq!(words_left("one two, three four", "zero three\none else"), 0.5);
+        assert_eq!(words_left("", "a"), 0.0);
     }
 }
