@@ -104,9 +104,7 @@ fn compare(before: &[String], after: &[String], found: &mut Splices, differing: 
     let ends = before[start..].iter().rev().zip(after[start..].iter().rev()).take_while(|(a, b)| a == b).count();
     before[..start].iter().for_each(|piece| found.keep(piece));
     let (gone, come) = (&before[start..before.len() - ends], &after[start..after.len() - ends]);
-    if gone.len().saturating_mul(come.len()) > PAIRS_MAX {
-        found.replace(&gone.concat(), &come.concat());
-    } else if gone.is_empty() || come.is_empty() {
+    if gone.is_empty() || come.is_empty() || gone.len().saturating_mul(come.len()) > PAIRS_MAX {
         found.replace(&gone.concat(), &come.concat());
     } else {
         for op in capture_diff_slices(Algorithm::Myers, gone, come) {

@@ -5,6 +5,7 @@ mod browser;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod folders;
 mod job;
 mod kills;
 mod npm;
@@ -43,6 +44,10 @@ The project's own commands.
   cargo xtask kills    kill a relay right after it gave its word, and while it compacts, and look for what it said was saved
       --times N        how often, each (50 unless told)
 
+  cargo xtask folders  three folders in which editors, the network and whatever ends processes do anything at random
+      --operations N   how many in one life (10,000 unless told)
+      --seed S         the life of this seed (1 unless told)
+
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
       all              every one, and then the tables and plots into docs/benchmarks.md
@@ -78,6 +83,7 @@ fn command() -> Result<ExitCode> {
         "demo" => demo::command(&repository, arguments),
         "sim" => sim::command(&repository, arguments),
         "kills" => kills::command(&repository, arguments),
+        "folders" => folders::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),
