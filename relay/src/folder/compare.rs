@@ -8,13 +8,15 @@ use super::record::{Content, Record};
 use super::scan::{Found, Scan};
 use super::shelf::Shelf;
 use super::state::InStep;
-use super::text::likeness;
+use super::text::{likeness, words_left};
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// From here on, two texts are one that was edited.
 const LIKENESS_MIN: f64 = 0.6;
+/// So much of a text that was being written must be left for what stands in its place to be that text.
+const WORDS_LEFT_MIN: f64 = 0.2;
 
 /// What was done to files, each in the order of what it names.
 #[derive(Debug, Default)]
@@ -180,10 +182,10 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
     Ok(unplaced)
 }
 
-/// Whether a file is like this version of its document.
+/// Whether a file, where one was being written, is that one, however it was edited since.
 fn is_like<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, found: &Found, heads: &[ChangeHash]) -> Result<bool, FolderError> {
     let (text, version) = (text_of(keeper, found), text_at(keeper, document, heads)?);
-    Ok(matches!((text, version), (Some(text), Some(version)) if likeness(&version, &text) >= LIKENESS_MIN))
+    Ok(matches!((text, version), (Some(text), Some(version)) if words_left(&version, &text) >= WORDS_LEFT_MIN))
 }
 
 /// Whether a file is more like the second version of its document than like the first.

@@ -117,7 +117,7 @@ pub(crate) struct Claim {
 pub(crate) fn settle(mut claims: Vec<Claim>) -> BTreeMap<DocumentId, String> {
     /// Letters of its id that tell a document from others of the same name.
     const MARK_LETTERS: usize = 6;
-    claims.sort_by(|a, b| (a.created, a.document).cmp(&(b.created, b.document)));
+    claims.sort_by_key(|claim| (claim.created, claim.document));
     let mut files = BTreeSet::new();
     let mut folders = BTreeSet::new();
     let mut settled = BTreeMap::new();

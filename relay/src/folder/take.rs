@@ -31,6 +31,10 @@ pub(crate) fn content_of(bytes: &[u8]) -> Option<String> {
 /// What is to be remembered once it is durable.
 #[derive(Default)]
 struct Taken {
+    /// What files were to be called before anything was taken.
+    wanted: BTreeMap<DocumentId, String>,
+    /// The same the other way round.
+    named: BTreeMap<String, DocumentId>,
     files: BTreeMap<DocumentId, Option<InStep>>,
     touched: BTreeSet<DocumentId>,
 }
@@ -41,7 +45,9 @@ pub(crate) fn take<S: Shelf>(
     local: Local,
     report: &mut Report,
 ) -> Result<BTreeSet<DocumentId>, FolderError> {
-    let mut taken = Taken::default();
+    let wanted = keeper.wanted();
+    let named = wanted.iter().map(|(document, path)| (path.clone(), *document)).collect();
+    let mut taken = Taken { wanted, named, ..Taken::default() };
     let mut busy = local.busy;
     let all = local.renamed.len() + local.edited.len() + local.gone.len() + local.fresh.len();
     let mut done = 0;
@@ -117,7 +123,7 @@ fn take_rename<S: Shelf>(
     let seen = keeper.state.of(&document).and_then(|known| known.seen.clone());
     let (path, title) = seen.map(|seen| (seen.path, seen.title)).unwrap_or_default();
     // Where it is to be already, whether by its own claim or by what all claims come to: nobody needs to be told.
-    let is_told = keeper.wanted().get(&document).is_some_and(|wanted| is_called(&found.path, wanted));
+    let is_told = taken.wanted.get(&document).is_some_and(|wanted| is_called(&found.path, wanted));
     if !is_told {
         keeper.step()?;
         let edit = record::moved(path.as_deref(), &title, &names::safe_path(&found.path));
@@ -207,20 +213,17 @@ fn take_new<S: Shelf>(keeper: &mut Keeper<S>, found: &Found, taken: &mut Taken, 
         changed_ns: found.changed_ns,
     };
     // A document that has this name, holds this and has no file here yet: this is its file.
-    let wanted = keeper.wanted();
-    let waits = keeper.state.all().iter().find(|(document, known)| {
-        let holds_it = known.seen.as_ref().is_some_and(|seen| seen.is_live && seen.fingerprint == found.fingerprint);
-        holds_it
-            && file_now(keeper, **document, taken).is_none()
-            && wanted.get(document).is_some_and(|path| is_called(&found.path, path))
-    });
-    if let Some((document, known)) = waits {
-        let (document, file) = (*document, in_step(known.heads.clone()));
-        taken.files.insert(document, Some(file));
+    let safe = names::safe_path(&found.path);
+    let named = [&found.path, &safe].into_iter().find_map(|path| taken.named.get(path)).copied();
+    if let Some(document) = named.filter(|document| file_now(keeper, *document, taken).is_none())
+        && let Some(known) = keeper.state.of(&document)
+        && known.seen.as_ref().is_some_and(|seen| seen.is_live && seen.fingerprint == found.fingerprint)
+    {
+        taken.files.insert(document, Some(in_step(known.heads.clone())));
         return Ok(());
     }
     let Some(bytes) = bytes_of(keeper, found, report) else { return Ok(()) };
-    let path = names::safe_path(&found.path);
+    let path = safe;
     let content = content_in(keeper, &bytes, &mut taken.touched)?;
     for turn in 0.. {
         let document = record::id_of_file(&path, &found.fingerprint, turn);

@@ -6,6 +6,7 @@
 
 use super::limits::PAIRS_MAX;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
+use std::collections::BTreeSet;
 
 /// Part of a text is replaced. Positions count code points, each in the text that those before it have left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,14 @@ pub(crate) fn likeness(a: &str, b: &str) -> f64 {
     2.0 * same as f64 / total as f64
 }
 
+/// The share of the words of `before` that `after` has too, from 0 to 1: how much of a text is left of it, however it was edited.
+pub(crate) fn words_left(before: &str, after: &str) -> f64 {
+    let words = |text: &str| words(text).into_iter().filter(|word| word.chars().all(char::is_alphanumeric)).collect::<Vec<_>>();
+    let (before, after) = (words(before), words(after).into_iter().collect::<BTreeSet<_>>());
+    let left = before.iter().filter(|word| after.contains(*word)).count();
+    left as f64 / before.len().max(1) as f64
+}
+
 /// Splices in the making, and how far the text after them has come.
 #[derive(Default)]
 struct Splices {
@@ -95,9 +104,7 @@ fn compare(before: &[String], after: &[String], found: &mut Splices, differing: 
     let ends = before[start..].iter().rev().zip(after[start..].iter().rev()).take_while(|(a, b)| a == b).count();
     before[..start].iter().for_each(|piece| found.keep(piece));
     let (gone, come) = (&before[start..before.len() - ends], &after[start..after.len() - ends]);
-    if gone.len().saturating_mul(come.len()) > PAIRS_MAX {
-        found.replace(&gone.concat(), &come.concat());
-    } else if gone.is_empty() || come.is_empty() {
+    if gone.is_empty() || come.is_empty() || gone.len().saturating_mul(come.len()) > PAIRS_MAX {
         found.replace(&gone.concat(), &come.concat());
     } else {
         for op in capture_diff_slices(Algorithm::Myers, gone, come) {
@@ -232,5 +239,7 @@ mod tests {
         assert_eq!(likeness("a\nb\n", "a\nb\n"), 1.0);
         assert_eq!(likeness("a\nb\n", "c\nd\n"), 0.0);
         assert!(likeness("a\nb\nc\nd\n", "a\nb\nc\ne\n") > 0.7);
+        assert_eq!(words_left("one two, three four", "zero three\none else"), 0.5);
+        assert_eq!(words_left("", "a"), 0.0);
     }
 }

@@ -5,6 +5,7 @@ mod browser;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod folders;
 mod job;
 mod kills;
 mod network;
@@ -48,6 +49,10 @@ The project's own commands.
       --partition N    seconds for which they are cut apart (60 unless told)
       --debug          with what is built already, and more patience
 
+  cargo xtask folders  three folders in which editors, the network and whatever ends processes do anything at random
+      --operations N   how many in one life (10,000 unless told)
+      --seed S         the life of this seed (1 unless told)
+
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
       all              every one, and then the tables and plots into docs/benchmarks.md
@@ -84,6 +89,7 @@ fn command() -> Result<ExitCode> {
         "sim" => sim::command(&repository, arguments),
         "kills" => kills::command(&repository, arguments),
         "network" => network::command(&repository, arguments),
+        "folders" => folders::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),
