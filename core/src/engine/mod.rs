@@ -29,6 +29,7 @@ mod push;
 mod saved;
 mod snapshots;
 mod spreading;
+pub mod standing;
 mod startup;
 mod states;
 pub mod stats;

@@ -5,7 +5,9 @@ pub mod doc;
 mod failure;
 mod inspect;
 mod output;
+pub mod peer;
 pub mod relay;
+mod signals;
 mod sim;
 mod verify;
 
@@ -23,6 +25,7 @@ Examples:
   driftline relay                      a relay on this machine, for this machine
   driftline relay --listen 0.0.0.0:80  a relay for others
   driftline relay --help               everything that can be set, and examples
+  driftline peer --folder ~/notes      a folder kept in step with a space
   driftline doc --help                 documents from the command line
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
@@ -42,6 +45,7 @@ struct Arguments {
 enum Command {
     // What each says of itself stands with its arguments.
     Relay(Box<relay::RelayArguments>),
+    Peer(peer::PeerArguments),
     Doc(Box<doc::DocArgs>),
     Bridge(bridge::BridgeArguments),
     Inspect(inspect::InspectArguments),
@@ -62,6 +66,7 @@ pub fn run() -> ExitCode {
     runtime.block_on(async {
         match arguments.command {
             Command::Relay(arguments) => relay::run(*arguments).await,
+            Command::Peer(arguments) => peer::run(arguments).await,
             Command::Doc(arguments) => doc::run(*arguments).await,
             Command::Bridge(arguments) => bridge::run(arguments).await,
             Command::Inspect(arguments) => inspect::run(&arguments),

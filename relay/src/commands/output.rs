@@ -48,6 +48,12 @@ impl Output {
         }
     }
 
+    /// How far a long command has come, where no line can be drawn over.
+    pub(crate) fn progress_line(&self, text: &str, json: &Value) {
+        let line = if self.json { json.to_string() } else { text.to_owned() };
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+
     /// Something people should know beside the result.
     pub(crate) fn note(&self, text: &str) {
         let line = if self.json { json!({ "note": text }).to_string() } else { text.to_owned() };

@@ -8,6 +8,7 @@ mod traces;
 
 pub use config::RelayArguments;
 
+use super::signals::told_to_stop;
 use crate::host::Stopped;
 use crate::server::{Relay, RelayError, RelayOptions};
 use config::{RelayConfig, WebChoice};
@@ -113,25 +114,4 @@ fn greet(address: SocketAddr, config: &RelayConfig) {
         data = config.data.display(),
     )
     .and_then(|()| out.flush());
-}
-
-#[cfg(unix)]
-async fn told_to_stop() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-        tracing::error!("the system does not tell of signals: only kill -9 will stop this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    }
-}
-
-#[cfg(not(unix))]
-async fn told_to_stop() -> &'static str {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => "Ctrl-C",
-        Err(_) => std::future::pending().await,
-    }
 }

@@ -31,6 +31,7 @@ pub use options::{PATIENCE, RepoOptions};
 pub use presence::Presence;
 pub use space::{Space, SpaceEvent, SpaceEvents};
 
+use crate::dial::{Dialler, WebSocketDialler};
 use crate::host::Host;
 use crate::store::{MemoryStore, SqliteOptions, SqliteStore};
 use driftline_core::base::id::{PeerId, SpaceId};
@@ -72,9 +73,20 @@ impl Repo {
     /// Outside a tokio runtime, and when the system gives no randomness or no thread.
     pub async fn open(options: RepoOptions) -> Result<Self, RepoError> {
         let config = EngineConfig::new(Role::Client, random());
+        let dialler = WebSocketDialler { frame_bytes_max: config.limits.frame_bytes_max };
+        Self::open_with(options, config, dialler).await
+    }
+
+    /// [`Self::open`] for a replica that is who this secret Ed25519 key says, and that `dialler` connects to others.
+    pub async fn open_as(options: RepoOptions, secret: [u8; 32], dialler: impl Dialler) -> Result<Self, RepoError> {
+        let config = EngineConfig { identity: Some(secret), ..EngineConfig::new(Role::Client, random()) };
+        Self::open_with(options, config, dialler).await
+    }
+
+    async fn open_with(options: RepoOptions, config: EngineConfig, dialler: impl Dialler) -> Result<Self, RepoError> {
         let host = match &options.data {
-            Some(folder) => Host::start(config, SqliteStore::open(folder, &SqliteOptions::default())?),
-            None => Host::start(config, MemoryStore::new()),
+            Some(folder) => Host::start_with_dialler(config, SqliteStore::open(folder, &SqliteOptions::default())?, dialler),
+            None => Host::start_with_dialler(config, MemoryStore::new(), dialler),
         };
         host.ready().await.map_err(RepoError::Storage)?;
         let peer = host.call(|engine, _| engine.peer_id()).await?.ok_or(RepoError::Closed)?;

@@ -4,6 +4,7 @@ mod automerge_repo;
 mod http;
 #[cfg(unix)]
 mod kills;
+mod lan;
 mod limits;
 mod meeting;
 mod metrics;

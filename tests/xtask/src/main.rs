@@ -5,9 +5,11 @@ mod browser;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod folders;
 mod fuzz;
 mod job;
 mod kills;
+mod network;
 mod npm;
 mod repository;
 mod sim;
@@ -50,6 +52,14 @@ The project's own commands.
   cargo xtask kills    kill a relay right after it gave its word, and while it compacts, and look for what it said was saved
       --times N        how often, each (50 unless told)
 
+  cargo xtask network  real peers in network namespaces: they find each other, are cut apart, and meet again (Linux, root)
+      --partition N    seconds for which they are cut apart (60 unless told)
+      --debug          with what is built already, and more patience
+
+  cargo xtask folders  three folders in which editors, the network and whatever ends processes do anything at random
+      --operations N   how many in one life (10,000 unless told)
+      --seed S         the life of this seed (1 unless told)
+
   cargo xtask bench    measure; `cargo xtask bench --list` names the benchmarks
       NAME             only this one; further options are the benchmark's own
       all              every one, and then the tables and plots into docs/benchmarks.md
@@ -86,6 +96,8 @@ fn command() -> Result<ExitCode> {
         "sim" => sim::command(&repository, arguments),
         "fuzz" => fuzz::command(&repository, arguments),
         "kills" => kills::command(&repository, arguments),
+        "network" => network::command(&repository, arguments),
+        "folders" => folders::command(&repository, arguments),
         "bench" => bench::command(&repository, arguments),
         "test" => test::command(&repository, arguments),
         "wasm" => wasm::command(&repository, arguments),

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in the order they run.
 
 use crate::repository::Repository;
-use crate::{bench, browser, demo, fuzz, npm, wasm};
+use crate::{bench, browser, demo, fuzz, network, npm, wasm};
 use anyhow::Result;
 
 /// One step.
@@ -24,6 +24,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "rust", story: "the workspace's tests", needs: &["build"], work: rust },
     Step { name: "traces", story: "the relay's traces, with the feature they need", needs: &[], work: traces },
     Step { name: "fuzz", story: "what reads others' bytes, fuzzed for a few seconds", needs: &[], work: fuzz::brief },
+    Step { name: "network", story: "real peers in network namespaces", needs: &["build"], work: network::step },
     Step { name: "wasm", story: "the npm package is built", needs: &[], work: wasm_package },
     Step { name: "npm", story: "the npm package's tests", needs: &["build", "wasm"], work: npm_tests },
     Step {

@@ -1,0 +1,117 @@
+//! What the LAN looks like from here, for people and programs.
+
+use driftline_core::base::id::{PeerId, SpaceId};
+use serde::Serialize;
+
+/// Everything that can be asked about the LAN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LanStatus {
+    /// Who this is.
+    pub peer: PeerId,
+    /// The same as a `did:key`.
+    pub did: String,
+    /// Where others can call, each address with the peer at its end.
+    pub addresses: Vec<String>,
+    /// The space that is shared here; nothing before the first pairing.
+    pub space: Option<SpaceId>,
+    /// Whether strangers who know the code may pair.
+    pub pairing: bool,
+    /// Whether mDNS is on.
+    pub mdns: bool,
+    /// Peers on the list, connected or not.
+    pub peers: Vec<PeerStatus>,
+    /// What was refused since the start.
+    pub refused: Refused,
+}
+
+/// One peer on the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// The same as a `did:key`.
+    pub did: String,
+    /// What it called itself when it was paired with.
+    pub name: String,
+    /// How it is reached; nothing while it is not.
+    pub path: Option<PathStatus>,
+    /// Connections to it: one, but for moments.
+    pub connections: usize,
+}
+
+/// The way to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathStatus {
+    /// Of what kind.
+    pub kind: PathKind,
+    /// The other end's address.
+    pub address: String,
+    /// `quic` or `tcp`.
+    pub transport: &'static str,
+    /// Whether this side called.
+    pub dialled: bool,
+    /// For how long, in seconds.
+    pub seconds: u64,
+    /// Whether a session runs over it.
+    pub syncing: bool,
+}
+
+/// Kinds of ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PathKind {
+    /// On the same network: a private, link-local or loopback address.
+    Lan,
+    /// Straight to an address of the internet.
+    Direct,
+    /// Another peer passes everything on.
+    Relayed,
+}
+
+/// Counts of what was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Connections of peers that are not on the list.
+    pub strangers: u64,
+    /// Connections over a limit, or that did not finish their handshake.
+    pub connections: u64,
+    /// Streams of peers that are not on the list, or that came too fast.
+    pub streams: u64,
+    /// Pairings with a wrong code.
+    pub codes: u64,
+}
+
+/// Something that people want to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LanNews {
+    /// A peer was put on the list.
+    Paired {
+        /// Who.
+        peer: PeerId,
+        /// What it calls itself.
+        name: String,
+    },
+    /// A pairing came to nothing.
+    NotPaired {
+        /// With whom.
+        peer: PeerId,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// A peer on the list is connected.
+    Connected {
+        /// Who.
+        peer: PeerId,
+        /// Its address.
+        address: String,
+    },
+    /// The last connection to a peer on the list is gone.
+    Disconnected {
+        /// Who.
+        peer: PeerId,
+    },
+}

@@ -1,0 +1,8 @@
+//! Folders that are kept in step: through a real relay, and with shelves in memory that are synced by hand.
+
+mod crash;
+mod harbour;
+mod hostile;
+mod life;
+mod shelf;
+mod stories;

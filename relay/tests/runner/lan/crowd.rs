@@ -1,0 +1,70 @@
+//! Fifty peers in one process, each with an engine, a swarm and a few neighbours: what one writes passes from one to the next until all have it.
+
+use super::{Machine, PATIENCE, Plan, SPACE, elsewhere, soon};
+use driftline_relay::lan::Identity;
+use driftline_relay::repo::DocHandle;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+const PEERS: usize = 50;
+/// Edits that are timed, each by another peer.
+const EDITS: usize = 20;
+/// Frames that a peer may receive for each edit, on average: each neighbour may bring it and acknowledge it.
+const FRAMES_PER_DELIVERY_MAX: f64 = 24.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_of_fifty_writes_reaches_all_through_a_few_neighbours_each() {
+    let identities: Vec<Identity> = (0..PEERS).map(|_| Identity::fresh()).collect();
+    let mut machines: Vec<Machine> = Vec::new();
+    for identity in &identities {
+        let others = identities.iter().filter(|other| other.peer() != identity.peer());
+        let plan = Plan { identity: identity.clone(), ..Plan::default() };
+        machines.push(others.fold(plan, Plan::knowing).at_work().await);
+    }
+    let mut addresses = Vec::new();
+    for machine in &machines {
+        addresses.push(machine.address().await);
+    }
+    for machine in &machines {
+        machine.lan.found(addresses.clone()).await;
+    }
+    let note = machines[0].repo().space_of(SPACE).create(|tx| tx.put("body", "0")).await.unwrap();
+    let mut notes: Vec<DocHandle> = Vec::new();
+    for machine in &machines {
+        notes.push(elsewhere(machine, SPACE, note.id()).await);
+    }
+    let mut connections = Vec::new();
+    for machine in &machines {
+        let status = machine.when(|status| status.peers.iter().any(|peer| peer.path.is_some())).await;
+        connections.push(status.peers.iter().filter(|peer| peer.path.is_some()).count());
+    }
+    let most = connections.iter().max().unwrap();
+    assert!(*most < PEERS / 2, "a few neighbours each, not all: {connections:?}");
+
+    let frames = || machines.iter().map(|machine| machine.repo().host().stats().frames_in.load(Ordering::Relaxed)).sum::<u64>();
+    let (frames_before, mut times) = (frames(), Vec::new());
+    for edit in 1..=EDITS {
+        let began = Instant::now();
+        notes[edit % PEERS].change(move |tx| tx.put("body", edit.to_string())).await.unwrap();
+        let arrivals = notes.iter().map(|note| async move {
+            note.when(move |document| reads(document, edit)).await.unwrap();
+            began.elapsed()
+        });
+        let mut arrived = soon(futures_util::future::join_all(arrivals)).await;
+        arrived.sort_unstable();
+        times.extend(arrived);
+    }
+    times.sort_unstable();
+    let per_delivery = (frames() - frames_before) as f64 / (EDITS * (PEERS - 1)) as f64;
+    println!(
+        "{PEERS} peers, {most} connections at most: an edit is everywhere after {:?} (median), {:?} (99 of 100); {per_delivery:.1} frames for each delivery",
+        times[times.len() / 2],
+        times[times.len() * 99 / 100]
+    );
+    assert!(per_delivery < FRAMES_PER_DELIVERY_MAX, "{per_delivery} frames for each delivery");
+    assert!(times[times.len() / 2] < PATIENCE / 10, "{:?}", times[times.len() / 2]);
+}
+
+fn reads(document: &driftline_core::doc::document::Document, edit: usize) -> bool {
+    document.text("body").as_deref() == Some(edit.to_string().as_str())
+}
