@@ -122,6 +122,8 @@ pub struct Relay {
 struct Shared {
     host: Host,
     store: Arc<StoreStats>,
+    /// Where automerge-repo's clients are served, if they are.
+    desks: Option<Arc<Desks>>,
     limits: Limits,
     /// One permit for each replica that may still connect.
     places: Arc<Semaphore>,
@@ -168,6 +170,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             host: host.clone(),
             store: store_stats,
+            desks: desks.clone(),
             places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
             refused: RefusedConnections::default(),
             last_counts: Mutex::default(),
