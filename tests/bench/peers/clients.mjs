@@ -60,10 +60,16 @@ export class Clients {
     return { ms, ...bytes(), lengths: this.texts.map(({ length }) => length) };
   }
 
-  /** Every document is opened by one more client, the next after the one that made it: then its two texts are a pair. */
+  /** Every document is opened by one more client, the next after the one that made it: then its two texts are a pair. Each opens one after the other. */
   async pair() {
     const { clients, texts } = this;
-    this.pairs = await Promise.all(texts.map(async (text, n) => [text, await clients[(n + 1) % clients.length].open(text.id)]));
+    this.pairs = texts.map((text) => [text]);
+    const openAll = async (client, number) => {
+      for (const [n, pair] of this.pairs.entries()) {
+        if ((n + 1) % clients.length === number) pair.push(await client.open(pair[0].id));
+      }
+    };
+    await Promise.all(clients.map(openAll));
     await quiet(SETTLING_MS_MAX);
   }
 
