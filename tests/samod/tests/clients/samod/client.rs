@@ -71,7 +71,8 @@ impl Client {
     /// Waits until the relay has said that it has everything in this note.
     pub(crate) async fn received(&self, note: &Note) {
         let connection = self.connection().await;
-        timeout(PATIENCE, note.0.they_have_our_changes(connection)).await.expect("the relay says that it has everything");
+        let said = || note.0.peers().0.get(&connection).and_then(|peer| peer.shared_heads.clone());
+        until("the relay to say that it has everything", || said().is_some_and(|said| sorted(said) == note.heads())).await;
     }
 
     /// The connection, once there is one.
@@ -108,9 +109,7 @@ impl Note {
 
     /// Heads in a fixed order.
     pub(crate) fn heads(&self) -> Vec<ChangeHash> {
-        let mut heads = self.0.with_document(|document| document.get_heads());
-        heads.sort_unstable();
-        heads
+        sorted(self.0.with_document(|document| document.get_heads()))
     }
 
     /// Gives it a title.
@@ -138,6 +137,11 @@ impl Note {
             written.unwrap();
         });
     }
+}
+
+fn sorted(mut heads: Vec<ChangeHash>) -> Vec<ChangeHash> {
+    heads.sort_unstable();
+    heads
 }
 
 /// Waits until these copies are equal.
