@@ -118,7 +118,15 @@ async fn connect(
     outgoing.send(Frame::Binary(join.encode().into())).await.map_err(|error| error.to_string())?;
     let answer = timeout(dial::DIAL_TIME_MAX, welcome(&mut incoming)).await;
     let (server, storage) = answer.map_err(|_| format!("{url} does not answer as automerge-repo servers do"))??;
-    let (client, queue) = Client::new(desks.next_client(), own.peer, server.clone(), storage, limits.outbound_bytes_max, true);
+    let (client, queue) = Client::new(
+        desks.next_client(),
+        own.peer,
+        server.clone(),
+        storage,
+        limits.outbound_bytes_max,
+        true,
+        Arc::clone(desks.counts()),
+    );
     tell.send_replace(BridgeState::Connected { server });
     let space = desks.space();
     let held = host.call(move |engine, _| engine.documents(&space)).await.map_err(|stopped| stopped.to_string())?;

@@ -1,5 +1,6 @@
 //! A connected client: who it is, what it still has to take, and what it follows.
 
+use super::counts::{Counts, Refusal};
 use super::message::Message;
 use bytes::Bytes;
 use driftline_core::base::id::DocumentId;
@@ -29,6 +30,7 @@ pub(super) struct Client {
     queued_max: usize,
     ending: watch::Sender<Option<String>>,
     open: Mutex<Open>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Default)]
@@ -58,6 +60,7 @@ impl Client {
         storage: Option<String>,
         queued_max: usize,
         is_server: bool,
+        counts: Arc<Counts>,
     ) -> (Arc<Self>, Outgoing) {
         let (queue, queued) = unbounded_channel();
         let (tell, ending) = watch::channel(None);
@@ -72,6 +75,7 @@ impl Client {
             queued_max,
             ending: tell,
             open: Mutex::default(),
+            counts,
         };
         (Arc::new(client), Outgoing { queued, ending })
     }
@@ -80,6 +84,7 @@ impl Client {
     pub(super) fn send(&self, message: &Message) {
         let bytes = Bytes::from(message.encode());
         self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.counts.on_out(bytes.len());
         // One whose connection is over needs nothing.
         drop(self.queue.send(bytes));
     }
@@ -96,14 +101,15 @@ impl Client {
     }
 
     /// Tells it what was refused.
-    pub(super) fn send_error(&self, text: &str) {
+    pub(super) fn send_error(&self, why: Refusal, text: &str) {
+        self.counts.on_refused(why);
         tracing::warn!(peer = self.peer, "an automerge-repo client was refused something: {text}");
         self.send(&Message::Error { sender: self.relay.clone(), target: self.peer.clone(), text: text.to_owned() });
     }
 
     /// Tells it what was refused, and ends its connection.
-    pub(super) fn fail(&self, text: &str) {
-        self.send_error(text);
+    pub(super) fn fail(&self, why: Refusal, text: &str) {
+        self.send_error(why, text);
         self.end(text);
     }
 
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn a_slow_client_is_reminded_of_what_it_was_not_sent() {
         let document = DocumentId([7; 16]);
-        let (client, mut outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false);
+        let (client, mut outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false, Arc::default());
         assert!(!client.is_slow_for(document));
         client.send_sync(document, false, vec![0; 2_000]);
         assert!(client.is_slow_for(document));
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_end_is_the_one_that_is_told() {
-        let (client, outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false);
+        let (client, outgoing) = Client::new(1, "relay".to_owned(), "anna".to_owned(), None, 1_000, false, Arc::default());
         client.end("first");
         client.end("second");
         assert_eq!(outgoing.ending.borrow().as_deref(), Some("first"));

@@ -1,6 +1,7 @@
 //! One client's connection: it says who it is, and then says what it has to say until either side goes.
 
 use super::client::{Client, Outgoing};
+use super::counts::Refusal;
 use super::desks::Desks;
 use super::message::{Message, VERSION};
 use bytes::Bytes;
@@ -53,13 +54,14 @@ pub(crate) async fn serve(
     let relay = RelayName::of(&key);
     let mut incoming = pin!(incoming);
     let mut outgoing = Box::pin(outgoing);
-    let joined = match timeout(JOIN_TIME_MAX, join(&mut incoming)).await {
+    let joined = match timeout(JOIN_TIME_MAX, join(&desks, &mut incoming)).await {
         Ok(joined) => joined,
         Err(_) => Err((String::new(), "the first message is join: it did not come".to_owned())),
     };
     let (peer, storage) = match joined {
         Ok(joined) => joined,
         Err((target, text)) => {
+            desks.counts().on_refused(Refusal::NotJoined);
             let error = Message::Error { sender: relay.peer, target, text: text.clone() };
             // Whoever is gone needs no answer.
             let _ = outgoing.send(Frame::Binary(error.encode().into())).await;
@@ -67,7 +69,15 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let (client, queue) = Client::new(desks.next_client(), relay.peer.clone(), peer.clone(), storage, queued_max, false);
+    let (client, queue) = Client::new(
+        desks.next_client(),
+        relay.peer.clone(),
+        peer.clone(),
+        storage,
+        queued_max,
+        false,
+        Arc::clone(desks.counts()),
+    );
     client.send(&Message::Peer { sender: relay.peer, target: peer, storage: Some(relay.storage) });
     tracing::info!(peer = client.peer, "an automerge-repo client has joined");
     let why = talk(desks, Arc::clone(&client), queue, incoming, outgoing).await;
@@ -112,12 +122,14 @@ impl RelayName {
 
 /// Waits for who the client is; or answers to whom what is to be said.
 async fn join(
+    desks: &Desks,
     incoming: &mut (impl Stream<Item = Result<Frame, Broken>> + Unpin),
 ) -> Result<(String, Option<String>), (String, String)> {
     loop {
         let text = match incoming.next().await {
             Some(Ok(Frame::Binary(bytes))) => match Message::decode(&bytes) {
                 Ok(Message::Join { sender, storage, versions }) => {
+                    desks.counts().on_in(bytes.len());
                     if versions.is_none_or(|versions| versions.iter().any(|version| version == VERSION)) {
                         return Ok((sender, storage));
                     }
@@ -154,11 +166,12 @@ async fn read(
             Ok(None | Some(Ok(Frame::Close(..)) | Err(Broken::Gone))) => return "it has hung up".to_owned(),
             Ok(Some(Ok(Frame::Ping | Frame::Pong))) => continue,
             Ok(Some(Err(Broken::TooLarge(text)))) => {
-                client.send_error(&text);
+                client.send_error(Refusal::TooLarge, &text);
                 return text;
             }
             Ok(Some(Ok(Frame::Binary(bytes)))) => bytes,
         };
+        desks.counts().on_in(bytes.len());
         let kib = u32::try_from(bytes.len() / 1024 + 1).unwrap_or(u32::MAX).min(INBOUND_KIB_MAX);
         let Ok(held) = Arc::clone(&room).acquire_many_owned(kib).await else { return "the relay is ending".to_owned() };
         match Message::decode(&bytes) {
@@ -177,7 +190,7 @@ async fn read(
             Ok(Message::Error { text, .. }) => tracing::warn!(peer = client.peer, "an automerge-repo client says: {text}"),
             Ok(Message::Unavailable { .. } | Message::Peer { .. } | Message::Other { .. }) => {}
             Err(error) => {
-                client.send_error(&error.to_string());
+                client.send_error(Refusal::Malformed, &error.to_string());
                 return error.to_string();
             }
         }

@@ -1,6 +1,7 @@
 //! All documents that automerge-repo clients sync, and the clients: who gets what, and how much of it is in memory.
 
 use super::client::Client;
+use super::counts::{Counts, Refusal, Sizes};
 use super::desk;
 use super::exchange::Task;
 use super::message::Message;
@@ -51,6 +52,7 @@ pub(crate) struct Desks {
     last_client: AtomicU64,
     /// Who this relay is, once someone has joined.
     own: OnceLock<PeerId>,
+    counts: Arc<Counts>,
     open: Mutex<Open>,
 }
 
@@ -100,6 +102,7 @@ impl Desks {
             workers: Semaphore::new(workers),
             last_client: AtomicU64::new(0),
             own: OnceLock::new(),
+            counts: Arc::default(),
             open: Mutex::new(Open { session, ..Open::default() }),
         });
         // From before the space is followed, so that nothing falls in between.
@@ -122,6 +125,23 @@ impl Desks {
 
     pub(super) fn workers(&self) -> &Semaphore {
         &self.workers
+    }
+
+    /// What is counted.
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// What is held now.
+    pub(crate) fn sizes(&self) -> Sizes {
+        let open = self.open_desks();
+        Sizes {
+            clients: open.clients.len(),
+            documents: open.desks.len(),
+            loaded: open.weights.len(),
+            loaded_bytes: open.weight,
+            loaded_bytes_max: self.options.memory_bytes_max,
+        }
     }
 
     /// Learns who this relay is.
@@ -185,12 +205,12 @@ impl Desks {
     /// Lets a client sync a document, and hands its task to the document's desk.
     fn enter(self: &Arc<Self>, client: &Arc<Client>, document: DocumentId, task: Task) {
         if !client.joins(document, self.documents_max) {
-            return client.send_error(&format!("a client may sync {} documents", self.documents_max));
+            return client.send_error(Refusal::LimitReached, &format!("a client may sync {} documents", self.documents_max));
         }
         let mut open = self.open_desks();
         if open.desks.len() >= self.documents_max + DESKS_BEYOND && !open.desks.contains_key(&document) {
             drop(open);
-            return client.send_error("the relay syncs as many documents as it may: try again later");
+            return client.send_error(Refusal::LimitReached, "the relay syncs as many documents as it may: try again later");
         }
         let desk = open.desks.entry(document).or_insert_with(|| {
             let (inbox, tasks) = unbounded_channel();
@@ -311,7 +331,7 @@ impl Desks {
     pub(super) fn give_up(&self, document: &DocumentId) {
         let desk = self.open_desks().remove(document);
         for client in desk.iter().flat_map(|desk| desk.participants.values()) {
-            client.fail("the relay could not go on with a document because of a bug");
+            client.fail(Refusal::Bug, "the relay could not go on with a document because of a bug");
         }
     }
 

@@ -1,6 +1,7 @@
 //! One document and the clients that sync it, as work without waiting: it runs on a thread where it may take long.
 
 use super::client::Client;
+use super::counts::Refusal;
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, to_base58check};
 use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::automerge_sync::{SyncPeer, SyncedDocument};
@@ -192,7 +193,10 @@ impl Exchange {
                 // It may not be seen here: to a client that is as if there were none.
                 for task in std::mem::take(&mut self.messages) {
                     if let Task::Message { client, .. } = task {
-                        client.send_error(&format!("document {} is not one that may be synced here", self.document));
+                        client.send_error(
+                            Refusal::NotHere,
+                            &format!("document {} is not one that may be synced here", self.document),
+                        );
                         client.send_unavailable(self.document);
                     }
                 }
@@ -209,7 +213,7 @@ impl Exchange {
             document.forget_pending();
         }
         for participant in self.participants.values().filter(|participant| participant.sync.is_waiting()) {
-            participant.client.fail(&format!("document {} was not taken: {why}", self.document));
+            participant.client.fail(Refusal::NotTaken, &format!("document {} was not taken: {why}", self.document));
         }
     }
 
@@ -290,7 +294,7 @@ impl Exchange {
             for participant in self.participants.values_mut() {
                 match document.release(&mut participant.sync) {
                     Ok(entries) => offered.extend(entries),
-                    Err(error) => participant.client.fail(&error.to_string()),
+                    Err(error) => participant.client.fail(Refusal::BadSync, &error.to_string()),
                 }
             }
         }
@@ -308,7 +312,7 @@ impl Exchange {
                     participant.asks |= request;
                 }
                 Err(error) => {
-                    client.fail(&format!("document {}: {error}", self.document));
+                    client.fail(Refusal::BadSync, &format!("document {}: {error}", self.document));
                     self.participants.remove(&client.number);
                     due.remove(&client.number);
                 }

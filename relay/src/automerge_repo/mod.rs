@@ -18,6 +18,7 @@ mod bridge;
 mod cbor;
 mod client;
 pub(crate) mod connection;
+mod counts;
 mod desk;
 mod desks;
 mod exchange;

@@ -73,6 +73,7 @@ impl Collector for Counted {
         let mut page = Page::new(encoder);
         self.anti_entropy(&mut page)?;
         self.connections(&mut page)?;
+        self.automerge_repo(&mut page)?;
         self.engine(&mut page)?;
         self.store(&mut page)?;
         self.process(&mut page)
@@ -148,6 +149,26 @@ impl Counted {
             "Bytes above which a connection is slow, and is caught up later",
             shared.limits.outbound_bytes_max,
         )
+    }
+
+    fn automerge_repo(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(desks) = &self.shared.desks else { return Ok(()) };
+        let (sizes, counts) = (desks.sizes(), desks.counts());
+        page.gauge("driftline_automerge_clients", "Clients of automerge-repo that have joined", sizes.clients)?;
+        page.gauge("driftline_automerge_documents", "Documents whose state of syncing is held for them", sizes.documents)?;
+        page.gauge("driftline_automerge_documents_loaded", "Those of them that are in memory", sizes.loaded)?;
+        page.gauge("driftline_automerge_documents_bytes", "Memory that these take, about", sizes.loaded_bytes)?;
+        page.gauge(
+            "driftline_automerge_documents_bytes_max",
+            "Memory above which those used least are let go of",
+            sizes.loaded_bytes_max,
+        )?;
+        let ((messages_in, bytes_in), (messages_out, bytes_out)) = (counts.taken(), counts.sent());
+        page.counter("driftline_automerge_messages_in", "Messages received from clients of automerge-repo", messages_in)?;
+        page.counter("driftline_automerge_messages_out", "Messages sent to them", messages_out)?;
+        page.counter("driftline_automerge_bytes_in", "Bytes of messages received from them", bytes_in)?;
+        page.counter("driftline_automerge_bytes_out", "Bytes of messages sent to them", bytes_out)?;
+        page.counters("driftline_automerge_refused", "Messages of theirs answered with an error", "reason", counts.refused())
     }
 
     fn engine(&self, page: &mut Page<'_>) -> fmt::Result {

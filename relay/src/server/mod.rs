@@ -134,6 +134,8 @@ pub struct Relay {
 struct Shared {
     host: Host,
     store: Arc<StoreStats>,
+    /// Where automerge-repo's clients are served, if they are.
+    desks: Option<Arc<Desks>>,
     limits: Limits,
     /// Whose web pages may sync here, if not all.
     origins: Vec<String>,
@@ -185,6 +187,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             host: host.clone(),
             store: store_stats,
+            desks: desks.clone(),
             places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
             refused: RefusedConnections::default(),
             last_counts: Mutex::default(),

@@ -1,6 +1,7 @@
 //! automerge-repo's protocol as bytes on a socket: what a relay answers to clients that do as they should, and to those that do not.
 //! What their own clients make of it is in `tests/automerge-repo`.
 
+use crate::metrics::Scrape;
 use crate::replica::{PATIENCE, Replica, get, relay_with};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use driftline_core::base::limits::Limits;
@@ -297,6 +298,49 @@ async fn who_asks_for_what_another_is_about_to_send_is_not_told_that_there_is_no
             assert_eq!(heard["type"], text("doc-unavailable"), "{heard:?}");
             break;
         }
+    }
+    relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_these_clients_do_is_counted() {
+    let data = TempDir::new().unwrap();
+    let relay = relay(&data).await;
+    let (mut anna, mut ben) = (Guest::join(&relay, "anna").await, Guest::join(&relay, "ben").await);
+    let first = anna.write("first");
+    anna.sync_until(|_, peer| peer.heads() == Some(vec![first])).await;
+    ben.sync_until(|copy, _| copy.heads() == [first]).await;
+    let is_loaded = |scrape: &Scrape| scrape.value("driftline_automerge_documents_loaded") == 1.0;
+    let scrape = Scrape::until(&relay, "the document to be weighed", is_loaded).await;
+    assert_eq!((scrape.value("driftline_automerge_clients"), scrape.value("driftline_automerge_documents")), (2.0, 1.0));
+    let bytes = scrape.value("driftline_automerge_documents_bytes");
+    assert!((1.0..scrape.value("driftline_automerge_documents_bytes_max")).contains(&bytes), "{bytes}");
+    for direction in ["in", "out"] {
+        let messages = scrape.value(&format!("driftline_automerge_messages_{direction}_total"));
+        assert!(messages >= 4.0, "each joins and syncs, and is answered: {messages} {direction}");
+        assert!(scrape.value(&format!("driftline_automerge_bytes_{direction}_total")) > 20.0 * messages);
+    }
+    assert_eq!(scrape.value("driftline_connections"), 0.0, "they are none of Driftline's own");
+
+    let note = NOTE.to_string();
+    let mut guest = Guest::open(&relay, "/").await;
+    guest.say_sync("sync", &note, vec![0x42, 0, 0, 0, 0]).await;
+    guest.hear_error_and_end().await;
+    for _ in 0..2 {
+        let mut guest = Guest::join(&relay, "guest").await;
+        guest.say_sync("sync", &note, b"noise".to_vec()).await;
+        guest.hear_error_and_end().await;
+    }
+    for _ in 0..3 {
+        let mut guest = Guest::join(&relay, "guest").await;
+        guest.say_bytes(vec![0xff; 40]).await;
+        guest.hear_error_and_end().await;
+    }
+    drop(ben);
+    let is_gone = |scrape: &Scrape| scrape.value("driftline_automerge_clients") == 1.0;
+    let scrape = Scrape::until(&relay, "all but anna to be gone", is_gone).await;
+    for (reason, times) in [("not_joined", 1.0), ("bad_sync", 2.0), ("malformed", 3.0), ("too_large", 0.0), ("bug", 0.0)] {
+        assert_eq!(scrape.value(&format!("driftline_automerge_refused_total{{reason=\"{reason}\"}}")), times, "{reason}");
     }
     relay.shutdown().await;
 }

@@ -72,6 +72,10 @@ class Text {
     return this.handle.url;
   }
 
+  get text() {
+    return this.handle.doc().text;
+  }
+
   append(letter) {
     this.handle.change((doc) => splice(doc, ["text"], this.length, 0, letter));
   }

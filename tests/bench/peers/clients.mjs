@@ -7,6 +7,7 @@
 //     .leave(), .comeBack()               without the network, and with it again
 //   Text.id                               by which others open it
 //     .length                             letters that this client has
+//     .text                               these letters, for peers whose clients meet in pairs
 //     .append(letter)                     one edit, as an app makes it
 //     .whenChanged(call)                  calls after every change, from wherever
 //
@@ -34,10 +35,10 @@ export class Clients {
     }
   }
 
-  /** New documents of the first client; or one of each client. */
+  /** New documents of the first client; or of each client in turn. */
   async create({ documents, letters, each = false }) {
     const text = LETTERS.repeat(Math.ceil(letters / LETTERS.length)).slice(0, letters);
-    for (let n = 0; n < documents; n++) this.texts.push(await this.clients[each ? n : 0].create(`doc-${n}`, text));
+    for (let n = 0; n < documents; n++) this.texts.push(await this.clients[each ? n % this.clients.length : 0].create(`doc-${n}`, text));
     await quiet(SETTLING_MS_MAX);
     return { ids: this.texts.map(({ id }) => id) };
   }
@@ -57,6 +58,38 @@ export class Clients {
     const ms = now() - began;
     await quiet(SETTLING_MS_MAX);
     return { ms, ...bytes(), lengths: this.texts.map(({ length }) => length) };
+  }
+
+  /** Every document is opened by one more client, the next after the one that made it: then its two texts are a pair. Each opens one after the other. */
+  async pair() {
+    const { clients, texts } = this;
+    this.pairs = texts.map((text) => [text]);
+    const openAll = async (client, number) => {
+      for (const [n, pair] of this.pairs.entries()) {
+        if ((n + 1) % clients.length === number) pair.push(await client.open(pair[0].id));
+      }
+    };
+    await Promise.all(clients.map(openAll));
+    await quiet(SETTLING_MS_MAX);
+  }
+
+  /**
+   * So many edits, so many a second, in all pairs in turn, each time on both sides at once; then until both sides of all pairs read the same and have
+   * this length, or the time is over. In milliseconds from the last edit.
+   */
+  async together({ edits, perSecond, length, seconds }) {
+    const [before, start] = [bytes(), now()];
+    for (let n = 0; n < edits; n += 2) {
+      await sleep(Math.max(0, start + (n * 1_000) / perSecond - now()));
+      for (const text of this.pairs[(n / 2) % this.pairs.length]) text.append(LETTERS[n % LETTERS.length]);
+    }
+    const edited = now();
+    const isEqual = () => this.pairs.every(([one, other]) => one.length === length && one.text === other.text);
+    while (!isEqual() && now() - edited < seconds * 1_000) await sleep(20);
+    const [ms, complete] = [now() - edited, isEqual()];
+    await quiet(SETTLING_MS_MAX);
+    const { up, down } = bytes();
+    return { ms, complete, editSeconds: (edited - start) / 1_000, up: up - before.up, down: down - before.down };
   }
 
   /** From now on notes when each of the texts has a letter more. */

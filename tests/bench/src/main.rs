@@ -34,7 +34,7 @@ driftline-bench reconnect [--documents N,N,...]
 driftline-bench cold      --trace FILE.json.gz
 driftline-bench histories [--trace FILE.json.gz]
 driftline-bench idle      [--connections N,N,...] [--seconds N]
-driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle
+driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle | peers-documents
                           [--readers N] [--rate N] [--seconds N] [--changes N] [--documents N] [--connections N] [--trace FILE.json.gz]
                           [--must-finish]                 a peer that does not get through is an error, not a figure
 driftline-bench document  --into FILE                     put the last results into a document
@@ -100,7 +100,7 @@ fn command() -> Result<()> {
             seconds: seconds.unwrap_or(10) as u64,
             changes: changes.unwrap_or(5_000),
             documents: documents.first().copied().unwrap_or(1_000),
-            connections: connections.first().copied().unwrap_or(1_000),
+            connections: connections.first().copied(),
             trace,
             must_finish,
         };

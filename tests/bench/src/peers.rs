@@ -1,11 +1,12 @@
 //! The same loads on Driftline's relay and on the servers of its peers, each unmodified and as its own packages start it.
 //!
-//! Servers and clients are processes of their own. Clients are each peer's own npm package in Node, Driftline's too: one process
-//! for who writes, one for all who read. `tests/bench/peers` has a file for each peer, and one for what clients are told to do;
+//! Servers and clients are processes of their own. Clients are each peer's own npm package in Node, Driftline's too, or for all servers
+//! the same where they speak one protocol: one process for who writes, one for all who read. `tests/bench/peers` has a file for each peer, and one for what clients are told to do;
 //! this side tells them, reads the servers' costs from `/proc`, and makes the tables. A peer that does not get to the end of a load
 //! in time is shown with what it reached.
 
 mod clients;
+mod documents;
 mod fanout;
 mod flood;
 mod idle;
@@ -24,11 +25,22 @@ use std::time::Duration;
 
 /// Where the peers' files lie in the checkout that this was built from.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
-/// Who is measured, by the names of their files; the first is the relay.
-const PEERS: [&str; 4] = ["driftline", "automerge-repo", "y-websocket", "hocuspocus"];
+/// The relay's name among the servers; it comes first.
+const RELAY: &str = "driftline";
+/// The name of samod's server, which is no npm package but the program of `tests/samod`.
+const SAMOD: &str = "samod";
+/// Who is measured, by the names of their files.
+const PEERS: &[&str] = &[RELAY, "automerge-repo", "y-websocket", "hocuspocus"];
 /// Packages whose versions say which server that is.
-const PACKAGES: [&str; 5] =
-    ["@automerge/automerge-repo", "@y/websocket-server", "y-websocket", "@hocuspocus/server", "@hocuspocus/provider"];
+const PACKAGES: [(&str, &str); 5] = [
+    ("automerge-repo", "@automerge/automerge-repo"),
+    ("y-websocket", "@y/websocket-server"),
+    ("y-websocket", "y-websocket"),
+    ("hocuspocus", "@hocuspocus/server"),
+    ("hocuspocus", "@hocuspocus/provider"),
+];
+/// What says which version of samod that is.
+const SAMODS_MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samod/Cargo.toml");
 
 /// How much of each load.
 pub(crate) struct Size {
@@ -37,7 +49,8 @@ pub(crate) struct Size {
     pub(crate) seconds: u64,
     pub(crate) changes: usize,
     pub(crate) documents: usize,
-    pub(crate) connections: usize,
+    /// How many clients, where that is not the load's own to say.
+    pub(crate) connections: Option<usize>,
     /// An editing history; where none is named, a short one is made up.
     pub(crate) trace: Option<PathBuf>,
     /// Whether a peer that does not get through is an error, and not a figure.
@@ -47,6 +60,10 @@ pub(crate) struct Size {
 /// One load: the benchmark `peers-NAME`.
 struct Load {
     name: &'static str,
+    /// Whose servers, by their names: a column for each.
+    servers: &'static [&'static str],
+    /// Whose clients, where it is not each server's own.
+    clients: Option<&'static str>,
     caption: fn(&Size) -> String,
     rows: &'static [&'static str],
     measure: fn(&Place, &Size) -> Result<Measured>,
@@ -60,11 +77,13 @@ struct Measured {
     complete: bool,
 }
 
-const LOADS: [&Load; 5] = [&fanout::LOAD, &flood::LOAD, &reconnect::LOAD, &long::LOAD, &idle::LOAD];
+const LOADS: [&Load; 6] = [&fanout::LOAD, &flood::LOAD, &reconnect::LOAD, &long::LOAD, &idle::LOAD, &documents::LOAD];
 
 /// A peer, and where its server keeps what it keeps.
 struct Place<'a> {
     peer: &'static str,
+    /// Whose clients it is measured with.
+    clients: &'static str,
     programs: &'a Path,
     scratch: &'a Scratch,
 }
@@ -73,14 +92,14 @@ struct Place<'a> {
 pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> Result<()> {
     let Some(load) = LOADS.into_iter().find(|load| load.name == name) else { bail!("the peers have no load {name:?}") };
     let mut report = Report::begin(&format!("peers-{name}"));
-    report.versions = versions()?;
+    report.versions = versions(load.servers)?;
     let scratch = Scratch::new()?;
     let mut columns: Vec<Vec<String>> = Vec::new();
     let mut figures = BTreeMap::new();
     let mut failures = Vec::new();
-    for peer in PEERS {
+    for &peer in load.servers {
         println!("{name}: {peer}");
-        let place = Place { peer, programs, scratch: &scratch };
+        let place = Place { peer, clients: load.clients.unwrap_or(peer), programs, scratch: &scratch };
         match (load.measure)(&place, size) {
             Ok(measured) => {
                 columns.push(measured.cells);
@@ -97,7 +116,7 @@ pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> R
             }
         }
     }
-    let mut table = Table::new((load.caption)(size), &[&[""], &PEERS[..]].concat());
+    let mut table = Table::new((load.caption)(size), &[&[""], load.servers].concat());
     for (at, row) in load.rows.iter().enumerate() {
         table.row(*row, columns.iter().map(|cells| cells.get(at).cloned().unwrap_or_default()));
     }
@@ -105,7 +124,7 @@ pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> R
     report.figures = json!(figures);
     report.finish(results)?;
     // Of a peer it is a result, which is in the table.
-    if failures.contains(&PEERS[0]) || (size.must_finish && !failures.is_empty()) {
+    if failures.contains(&RELAY) || (size.must_finish && !failures.is_empty()) {
         bail!("not finished by {}", failures.join(", "));
     }
     Ok(())
@@ -113,7 +132,7 @@ pub(crate) fn run(programs: &Path, name: &str, size: &Size, results: &Path) -> R
 
 impl Place<'_> {
     fn is_relay(&self) -> bool {
-        self.peer == PEERS[0]
+        self.peer == RELAY
     }
 
     /// The peer's server, with nothing stored; for the relay with `further` options.
@@ -127,6 +146,9 @@ impl Place<'_> {
             return Server::relay(self.programs, self.scratch, &store, further);
         }
         let log = self.scratch.folder.join(format!("{}.log", self.peer));
+        if self.peer == SAMOD {
+            return Server::samod(self.programs, &folder, log);
+        }
         Server::start(Path::new("node"), "/", log, |address| {
             let folder = folder.to_string_lossy().into_owned();
             [&format!("{FOLDER}/peer.mjs"), self.peer, "serve", &address.port().to_string(), &folder].map(str::to_owned).into()
@@ -135,7 +157,7 @@ impl Place<'_> {
 
     /// A process of clients of that server.
     fn clients(&self, server: &Server) -> Result<Clients> {
-        Clients::start(Path::new(FOLDER), self.peer, server.address.port())
+        Clients::start(Path::new(FOLDER), self.clients, server.address.port())
     }
 
     /// A process with a client that has made a document of one letter, and one with `readers` clients that have it open.
@@ -155,12 +177,20 @@ fn shown(figure: f64, decimals: usize) -> String {
     if figure.is_finite() { format!("{figure:.decimals$}") } else { "not finished".to_owned() }
 }
 
-/// What is measured, and of which version, as the package that installs them says.
-fn versions() -> Result<Vec<String>> {
+/// What is measured beside the relay, and of which version, as the manifests say that it is installed by.
+fn versions(servers: &[&str]) -> Result<Vec<String>> {
     let manifest = Path::new(FOLDER).with_file_name("package.json");
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
     let manifest: Value = serde_json::from_str(&text)?;
-    Ok(PACKAGES.map(|name| format!("{name} {}", manifest["dependencies"][name].as_str().unwrap_or("?"))).into())
+    let of_npm = PACKAGES.iter().filter(|(server, _)| servers.contains(server));
+    let mut versions: Vec<String> =
+        of_npm.map(|(_, name)| format!("{name} {}", manifest["dependencies"][name].as_str().unwrap_or("?"))).collect();
+    if servers.contains(&SAMOD) {
+        let manifest = std::fs::read_to_string(SAMODS_MANIFEST).with_context(|| format!("{SAMODS_MANIFEST} cannot be read"))?;
+        let version = manifest.lines().find_map(|line| line.strip_prefix("samod = { version = \"")?.split('"').next());
+        versions.push(format!("{SAMOD} {}", version.unwrap_or("?")));
+    }
+    Ok(versions)
 }
 
 /// Waits until a server has nothing left to do: it has used no processor for as long as this.

@@ -39,6 +39,13 @@ impl Server {
         Self::start(&program(programs, "driftline-anchor"), "/healthz", log, |address| vec![address.to_string()])
     }
 
+    /// samod's server that lies beside this program, with its documents in this folder.
+    pub(crate) fn samod(programs: &Path, folder: &Path, log: PathBuf) -> Result<Self> {
+        Self::start(&program(programs, "driftline-samod"), "/", log, |address| {
+            vec![address.to_string(), folder.to_string_lossy().into_owned()]
+        })
+    }
+
     /// Starts `program` with the arguments that `arguments` gives for an address, and waits until it answers at `path`.
     pub(crate) fn start(
         program: &Path,

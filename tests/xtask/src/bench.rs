@@ -58,6 +58,11 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "peers-long", story: "a long document, cold and while someone types in it, beside the same", work: peers },
     Benchmark { name: "peers-idle", story: "1,000 idle connections with a document each, beside the same", work: peers },
     Benchmark {
+        name: "peers-documents",
+        story: "1,000 documents of 50 clients, beside automerge-repo's server and samod's",
+        work: peers_documents,
+    },
+    Benchmark {
         name: "wasm-size",
         story: "the browser's module and its load time, beside @automerge/automerge",
         work: wasm_size,
@@ -228,15 +233,27 @@ fn with_trace(repository: &Repository, options: &Options) -> Vec<String> {
     further
 }
 
+/// How to run what is measured beside peers when only its running is asked about.
+const PEERS_BRIEF: &[&str] =
+    &["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5", "--must-finish"];
+
 /// The peers come from npm, and Driftline's own clients from the package in wasm/.
 fn peers(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     wasm::build(repository)?;
     npm::install(repository, PACKAGE)?;
     let further = if name == "peers-long" { with_trace(repository, options) } else { options.further.clone() };
     let options = Options { smoke: options.smoke, further };
-    let brief =
-        ["--readers", "2", "--seconds", "1", "--changes", "100", "--documents", "20", "--connections", "5", "--must-finish"];
-    measure(repository, &options, name, &brief)
+    measure(repository, &options, name, PEERS_BRIEF)
+}
+
+/// All clients are automerge-repo's, and one server is samod's. That is built apart from the others, so that these are built with no
+/// more than they need.
+fn peers_documents(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    npm::install(repository, PACKAGE)?;
+    if !options.smoke {
+        repository.cargo(&["build", "--release", "--package", "driftline-samod"]).run()?;
+    }
+    measure(repository, options, name, PEERS_BRIEF)
 }
 
 /// Runs a benchmark of the measuring program; `brief` is how to run it when only its running is asked about.

@@ -1,7 +1,7 @@
 //! One person types, many follow.
 
 use super::clients::{Clients, PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size, shown};
+use super::{Load, Measured, PEERS, Place, Size, shown};
 use crate::figures::{Delivery, Figures, Round};
 use crate::server::Server;
 use anyhow::Result;
@@ -13,6 +13,8 @@ const TAIL_SECONDS: u64 = 20;
 
 pub(super) const LOAD: Load = Load {
     name: "fanout",
+    servers: PEERS,
+    clients: None,
     caption: |size| {
         format!(
             "{} edits/s by one writer to {} readers for {} s. Clients are each one's own, the readers' in one process.",

@@ -1,7 +1,7 @@
 //! One writer as fast as its client can, many readers.
 
 use super::clients::{PATIENCE, number, numbers};
-use super::{Load, Measured, Place, Size, shown};
+use super::{Load, Measured, PEERS, Place, Size, shown};
 use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
@@ -11,6 +11,8 @@ const SECONDS_MAX: u64 = 45;
 
 pub(super) const LOAD: Load = Load {
     name: "flood",
+    servers: PEERS,
+    clients: None,
     caption: |size| {
         format!(
             "One writer makes {} edits of one letter as fast as its client can, for {} readers, within {SECONDS_MAX} s. Clients are each \

@@ -5,7 +5,7 @@
 
 use super::clients::{PATIENCE, number, numbers};
 use super::fanout::type_and_follow;
-use super::{Load, Measured, Place, Size, settled, shown};
+use super::{Load, Measured, PEERS, Place, Size, settled, shown};
 use crate::cold::{Trace, bring, typed};
 use crate::history::made_up;
 use crate::server::Server;
@@ -29,6 +29,8 @@ const ID: DocumentId = DocumentId([3; 16]);
 
 pub(super) const LOAD: Load = Load {
     name: "long",
+    servers: PEERS,
+    clients: None,
     caption: |size| {
         let which = if size.trace.is_some() { "The paper on Automerge, 259,778 keystrokes" } else { "A short text" };
         format!(

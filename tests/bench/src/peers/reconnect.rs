@@ -1,7 +1,7 @@
 //! Coming back to many documents, a few of which others have changed.
 
 use super::clients::number;
-use super::{Load, Measured, Place, Size};
+use super::{Load, Measured, PEERS, Place, Size};
 use anyhow::{Result, bail};
 use serde_json::json;
 
@@ -14,6 +14,8 @@ const SECONDS_MAX: u64 = 60;
 
 pub(super) const LOAD: Load = Load {
     name: "reconnect",
+    servers: PEERS,
+    clients: None,
     caption: |size| {
         format!(
             "A client that has {} documents open comes back after {CHANGED} of them were changed by one letter. Bytes are TCP's, with \
