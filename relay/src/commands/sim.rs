@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Most peers of a world: some 12 KB each, and minutes.
+/// Most peers of a world: some 30 KB each, and minutes.
 const PEERS_MAX: usize = 200_000;
 /// Time between two words on how far it is, where the line is drawn over.
 const PROGRESS_DRAWN: Duration = Duration::from_millis(100);
