@@ -48,6 +48,8 @@ pub(crate) fn take<S: Shelf>(
     let wanted = keeper.wanted();
     let named = wanted.iter().map(|(document, path)| (path.clone(), *document)).collect();
     let mut taken = Taken { wanted, named, ..Taken::default() };
+    // First, because an edit of the file that stayed takes the place of what was beaten too.
+    keep_beaten(keeper, &mut taken)?;
     let mut busy = local.busy;
     let all = local.renamed.len() + local.edited.len() + local.gone.len() + local.fresh.len();
     let mut done = 0;
@@ -81,7 +83,6 @@ pub(crate) fn take<S: Shelf>(
         }
     }
     name_notes(keeper, &mut taken, report)?;
-    keep_beaten(keeper, &mut taken)?;
     keeper.step()?;
     keeper.shelf.settle(&taken.touched)?;
     keeper.step()?;
