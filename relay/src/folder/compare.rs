@@ -8,7 +8,7 @@ use super::record::{Content, Record};
 use super::scan::{Found, Scan};
 use super::shelf::Shelf;
 use super::state::InStep;
-use super::text::{likeness, words_left};
+use super::text::{is_of_second, likeness, words_left};
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -169,7 +169,7 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
             (Some(found), Some(_)) if was_moved => is_like(keeper, document, found, &writing.heads)?,
             // Edited: either what stood there before, or what was written over it.
             (Some(found), Some(file)) if is_same_place => {
-                found.fingerprint != file.fingerprint && is_nearer(keeper, document, found, &file.heads, &writing.heads)?
+                found.fingerprint != file.fingerprint && is_of_the_second(keeper, document, found, &file.heads, &writing.heads)?
             }
             (Some(_), Some(_)) => false,
         };
@@ -188,19 +188,16 @@ fn is_like<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, found: &Found, he
     Ok(matches!((text, version), (Some(text), Some(version)) if words_left(&version, &text) >= WORDS_LEFT_MIN))
 }
 
-/// Whether a file is more like the second version of its document than like the first.
-fn is_nearer<S: Shelf>(
+/// Whether a file was made of the second version of its document, and not of the first.
+fn is_of_the_second<S: Shelf>(
     keeper: &Keeper<S>,
     document: DocumentId,
     found: &Found,
     first: &[ChangeHash],
     second: &[ChangeHash],
 ) -> Result<bool, FolderError> {
-    let Some(text) = text_of(keeper, found) else { return Ok(true) };
-    let like = |heads: &[ChangeHash]| -> Result<f64, FolderError> {
-        Ok(text_at(keeper, document, heads)?.map_or(0.0, |version| likeness(&version, &text)))
-    };
-    Ok(like(second)? >= like(first)?)
+    let (text, first, second) = (text_of(keeper, found), text_at(keeper, document, first)?, text_at(keeper, document, second)?);
+    Ok(matches!((first, second, text), (Some(first), Some(second), Some(text)) if is_of_second(&first, &second, &text)))
 }
 
 fn is_held<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<bool, FolderError> {

@@ -48,6 +48,8 @@ pub(crate) fn take<S: Shelf>(
     let wanted = keeper.wanted();
     let named = wanted.iter().map(|(document, path)| (path.clone(), *document)).collect();
     let mut taken = Taken { wanted, named, ..Taken::default() };
+    // First, because an edit of the file that stayed takes the place of what was beaten too.
+    keep_beaten(keeper, &mut taken)?;
     let mut busy = local.busy;
     let all = local.renamed.len() + local.edited.len() + local.gone.len() + local.fresh.len();
     let mut done = 0;
@@ -81,7 +83,6 @@ pub(crate) fn take<S: Shelf>(
         }
     }
     name_notes(keeper, &mut taken, report)?;
-    keep_beaten(keeper, &mut taken)?;
     keeper.step()?;
     keeper.shelf.settle(&taken.touched)?;
     keeper.step()?;
@@ -165,7 +166,13 @@ fn take_edit<S: Shelf>(
     }
     let Some(bytes) = bytes_of(keeper, found, report) else { return Ok(false) };
     // A text that becomes bytes, or bytes that become a text, are another file: whoever writes in the old one meanwhile keeps it.
-    if is_text_at(keeper, document, &file.heads)?.is_some_and(|is_text| is_text != content_of(&bytes).is_some()) {
+    // So are bytes whose version is lost: put over what there is now, they would take its place.
+    let is_text = content_of(&bytes).is_some();
+    let is_another = match content_at(keeper, document, &file.heads)? {
+        Some(was) => matches!(was, Content::Text(_)) != is_text || (!is_text && was.fingerprint() != file.fingerprint),
+        None => !is_text,
+    };
+    if is_another {
         take_deletion(keeper, document, taken, report)?;
         take_new(keeper, found, taken, report)?;
         return Ok(true);
@@ -398,11 +405,10 @@ fn commit<S: Shelf>(
     Ok(made.map_or_else(|| file.heads.clone(), |hash| vec![hash]))
 }
 
-/// Whether a document was a text at a version; nothing when that is not held.
-fn is_text_at<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<Option<bool>, FolderError> {
+/// What a file held at a version; nothing when that is not held.
+fn content_at<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[ChangeHash]) -> Result<Option<Content>, FolderError> {
     let heads = heads.to_vec();
-    let content = keeper.shelf.read(document, move |document| Record::content_at(document, &heads))?.flatten();
-    Ok(content.map(|content| matches!(content, Content::Text(_))))
+    Ok(keeper.shelf.read(document, move |document| Record::content_at(document, &heads))?.flatten())
 }
 
 /// Makes an edit on a version, or on the document as it stands where that version is lost.

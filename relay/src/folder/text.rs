@@ -66,10 +66,24 @@ pub(crate) fn likeness(a: &str, b: &str) -> f64 {
 
 /// The share of the words of `before` that `after` has too, from 0 to 1: how much of a text is left of it, however it was edited.
 pub(crate) fn words_left(before: &str, after: &str) -> f64 {
-    let words = |text: &str| words(text).into_iter().filter(|word| word.chars().all(char::is_alphanumeric)).collect::<Vec<_>>();
-    let (before, after) = (words(before), words(after).into_iter().collect::<BTreeSet<_>>());
-    let left = before.iter().filter(|word| after.contains(*word)).count();
-    left as f64 / before.len().max(1) as f64
+    let (before, after) = (word_set(before), word_set(after));
+    before.intersection(&after).count() as f64 / before.len().max(1) as f64
+}
+
+/// Whether an edited text was made of `second` and not of `first`: it has words that only `second` has, or where there are none,
+/// none of those that only `first` has. In doubt it was not: then what only `second` has is at worst put in once more, and never taken out.
+pub(crate) fn is_of_second(first: &str, second: &str, edited: &str) -> bool {
+    let (first, second, edited) = (word_set(first), word_set(second), word_set(edited));
+    let (only_first, only_second) = (&first - &second, &second - &first);
+    match (only_first.is_empty(), only_second.is_empty()) {
+        (_, false) => !edited.is_disjoint(&only_second),
+        (false, true) => edited.is_disjoint(&only_first),
+        (true, true) => false,
+    }
+}
+
+fn word_set(text: &str) -> BTreeSet<String> {
+    words(text).into_iter().filter(|word| word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')).collect()
 }
 
 /// Splices in the making, and how far the text after them has come.
@@ -241,5 +255,15 @@ mod tests {
         assert!(likeness("a\nb\nc\nd\n", "a\nb\nc\ne\n") > 0.7);
         assert_eq!(words_left("one two, three four", "zero three\none else"), 0.5);
         assert_eq!(words_left("", "a"), 0.0);
+    }
+
+    #[test]
+    fn a_text_is_taken_for_an_edit_of_the_later_version_only_where_that_shows() {
+        assert!(is_of_second("one", "one theirs", "one theirs mine"));
+        assert!(!is_of_second("one", "one theirs", "one mine"));
+        assert!(!is_of_second("one", "one theirs", "mine"));
+        assert!(is_of_second("one two", "one", "one mine"));
+        assert!(!is_of_second("one two", "one", "one two mine"));
+        assert!(!is_of_second("one two", "two one", "one mine"));
     }
 }

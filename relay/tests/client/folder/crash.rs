@@ -62,6 +62,31 @@ fn wherever_the_process_ends_nothing_is_lost_and_nothing_stands_twice() {
     assert!(steps > 20, "a pass has many steps, and these were {steps}");
 }
 
+/// The process ends while it writes what others did, and someone edits the file before the next begins: whether it was written
+/// already shows, or is not believed.
+#[test]
+fn what_is_edited_after_a_write_that_may_have_been_takes_nothing_out() {
+    let mut is_cut = true;
+    let mut steps = 0;
+    while is_cut {
+        let mut places = [Place::new(1), Place::new(2)];
+        places[0].write("a.md", "one two\n");
+        converge(&mut places);
+        places[1].write("a.md", "one two theirs\n");
+        places[1].settle();
+        places[0].meet(&places[1]);
+        places[0].cut_after(steps);
+        is_cut = places[0].try_pass().is_err();
+        places[0].restart();
+        let text = places[0].read("a.md").replace("one", "mine");
+        places[0].write("a.md", text);
+        converge(&mut places);
+        assert_eq!(places[0].read("a.md"), "mine two theirs\n", "cut after {steps} steps");
+        steps += 1;
+    }
+    assert!(steps > 3);
+}
+
 /// A version that is remembered and no longer held, as after a backup of the replica was restored.
 #[test]
 fn where_the_version_of_a_file_is_lost_nothing_is_taken_out() {
