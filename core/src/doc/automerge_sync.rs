@@ -172,10 +172,16 @@ impl SyncedDocument {
         }
         self.hand_out(peer, &entries);
         let last_shared = message.have.first().map(|have| have.last_sync.clone()).unwrap_or_default();
+        let told = peer.state.last_sent_heads.clone();
         self.document
             .crdt
             .receive_sync_message(&mut peer.state, message)
             .map_err(|error| SyncError::Change(error.to_string()))?;
+        // Automerge takes a peer that names our heads to know that they are ours. This one may name what it sent itself, and not
+        // have been told that it has become durable.
+        if !peer.state.last_sent_heads.is_empty() {
+            peer.state.last_sent_heads = told;
+        }
         // It says that we shared this, and we hold it: so it is, whatever we remember.
         if peer.state.shared_heads.is_empty() && self.document.holds(&from_hashes(&last_shared)) {
             peer.state.shared_heads = last_shared;

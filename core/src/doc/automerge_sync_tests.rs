@@ -296,3 +296,28 @@ proptest! {
         prop_assert!(relay.is_empty());
     }
 }
+
+#[test]
+fn a_peer_that_names_what_it_sent_is_told_once_that_it_was_received() {
+    let (mut relay, mut client, mut peer) = (relay(), Client::new(1), SyncPeer::new());
+    client.write("first ");
+    talk(&mut relay, &mut [(&mut client, &mut peer)]);
+
+    // It writes twice. The first is durable, and is told to be while the second is on its way to the relay.
+    client.write("second ");
+    let second = relay.receive(&mut peer, &client.says().unwrap()).unwrap();
+    relay.apply(second).unwrap();
+    let of_second = relay.message(&mut peer).expect("heads that it has not been told");
+    client.write("third ");
+    let third = relay.receive(&mut peer, &client.says().unwrap()).unwrap();
+    client.hears(&of_second);
+
+    // So it names its heads again, with nothing new; that arrives when the second has just become durable too.
+    let again = client.says().expect("the relay lacks something");
+    relay.apply(third).unwrap();
+    assert_eq!(relay.receive(&mut peer, &again).unwrap(), []);
+    let told = relay.message(&mut peer).expect("nobody has told it that all was received");
+    client.hears(&told);
+    assert_eq!(client.state.shared_heads, client.document.get_heads());
+    talk(&mut relay, &mut [(&mut client, &mut peer)]);
+}
