@@ -114,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_tested_here_is_said_again_at_the_end_and_counts_as_nothing() {
+        let line = "LEFT OUT: peers in network namespaces, because only Linux has them".to_owned();
+        let tally = Tally::of(&[line.clone(), "0 passed, 0 failed".to_owned()]);
+        assert_eq!((tally.passed, tally.failed, tally.lines), (0, 0, vec![line]));
+    }
+
+    #[test]
     fn several_runners_add_up() {
         assert_eq!(of("test result: ok. 2 passed; 0 failed; 0 ignored\ntest result: ok. 3 passed; 0 failed; 0 ignored"), (5, 0));
     }
