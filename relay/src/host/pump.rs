@@ -237,7 +237,8 @@ impl Pump {
             self.write_frames(0);
         }
         self.received = None;
-        self.traces.on_drained(!self.appending.is_empty());
+        // What is held back for a while is appended by a later drain.
+        self.traces.on_drained(!self.appending.is_empty() || self.engine.undurable_bytes() > 0);
     }
 
     fn carry_out_effects(&mut self) {

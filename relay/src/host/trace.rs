@@ -102,7 +102,7 @@ impl Traces {
         }
     }
 
-    /// Everything that was told has been acted on; with no append under way, nothing of it is left to append.
+    /// Everything that was told has been acted on; when nothing is being appended or waits for it, nothing of it is left to append.
     pub(super) fn on_drained(&mut self, appending: bool) {
         self.told.clear();
         self.pushes = 0;
