@@ -150,6 +150,11 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
         let (Some(writing), file) = (known.writing.clone(), known.file.clone()) else { continue };
         let found = scan.files.get(&writing.local);
         let was_moved = file.as_ref().is_some_and(|file| file.local != writing.local && !scan.files.contains_key(&file.local));
+        // Moved, and something else stands where it was: another file that was moved or written there, by this program or by someone.
+        let is_elsewhere = file.as_ref().is_some_and(|file| {
+            let there = scan.files.get(&file.local);
+            file.local != writing.local && there.is_some_and(|there| there.fingerprint != file.fingerprint)
+        });
         let is_same_place = file.as_ref().is_some_and(|file| file.local == writing.local);
         let written = InStep {
             local: writing.local.clone(),
@@ -163,7 +168,9 @@ fn recognise_own_writing<S: Shelf>(keeper: &mut Keeper<S>, scan: &Scan) -> Resul
         }
         let is_written = match (found, &file) {
             (None, _) => false,
-            (Some(found), _) if found.fingerprint == writing.fingerprint => file.is_none() || is_same_place || was_moved,
+            (Some(found), _) if found.fingerprint == writing.fingerprint => {
+                file.is_none() || is_same_place || was_moved || is_elsewhere
+            }
             // Written and edited since, or written by someone who knew nothing of it: it shows.
             (Some(found), None) => is_like(keeper, document, found, &writing.heads)?,
             (Some(found), Some(_)) if was_moved => is_like(keeper, document, found, &writing.heads)?,

@@ -106,3 +106,30 @@ fn where_the_version_of_a_file_is_lost_nothing_is_taken_out() {
     place.settle();
     assert_eq!(place.read("a.md"), "zero\none\ntwo\nthree\n");
 }
+
+/// The process ends when it has moved a file and not remembered it, and something else is put where that was before the next begins.
+#[test]
+fn what_was_moved_and_not_remembered_is_not_mistaken_for_what_stands_in_its_old_place() {
+    let mut is_cut = true;
+    let (mut steps, mut replaced) = (0, 0);
+    while is_cut {
+        let mut places = [Place::new(1), Place::new(2)];
+        places[0].write("here.md", "to be moved away\n");
+        converge(&mut places);
+        places[1].rename("here.md", "there.md");
+        places[1].settle();
+        places[0].meet(&places[1]);
+        places[0].cut_after(steps);
+        is_cut = places[0].try_pass().is_err();
+        places[0].restart();
+        if places[0].files().contains_key("there.md") {
+            places[0].write("here.md", [0, 1, 2]);
+            replaced += 1;
+        }
+        converge(&mut places);
+        assert_eq!(places[0].read("there.md"), "to be moved away\n", "cut after {steps} steps: {:?}", places[0].names());
+        assert_eq!(places[0].files(), places[1].files(), "cut after {steps} steps");
+        steps += 1;
+    }
+    assert!(replaced > 1, "it was moved before the last step, too");
+}
