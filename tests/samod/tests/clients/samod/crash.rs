@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// How often the relay is killed, with nobody else to remember.
-const KILLS: usize = 3;
+const KILLS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_everyone_goes_on_where_they_were() {
@@ -32,12 +32,12 @@ async fn what_the_relay_said_it_received_is_there_after_kill_9_with_every_client
         for at in 0..10 {
             notes.push(anna.create(&at.to_string(), "").await);
         }
-        // A word at a time: of many written at once, samod's client is not always told that the last was received.
-        for word in 0..10 {
+        // Many at once: they arrive while those before are on their way to the disk.
+        for word in 0..20 {
             notes.iter().for_each(|note| note.append(&format!("{word} ")));
-            for note in &notes {
-                anna.received(note).await;
-            }
+        }
+        for note in &notes {
+            anna.received(note).await;
         }
         relay.kill().await;
         let expected: Vec<_> = notes.iter().map(|note| (note.heads(), note.body())).collect();
