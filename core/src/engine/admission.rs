@@ -12,7 +12,7 @@ use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
 use crate::store::task::StoreTask;
 use crate::sync::message::{ErrorCode, Message};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Entries of a document that wait for a dependency to be looked up.
@@ -31,6 +31,23 @@ impl Logs {
     /// Whether entries of a document wait in line.
     pub(super) fn is_in_line(&self, document: &DocumentId) -> bool {
         self.lines.contains_key(document)
+    }
+
+    /// Documents of a space of which something came that is not in the log yet: it waits in line, or was refused for want of room.
+    pub(super) fn held_up<'a>(
+        &'a self,
+        space: &'a SpaceId,
+        locations: &'a BTreeMap<DocumentId, SpaceId>,
+    ) -> impl Iterator<Item = DocumentId> + 'a {
+        let in_line = self.lines.keys().filter(move |document| locations.get(document) == Some(space));
+        let refused = self.refused.iter().filter(move |(_, held)| *held == space).map(|(document, _)| document);
+        in_line.chain(refused).copied()
+    }
+
+    /// Whether a connection has sent something of a document that is not in the log yet.
+    pub(super) fn is_held_up(&self, document: &DocumentId, connection: ConnectionId) -> bool {
+        let in_line = self.lines.get(document).is_some_and(|line| line.entries.iter().any(|(_, source)| *source == connection));
+        in_line || self.refused.contains_key(document)
     }
 
     /// Takes the entries of a document out of their line.
@@ -162,6 +179,7 @@ impl Engine {
         }
         let Some(mut line) = self.logs.take_line(&document) else { return };
         let Some(space) = self.locations.get(&document).copied() else { return };
+        self.touch_progress(space);
         line.confirmed.extend(hashes);
         if let Some((first, source)) = line.entries.pop_front() {
             // Still unknown after the look-up: whoever sent it did not send what it depends on.

@@ -62,6 +62,7 @@ impl Engine {
                 announced_left += bytes.saturating_sub(*came);
             }
         }
+        missing.extend(self.logs.held_up(space, &self.locations).filter(|document| arrivals.documents.contains(document)));
         let all = arrivals.documents.len() as u64;
         let total = all.max(arrivals.found.len() as u64 + announced);
         let is_awaited = total > all && self.now.monotonic_ms < arrivals.last_ms + PATIENCE_MS;

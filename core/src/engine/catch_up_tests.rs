@@ -1,6 +1,6 @@
 //! Stories of catching up: how far it is, as far as that is known.
 
-use super::config::{Compaction, Role};
+use super::config::{Compaction, EngineConfig, Role};
 use super::effect::{Amount, CatchUp, Event};
 use super::input::{Command, Input};
 use super::tests::{NOTE, SPACE, World};
@@ -138,4 +138,44 @@ fn of_a_long_document_it_is_told_how_much_of_it_has_come() {
     assert!(with_size.windows(2).all(|two| two[0].done < two[1].done));
     assert_eq!(with_size.last().map(|bytes| bytes.done), Some(size), "that it is all here is told before it is put together");
     assert_eq!(told.last(), Some(&None));
+}
+
+/// Two have edited at once, so that what comes depends on what is known and not the newest, and is looked up on a slow disk.
+#[test]
+fn what_waits_for_a_slow_disk_before_it_is_in_the_log_has_not_come_yet() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    for node in [1, 2] {
+        world.open(node);
+        world.connect(node, 0);
+    }
+    world.run();
+    world.write(1, "calm ");
+    world.run();
+    world.disconnect(0);
+    world.write(2, "sea ");
+    world.wait(60);
+    world.wait(1_100);
+    world.disconnect(1);
+    world.write(1, "now ");
+    world.connect(1, 0);
+    world.run();
+
+    // The second comes back with nothing in memory, and opens nothing.
+    world.restart(2, EngineConfig::new(Role::Client, [9; 32]));
+    world.input(2, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(2, Input::Command(Command::OpenSpace { space: SPACE }));
+    world.connect(2, 0);
+    world.slow_down(2);
+    world.run();
+    assert!(!world.nodes[2].waiting.is_empty(), "it looks up what it knows");
+    assert_eq!(world.nodes[2].engine.log(&NOTE).unwrap().end(), 2, "the third change is not in the log");
+    assert_eq!(world.nodes[2].engine.ask_progress(&SPACE).0, (1, 0, 1), "so it is not in sync");
+    world.nodes[2].events.clear();
+    world.let_through(2);
+    world.run();
+    world.wait(60);
+    world.wait(60);
+    assert_eq!(world.nodes[2].engine.log(&NOTE).unwrap().end(), 3);
+    let synced = Event::SpaceSync { space: SPACE, peers: 1, in_sync: 1, behind: 0, catch_up: None };
+    assert_eq!(world.nodes[2].events.iter().rfind(|event| matches!(event, Event::SpaceSync { .. })), Some(&synced));
 }

@@ -25,6 +25,7 @@ mod pace;
 mod peers;
 mod presences;
 mod previews;
+mod progress;
 mod push;
 mod saved;
 mod snapshots;
@@ -103,7 +104,7 @@ pub struct Engine {
     /// What has come of spaces of which something is missing.
     arrivals: BTreeMap<SpaceId, catch_up::Arrivals>,
     /// Spaces whose progress may have changed since it was last told.
-    progress: BTreeMap<SpaceId, saved::Progress>,
+    progress: BTreeMap<SpaceId, progress::Progress>,
 }
 
 /// A space and who syncs it.

@@ -5,7 +5,7 @@
 //! who wrote it is not remembered. Receipts are stored, so that an app that starts offline can still tell.
 
 use super::Engine;
-use super::effect::{CatchUp, Event, Saved};
+use super::effect::{Event, Saved};
 use super::logs::Work;
 use super::stored::StoredReceipt;
 use super::timers::Timer;
@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Milliseconds that receipts are gathered before they are written.
 const WRITE_MS: u64 = 1_000;
-/// Milliseconds that changes of a space's progress are gathered before they are told.
-const PROGRESS_MS: u64 = 50;
 /// Milliseconds after which a peer is asked for its word on an open document again: an entry that it held before it was
 /// durable there is acknowledged on the connection it came over, and that may be gone by then.
 const CONFIRM_MS: u64 = 10_000;
@@ -52,13 +50,6 @@ pub(super) enum Receipt {
     All,
     /// More than it said before.
     More,
-}
-
-/// How far a space has come, as it was last told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    touched: bool,
-    told: Option<((usize, usize, usize), Option<CatchUp>)>,
 }
 
 impl Receipts {
@@ -245,71 +236,5 @@ impl Engine {
                 self.tell(Event::Saved(saved));
             }
         }
-    }
-
-    /// Notes that a space's progress may have changed.
-    pub(super) fn touch_progress(&mut self, space: SpaceId) {
-        if self.is_relay() || !self.spaces.get(&space).is_some_and(|held| held.open) {
-            return;
-        }
-        self.progress.entry(space).or_default().touched = true;
-        self.timers.set_no_later(Timer::SpaceSync, self.now.monotonic_ms + PROGRESS_MS);
-    }
-
-    /// Tells how far spaces have come, where that has changed.
-    pub(super) fn tell_progress(&mut self) {
-        let touched: Vec<SpaceId> =
-            self.progress.iter().filter(|(_, progress)| progress.touched).map(|(space, _)| *space).collect();
-        for space in touched {
-            let catch_up = self.catch_up(&space);
-            let lapses_ms = catch_up.and_then(|_| self.catch_up_lapses(&space));
-            let again_ms = self.settle(space).into_iter().chain(lapses_ms).min();
-            if catch_up.is_none() {
-                self.end_catch_up(&space);
-            }
-            let now = (self.progress_of(&space), catch_up);
-            let Some(progress) = self.progress.get_mut(&space) else { continue };
-            let told = progress.told.replace(now);
-            progress.touched = again_ms.is_some();
-            if let Some(again_ms) = again_ms {
-                self.timers.set_no_later(Timer::SpaceSync, again_ms);
-            }
-            if told == Some(now) {
-                continue;
-            }
-            let ((peers, in_sync, behind), catch_up) = now;
-            self.tell(Event::SpaceSync { space, peers, in_sync, behind, catch_up });
-            // A document that is nobody's work here is saved where it is in sync.
-            for document in self.documents.open_in(&space) {
-                self.saved.touch(document);
-            }
-        }
-    }
-
-    /// Peers that sync a space, how many of them have nothing more to send or ask for, and documents that differ.
-    pub fn progress_of(&self, space: &SpaceId) -> (usize, usize, usize) {
-        let Some(held) = self.spaces.get(space) else { return (0, 0, 0) };
-        let (mut peers, mut in_sync) = (0, 0);
-        let mut behind = BTreeSet::new();
-        for connection in &held.sessions {
-            let Some(session) = self.sessions.get(connection).filter(|session| session.peer.is_some() && !session.closing) else {
-                continue;
-            };
-            let Some(subscription) = session.subscriptions.get(space) else { continue };
-            peers += 1;
-            let mut settled = !subscription.comparing;
-            for (document, delta) in &subscription.deltas {
-                let done = held
-                    .space
-                    .log(document)
-                    .map_or(delta.asked.is_none() && delta.target.is_empty(), |log| delta.is_settled(log));
-                if !done {
-                    settled = false;
-                    behind.insert(*document);
-                }
-            }
-            in_sync += usize::from(settled);
-        }
-        (peers, in_sync, behind.len())
     }
 }

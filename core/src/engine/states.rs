@@ -210,7 +210,8 @@ impl Engine {
             let held = self.spaces.get(&space)?;
             let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { continue };
             let Some(subscription) = session.subscriptions.get_mut(&space) else { continue };
-            let is_settled = subscription.is_settled(&held.space);
+            let is_held_up = self.logs.held_up(&space, &self.locations).next().is_some();
+            let is_settled = !is_held_up && subscription.is_settled(&held.space);
             let unconfirmed = self.saved.unconfirmed(space, Some(peer));
             if let Some(prove_ms) = subscription.prove_ms {
                 let is_ready = is_settled && subscription.pushed.is_disjoint(unconfirmed);

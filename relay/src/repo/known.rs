@@ -64,9 +64,9 @@ pub struct SyncStatus {
 
 impl SyncStatus {
     /// How far a space has come by its engine.
-    pub(super) fn of(engine: &Engine, space: &SpaceId) -> Self {
-        let (peers, in_sync, behind) = engine.progress_of(space);
-        Self { peers, in_sync, behind, catch_up: engine.catch_up(space) }
+    pub(super) fn of(engine: &mut Engine, space: &SpaceId) -> Self {
+        let ((peers, in_sync, behind), catch_up) = engine.ask_progress(space);
+        Self { peers, in_sync, behind, catch_up }
     }
 
     /// Whether there are peers, and all of them hold the same: nothing that was announced is still to come.
