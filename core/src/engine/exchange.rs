@@ -251,12 +251,13 @@ impl Engine {
         }
     }
 
-    /// Asks every peer that has compared the space, and not confirmed the document, for its word on it; but where it is
-    /// being exchanged, that will bring it.
+    /// Asks every peer that has compared the space, and not confirmed the document, for its word on it; but where that was asked for, or
+    /// given, what is still to be confirmed will be acknowledged. That a peer sends what is new in it is no word on the rest.
     pub(super) fn confirm_everywhere(&mut self, space: SpaceId, document: DocumentId) {
         for connection in self.unconfirmed_by(&space, &document) {
             let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
-            if subscription.is_some_and(|subscription| !subscription.deltas.contains_key(&document)) {
+            let delta = subscription.map(|subscription| subscription.deltas.get(&document));
+            if delta.is_some_and(|delta| delta.is_none_or(|delta| delta.asked.is_none() && delta.target.is_empty())) {
                 self.ask(connection, space, document);
             }
         }

@@ -328,6 +328,54 @@ fn a_peer_that_comes_while_an_edit_is_on_its_way_to_the_disk_gets_it_too() {
     }
 }
 
+/// It comes back with what the relay has, and someone types on before it opens the note.
+#[test]
+fn who_opens_a_note_while_someone_types_in_it_is_told_that_the_relay_has_all_of_it() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    for node in [1, 2] {
+        world.open(node);
+        world.connect(node, 0);
+    }
+    world.write(1, "ashore ");
+    world.run();
+    world.disconnect(1);
+    world.restart(2, EngineConfig::new(Role::Client, [9; 32]));
+    world.input(2, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(2, Input::Command(Command::OpenSpace { space: SPACE }));
+    world.connect(2, 0);
+    world.run();
+    world.write(1, "afloat ");
+    world.run();
+    world.input(2, Input::Command(Command::OpenDocument { space: SPACE, document: NOTE }));
+    world.write(2, "adrift");
+    world.run();
+    assert_eq!(world.nodes[2].engine.saved(&NOTE).unwrap().relays, 1, "without waiting for it to be asked again");
+}
+
+/// It was sent what someone else wrote before that was durable on the relay, and comes back before it is.
+#[test]
+fn who_holds_what_is_on_its_way_to_a_relays_disk_is_told_when_it_has_arrived_there() {
+    let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
+    for node in [1, 2] {
+        world.open(node);
+        world.connect(node, 0);
+    }
+    world.run();
+    world.slow_down(0);
+    world.write(1, "ashore ");
+    world.run();
+    assert_eq!(world.text(2).as_deref(), Some("ashore "));
+    world.disconnect(1);
+    world.restart(2, EngineConfig::new(Role::Client, [9; 32]));
+    world.open(2);
+    world.connect(2, 0);
+    world.run();
+    assert_eq!(world.nodes[2].engine.saved(&NOTE).unwrap().relays, 0, "the relay does not have it on its disk");
+    world.let_through(0);
+    world.run();
+    assert_eq!(world.nodes[2].engine.saved(&NOTE).unwrap().relays, 1);
+}
+
 #[test]
 fn a_paced_relay_forwards_at_once_and_makes_durable_together_what_comes_in_a_stream() {
     let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| {
