@@ -57,6 +57,20 @@ impl Default for Previews {
     }
 }
 
+/// How soon one append follows another; at once where both are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendPace {
+    /// How long after one append began the next begins at the earliest, in milliseconds, where nobody seems to wait for it.
+    pub apart_ms: u64,
+    /// The same while someone is seen to write on without waiting, in milliseconds: as long as people do not notice.
+    pub steady_ms: u64,
+}
+
+impl AppendPace {
+    /// What spares the disk of a replica that many write to.
+    pub const SPARING: Self = Self { apart_ms: 10, steady_ms: 200 };
+}
+
 /// What a driver decides once.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -79,9 +93,8 @@ pub struct EngineConfig {
     /// How what is new spreads among many peers that all pass it on; nothing where everyone is sent it at once, as by relays and to
     /// them.
     pub spreading: Option<RumourConfig>,
-    /// How long after one append began the next begins at the earliest, in milliseconds, where nobody seems to wait for it; 0 for
-    /// at once.
-    pub append_pace_ms: u64,
+    /// How soon one append follows another.
+    pub append_pace: AppendPace,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// Silence after which a ping is sent, in milliseconds.
@@ -103,7 +116,7 @@ impl EngineConfig {
             compaction: Compaction::default(),
             previews: None,
             spreading: None,
-            append_pace_ms: 0,
+            append_pace: AppendPace::default(),
             version_max: VERSION_MAX,
             ping_ms: 15_000,
             silence_ms_max: 8_000,

@@ -138,6 +138,12 @@ impl Logs {
         self.write_failures = 0;
     }
 
+    /// Whether someone wrote another entry before the one in the queue was acknowledged.
+    fn is_written_on(&self) -> bool {
+        let mut actors = BTreeSet::new();
+        self.queue.iter().any(|undurable| !actors.insert(undurable.stored.entry.actor))
+    }
+
     /// Entries that are not durable yet.
     pub(super) fn undurable(&self) -> usize {
         self.queue.len() + self.writing.len()
@@ -165,6 +171,7 @@ impl Engine {
         self.stats.merged += u64::from(log.version().heads.len() > 1);
         self.logs.undurable_bytes += entry.weight();
         self.pushes.moved.entry(document).or_insert(position);
+        self.pace.on_entry(self.now.monotonic_ms);
         self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
         self.saved.touch(document);
         if !self.is_relay() {
@@ -191,10 +198,10 @@ impl Engine {
             return;
         }
         let now_ms = self.now.monotonic_ms;
-        if let Some(until_ms) = self.pace.held_back(now_ms, self.config.append_pace_ms, self.logs.queue.len()) {
+        if let Some(until_ms) = self.pace.held_back(now_ms, self.config.append_pace, self.logs.queue.len()) {
             return self.timers.set_no_later(Timer::Append, until_ms);
         }
-        self.pace.on_begin(now_ms);
+        self.pace.on_begin(now_ms, self.config.append_pace, self.logs.is_written_on());
         let queue = std::mem::take(&mut self.logs.queue);
         let alone =
             queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));

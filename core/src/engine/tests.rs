@@ -1,7 +1,7 @@
 //! The engine's first stories, told with perfect links and a memory store; the simulator tells the others.
 
 use super::Engine;
-use super::config::{EngineConfig, Role};
+use super::config::{AppendPace, EngineConfig, Role};
 use super::effect::{Effect, Event};
 use super::input::{Command, Input};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId, ViewId};
@@ -379,7 +379,7 @@ fn who_holds_what_is_on_its_way_to_a_relays_disk_is_told_when_it_has_arrived_the
 #[test]
 fn a_paced_relay_forwards_at_once_and_makes_durable_together_what_comes_in_a_stream() {
     let mut world = World::with(&[Role::Relay, Role::Client, Role::Client], |config| {
-        config.append_pace_ms = if config.role == Role::Relay { 10 } else { 0 };
+        config.append_pace = if config.role == Role::Relay { AppendPace::SPARING } else { AppendPace::default() };
     });
     world.open(1);
     world.open(2);

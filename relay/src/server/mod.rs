@@ -28,7 +28,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use driftline_core::base::limits::Limits;
-use driftline_core::engine::config::{EngineConfig, Role};
+use driftline_core::engine::config::{AppendPace, EngineConfig, Role};
 use metrics::EngineCounts;
 use std::io;
 use std::net::SocketAddr;
@@ -45,8 +45,6 @@ use tokio::time::timeout;
 
 /// TCP connections beyond those of replicas: browsers loading the demo, scrapes, and whoever is to be told that it is full.
 const OTHER_CONNECTIONS_MAX: usize = 256;
-/// Milliseconds between the beginnings of two syncs of the disk where nobody seems to wait: docs/decisions/0006.
-const APPEND_PACE_MS: u64 = 10;
 /// Time that requests under way have at shutdown.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -183,7 +181,7 @@ impl Relay {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(RelayError::Random)?;
         let config =
-            EngineConfig { limits: limits.clone(), append_pace_ms: APPEND_PACE_MS, ..EngineConfig::new(Role::Relay, seed) };
+            EngineConfig { limits: limits.clone(), append_pace: AppendPace::SPARING, ..EngineConfig::new(Role::Relay, seed) };
         let host = Host::start(config, store);
         let desks = automerge.map(|automerge| Desks::open(host.clone(), automerge, limits.documents_per_space_max));
         let shared = Arc::new(Shared {

@@ -7,14 +7,11 @@ use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId, ViewId
 use driftline_core::base::limits::Limits;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{Compaction, EngineConfig, Previews, Role};
+use driftline_core::engine::config::{AppendPace, Compaction, EngineConfig, Previews, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
 use driftline_core::sync::hello::VERSION_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// How far apart the appends of relays begin, in milliseconds.
-const RELAY_APPEND_PACE_MS: u64 = 10;
 
 /// A replica's side of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +147,7 @@ impl Replica {
         config.compaction = self.compaction.clone();
         config.previews = self.previews.clone().filter(|_| self.role == Role::Client);
         if self.role == Role::Relay {
-            config.append_pace_ms = RELAY_APPEND_PACE_MS;
+            config.append_pace = AppendPace::SPARING;
         }
         self.disk.start();
         self.disk_busy = false;
