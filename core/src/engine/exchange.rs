@@ -319,6 +319,7 @@ impl Engine {
             self.send(connection, &Message::Error { code: ErrorCode::Forked, document: Some(document), text });
         }
         self.on_receipt(connection, document, &version.clock, Receipt::All);
+        self.owe_undurable(connection, document, &version.clock);
         if self.log(&document).map_or(!version.is_empty(), |log| !version.clock.is_within(&log.version().clock)) {
             self.expect(space, document);
         }
@@ -335,6 +336,18 @@ impl Engine {
             (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
         }
         self.push_soon(connection, space, document);
+    }
+
+    /// Has a peer told once it is durable here what it holds of a document and this replica only has in memory: what it is answered now leaves
+    /// that out, and it may know by then that it need not be sent.
+    fn owe_undurable(&mut self, connection: ConnectionId, document: DocumentId, theirs: &VectorClock) {
+        let Some(log) = self.log(&document).filter(|log| log.undurable() > 0) else { return };
+        let (held, durable) = (&log.version().clock, &log.durable().clock);
+        let both = theirs.iter().map(|(actor, seq)| (*actor, seq.min(held.get(actor))));
+        let owed: Vec<(ActorId, u64)> = both.filter(|(actor, seq)| *seq > durable.get(actor)).collect();
+        for (actor, seq) in owed {
+            self.logs.owe_once_durable(connection, document, actor, seq);
+        }
     }
 
     fn on_same(&mut self, connection: ConnectionId, document: DocumentId, digest: Digest) {
