@@ -50,6 +50,11 @@ impl Peer {
         self.connections.values().any(|connection| !connection.doomed)
     }
 
+    /// Whether there is a connection, and each passes through a relay.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.is_connected() && self.connections.values().all(|connection| connection.doomed || connection.relayed)
+    }
+
     /// Where to call it.
     pub(super) fn addresses(&self) -> &[Multiaddr] {
         &self.addresses
@@ -72,6 +77,11 @@ impl Peer {
             self.dial_at = self.dial_at.min(now + GATHER);
         }
         true
+    }
+
+    /// Puts the next call off, or brings it forward.
+    pub(super) fn call_at(&mut self, at: Instant) {
+        self.dial_at = at;
     }
 
     /// Forgets an address.
@@ -222,7 +232,9 @@ mod tests {
         assert_eq!(peer.surplus(), [ids[0], ids[2]]);
         peer.connections.get_mut(&ids[1]).expect("it is there").doomed = true;
         assert_eq!(peer.surplus(), [ids[2]]);
-        assert!(peer.is_connected());
+        assert!(peer.is_connected() && !peer.is_relayed());
+        peer.connections.get_mut(&ids[0]).expect("it is there").doomed = true;
+        assert!(peer.is_relayed());
     }
 
     #[test]
