@@ -41,7 +41,8 @@ Examples:
   a direct way is found (the relay prints ADDRESS: driftline relay --p2p)
     driftline peer --folder ~/notes --relay ADDRESS --pair
     driftline peer --folder ~/notes --relay ADDRESS --pair CODE --dial REACHABLE
-  REACHABLE is the address that the first prints once it is; later on neither is needed.
+  The first prints REACHABLE once it is. Later --relay alone is enough. With --through
+  in its place the relay passes on what it cannot read, and keeps no copy.
 
   How a running peer stands:
     driftline peer status --folder ~/notes

@@ -89,9 +89,9 @@ pub(super) const RESERVE_FIRST: Duration = Duration::from_secs(1);
 pub(super) const RESERVE_MAX: Duration = Duration::from_secs(60);
 
 /// Connections that a relay takes over libp2p at once.
-pub(super) const STATION_CONNECTIONS_MAX: u32 = 512;
+pub(super) const STATION_CONNECTIONS_MAX: u32 = 256;
 /// Places that a relay gives at once: so many peers are reached through it.
-pub(super) const PLACES_MAX: usize = 256;
+pub(super) const PLACES_MAX: usize = 128;
 /// Places that one peer may have: it has one for each connection, and two while it changes from one to the next.
 pub(super) const PLACES_PER_PEER_MAX: usize = 2;
 /// For how long a place is given; peers ask again in time.
@@ -101,11 +101,11 @@ pub(super) const PLACES_ASKED_AT_ONCE: NonZeroU32 = NonZeroU32::new(16).unwrap()
 /// See there.
 pub(super) const PLACE_REFILL: Duration = Duration::from_secs(5);
 /// Connections that a relay passes on at once.
-pub(super) const CIRCUITS_MAX: usize = 256;
+pub(super) const CIRCUITS_MAX: usize = 128;
 /// Connections that it passes on at once and that one peer began. Each is a stream of that peer's connection, which has [`STREAMS_MAX`].
 pub(super) const CIRCUITS_PER_PEER_MAX: usize = 10;
-/// For how long a connection is passed on. Peers that need it longer open another one, and try anew to do without.
-pub(super) const CIRCUIT_LIFE_MAX: Duration = Duration::from_secs(3_600);
+/// For how long a connection is passed on. Peers that need it longer open another one, and so try anew to do without: networks change.
+pub(super) const CIRCUIT_LIFE_MAX: Duration = Duration::from_secs(1_800);
 /// Bytes that are passed on for one connection, both ways together.
 pub(super) const CIRCUIT_BYTES_MAX: u64 = 4 << 30;
 /// Connections that one peer may ask for at once, and then one for each [`CIRCUIT_REFILL`]. Peers that are away are asked for, too.

@@ -99,7 +99,9 @@ pub(super) struct Relays {
 /// A relay, and the place there.
 #[derive(Debug)]
 struct Place {
-    named: NamedRelay,
+    /// Its addresses: one at least.
+    at: Vec<RelayAddress>,
+    syncs: bool,
     /// What stands for the place, from being asked for to being lost.
     listener: Option<ListenerId>,
     given: bool,
@@ -109,20 +111,44 @@ struct Place {
     refused: Option<String>,
 }
 
+impl Place {
+    fn new(at: RelayAddress, syncs: bool) -> Self {
+        Self { at: vec![at], syncs, listener: None, given: false, ask_at: None, wait: RESERVE_FIRST, refused: None }
+    }
+
+    fn peer(&self) -> PeerId {
+        self.at[0].peer
+    }
+
+    fn circuit(&self) -> Multiaddr {
+        self.at[0].circuit()
+    }
+}
+
 impl Relays {
+    /// A relay that is named by several addresses is one.
     pub(super) fn new(named: Vec<NamedRelay>) -> Self {
-        let place = |named| Place { named, listener: None, given: false, ask_at: None, wait: RESERVE_FIRST, refused: None };
-        Self { places: named.into_iter().map(place).collect(), greeted: BTreeSet::new(), unreached: BTreeSet::new() }
+        let mut places: Vec<Place> = Vec::new();
+        for NamedRelay { at, syncs } in named {
+            match places.iter_mut().find(|place| place.peer() == at.peer) {
+                Some(place) => {
+                    place.syncs |= syncs;
+                    place.at.push(at);
+                }
+                None => places.push(Place::new(at, syncs)),
+            }
+        }
+        Self { places, greeted: BTreeSet::new(), unreached: BTreeSet::new() }
     }
 
     /// Whether this peer is a relay that was named.
     pub(super) fn has(&self, peer: &PeerId) -> bool {
-        self.places.iter().any(|place| place.named.at.peer == *peer)
+        self.places.iter().any(|place| place.peer() == *peer)
     }
 
     /// Whether this peer is a relay that is synced with.
     pub(super) fn syncs_with(&self, peer: &PeerId) -> bool {
-        self.places.iter().any(|place| place.named.syncs && place.named.at.peer == *peer)
+        self.places.iter().any(|place| place.syncs && place.peer() == *peer)
     }
 
     /// Whether there is a relay that passes on.
@@ -132,30 +158,29 @@ impl Relays {
 
     /// The addresses by which any peer with a place there is reached; its name is to be put behind them.
     pub(super) fn circuits(&self) -> impl Iterator<Item = Multiaddr> {
-        self.places.iter().filter(|place| place.given).map(|place| place.named.at.circuit())
+        self.places.iter().filter(|place| place.given).map(|place| place.circuit())
     }
 
     pub(super) fn addresses(&self) -> Vec<(PeerId, Multiaddr)> {
-        self.places.iter().map(|place| (place.named.at.peer, place.named.at.address.clone())).collect()
+        self.places.iter().flat_map(|place| &place.at).map(|at| (at.peer, at.address.clone())).collect()
     }
 
     /// Relays to be asked for a place now, of those that are `connected`.
     pub(super) fn to_ask(&self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Multiaddr> {
-        let due = |place: &&Place| {
-            place.listener.is_none() && place.ask_at.is_some_and(|at| at <= now) && connected(&place.named.at.peer)
-        };
-        self.places.iter().filter(due).map(|place| place.named.at.circuit()).collect()
+        let due =
+            |place: &&Place| place.listener.is_none() && place.ask_at.is_some_and(|at| at <= now) && connected(&place.peer());
+        self.places.iter().filter(due).map(|place| place.circuit()).collect()
     }
 
     /// When the next of them is to be asked.
     pub(super) fn ask_at(&self, connected: impl Fn(&PeerId) -> bool) -> Option<Instant> {
-        let waiting = |place: &&Place| place.listener.is_none() && connected(&place.named.at.peer);
+        let waiting = |place: &&Place| place.listener.is_none() && connected(&place.peer());
         self.places.iter().filter(waiting).filter_map(|place| place.ask_at).min()
     }
 
     /// Notes that a relay has been asked; nothing stands for the place where it could not be.
     pub(super) fn on_asked(&mut self, circuit: &Multiaddr, listener: Option<ListenerId>, now: Instant) {
-        if let Some(place) = self.places.iter_mut().find(|place| place.named.at.circuit() == *circuit) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.circuit() == *circuit) {
             place.listener = listener;
             place.ask_at = Some(now + place.wait);
         }
@@ -163,14 +188,14 @@ impl Relays {
 
     /// Notes that a relay is connected.
     pub(super) fn on_connected(&mut self, relay: &PeerId) {
-        for place in self.places.iter_mut().filter(|place| place.named.at.peer == *relay) {
+        for place in self.places.iter_mut().filter(|place| place.peer() == *relay) {
             (place.ask_at, place.wait) = (None, RESERVE_FIRST);
         }
     }
 
     /// Notes that a relay has said who it is: it is asked at once, whatever it said before.
     pub(super) fn on_identified(&mut self, relay: &PeerId, now: Instant) {
-        for place in self.places.iter_mut().filter(|place| place.named.at.peer == *relay) {
+        for place in self.places.iter_mut().filter(|place| place.peer() == *relay) {
             place.ask_at = Some(now);
         }
     }
@@ -193,7 +218,7 @@ impl Relays {
         (place.listener, place.given) = (None, false);
         place.ask_at = Some(now + place.wait);
         place.wait = (place.wait * 2).min(RESERVE_MAX);
-        let news = why.clone().filter(|_| place.refused != why).map(|why| (place.named.at.peer, why));
+        let news = why.clone().filter(|_| place.refused != why).map(|why| (place.peer(), why));
         if why.is_some() {
             place.refused = why;
         }
@@ -237,9 +262,9 @@ impl Relays {
     /// How each stands.
     pub(super) fn status(&self, connected: impl Fn(&PeerId) -> bool, syncing: impl Fn(&PeerId) -> bool) -> Vec<RelayStatus> {
         let status = |place: &Place| {
-            let peer = place.named.at.peer;
+            let peer = place.peer();
             RelayStatus {
-                address: place.named.at.full().to_string(),
+                address: place.at[0].full().to_string(),
                 did: peer_of(&peer).map(|peer| did_of(&peer)).unwrap_or_default(),
                 connected: connected(&peer),
                 reachable: place.given,
@@ -274,6 +299,18 @@ mod tests {
             let error = text.parse::<RelayAddress>().expect_err("it is none").to_string();
             assert!(error.contains(word) && error.contains("copy"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_relay_with_two_addresses_is_one_relay() {
+        let relay = named(false);
+        let tcp = format!("/dns4/relay.example.org/tcp/4001/p2p/{}", relay.at.peer());
+        let again = NamedRelay { at: tcp.parse().expect("it is an address"), syncs: true };
+        let mut relays = Relays::new(vec![relay.clone(), again]);
+        relays.on_identified(&relay.at.peer(), Instant::now());
+        assert_eq!(relays.to_ask(Instant::now(), |_| true), [relay.at.circuit()]);
+        assert!(relays.syncs_with(&relay.at.peer()) && relays.addresses().len() == 2);
+        assert_eq!(relays.status(|_| true, |_| true).len(), 1);
     }
 
     #[test]

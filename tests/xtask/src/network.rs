@@ -26,6 +26,8 @@ const HEAL_TIME_MAX: Duration = Duration::from_secs(2);
 const EDIT_TIME_MAX: Duration = Duration::from_secs(2);
 /// Until two that met through a relay have found a way without, or have their session through it.
 const DIRECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Until an edit is on the other machine when the direct way closed a moment before: silence is noticed after 4 s, and addresses that lead nowhere after 1.5 s.
+const LOSE_TIME_MAX: Duration = Duration::from_secs(12);
 /// How long two that cannot do without a relay are watched: each of three attempts takes a handshake's time.
 const ATTEMPTS_TIME: Duration = Duration::from_secs(8);
 /// How long the network is cut in the step. QUIC takes a connection for dead after 4 s; TCP, left alone, would send again about 14 and 26 s after the cut.
@@ -88,6 +90,7 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
         Some(missing) => repository.say(&format!("LEFT OUT: peers behind routers, because {missing}")),
         None => stories.extend([
             ("two peers behind routers meet through a relay, find a direct way, and the relay is killed", find_a_way as Story),
+            ("two peers behind routers whose direct way closes go on through the relay", lose_the_way),
             ("two peers behind routers that cannot be seen through go on through the relay", go_on_through_the_relay),
         ]),
     }
@@ -267,6 +270,20 @@ fn find_a_way(driftline: &Path, options: &Options) -> Result<String> {
         edit.as_secs_f64(),
         back.as_secs_f64()
     ))
+}
+
+/// The direct way ends, as when a machine moves to another network: the relay is still there.
+fn lose_the_way(driftline: &Path, options: &Options) -> Result<String> {
+    let meeting = Meeting::new(driftline, Router::Alike)?;
+    let _peers = meeting.pair(driftline)?;
+    same_within(&meeting.trees, FIRST_TIME_MAX * options.slack, Instant::now())?;
+    meeting.by_way(driftline, "direct", DIRECT_TIME_MAX * options.slack)?;
+    meeting.homes.wall(0)?;
+    meeting.homes.wall(1)?;
+    meeting.trees[0].append("folder0/note0.md", "from the left\n")?;
+    let edit = same_within(&meeting.trees, LOSE_TIME_MAX * options.slack, Instant::now())?;
+    meeting.by_way(driftline, "relayed", DIRECT_TIME_MAX * options.slack)?;
+    Ok(format!("an edit of that moment is over after {:.2} s", edit.as_secs_f64()))
 }
 
 /// Routers that name a machine differently to each cannot be seen through: everything goes through the relay, and goes on doing so.

@@ -46,6 +46,8 @@ pub(super) struct LanPlace {
     lan: Lan,
     /// The code that this program made, to be said again once there is an address to say with it.
     code: Option<PairingCode>,
+    /// Whether relays were named to sync with.
+    syncs: bool,
     /// The space where none was named, kept or is to be agreed on.
     otherwise: Option<SpaceId>,
     news: Mutex<Receiver<LanNews>>,
@@ -102,7 +104,7 @@ impl LanPlace {
         } else {
             arguments.listen.clone()
         };
-        let did = did_of(&identity.peer());
+        let (did, syncs) = (did_of(&identity.peer()), !relays.is_empty());
         let through = arguments.through.iter().filter(|at| !relays.contains(at)).cloned();
         let through: Vec<NamedRelay> = through.map(|at| NamedRelay { at, syncs: false }).collect();
         let relays = relays.into_iter().map(|at| NamedRelay { at, syncs: true }).chain(through).collect();
@@ -121,7 +123,7 @@ impl LanPlace {
         let lan = Lan::start(options).map_err(|error| failed(error.to_string()))?;
         output.note(&format!("on the local network as {did}"));
         let news = Mutex::new(lan.news());
-        Ok(Some(Self { identity, lan, code, otherwise, news }))
+        Ok(Some(Self { identity, lan, code, syncs, otherwise, news }))
     }
 
     /// Who this is.
@@ -155,7 +157,11 @@ impl LanPlace {
             LanNews::Reachable { address } => {
                 let mut human = format!("reachable at {address}");
                 if let Some(code) = &self.code {
-                    human.push_str(&format!("\non a machine elsewhere: driftline peer --pair {code} --dial {address}"));
+                    let relay = address.split("/p2p-circuit").next().unwrap_or_default();
+                    let flag = if self.syncs { "--relay" } else { "--through" };
+                    human.push_str(&format!(
+                        "\non a machine elsewhere: driftline peer --pair {code} {flag} {relay} --dial {address}"
+                    ));
                 }
                 output.result(&human, &json!({ "event": "reachable", "address": address }));
             }

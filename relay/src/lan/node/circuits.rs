@@ -57,6 +57,7 @@ impl Node {
         let listed: Vec<PeerId> =
             self.list().peers().filter_map(|(peer, _)| crate::lan::identity::network_peer_of(peer)).collect();
         for id in &listed {
+            self.make_room(id, now);
             if let Some(peer) = self.peers.entry(*id, now)
                 && !peer.is_connected()
             {

@@ -89,7 +89,7 @@ impl Node {
     }
 
     /// Forgets strangers where there is no room for a peer on the list.
-    fn make_room(&mut self, id: &PeerId, now: Instant) {
+    pub(super) fn make_room(&mut self, id: &PeerId, now: Instant) {
         if self.peers.get(id).is_none() && self.peers.entry(*id, now).is_none() {
             self.forget_strangers(|_| true);
         }

@@ -123,6 +123,34 @@ async fn native_peers_and_a_websocket_client_converge_on_one_note_and_the_relay_
 }
 
 #[tokio::test]
+async fn peers_take_their_places_again_when_a_relay_comes_back() {
+    let (data, port) = (TempDir::new().unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let start = async || {
+        let p2p = Some(P2pOptions { listen: vec![port], passes_on: PassesOn::Everyone, ..P2pOptions::new() });
+        Relay::start(RelayOptions { p2p, ..RelayOptions::new(data.path()) }).await
+    };
+    let before = start().await.unwrap();
+    let address = before.p2p_addresses().await[0].to_string();
+    let machine = Plan::default().knowing(&Identity::fresh()).at_relay(&address, true).at_work().await;
+    machine.when(|status| status.relays[0].reachable && status.relays[0].syncing).await;
+    before.shutdown().await;
+    let away = machine.when(|status| !status.relays[0].connected).await;
+    assert!(!away.relays[0].reachable && away.relays[0].refused.is_none(), "{away:?}");
+    // The system gives the port back a moment later.
+    let again = soon(async {
+        loop {
+            if let Ok(relay) = start().await {
+                return relay;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    machine.when(|status| status.relays[0].reachable && status.relays[0].syncing).await;
+    again.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_comes_to_libp2p_later_is_who_it_was() {
     let data = TempDir::new().unwrap();
     let before = Relay::start(RelayOptions::new(data.path())).await.unwrap();

@@ -96,6 +96,12 @@ impl Homes {
         self.on(&self.machine(home), program)
     }
 
+    /// From now on a router lets nothing out to the other home.
+    pub(super) fn wall(&self, home: usize) -> Result<()> {
+        let other = format!("203.0.113.{}", 10 + (1 - home));
+        self.nft(&self.router(home), &format!("insert rule ip router through ip daddr {other} drop\n"))
+    }
+
     fn on(&self, namespace: &str, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(program);
