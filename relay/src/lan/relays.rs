@@ -200,11 +200,13 @@ impl Relays {
         }
     }
 
-    /// Notes that a place was given, if `listener` stands for one; answers whether it is new.
-    pub(super) fn on_given(&mut self, listener: ListenerId) -> bool {
-        let Some(place) = self.places.iter_mut().find(|place| place.listener == Some(listener)) else { return false };
+    /// Notes that a place was given, if `listener` stands for one; answers the circuit that leads there, where it is new. The relay tells of several addresses
+    /// of its own, one by one; the one that was named is known to work.
+    pub(super) fn on_given(&mut self, listener: ListenerId) -> Option<Multiaddr> {
+        let place = self.places.iter_mut().find(|place| place.listener == Some(listener))?;
         (place.wait, place.refused) = (RESERVE_FIRST, None);
-        !std::mem::replace(&mut place.given, true)
+        let newly = !std::mem::replace(&mut place.given, true);
+        newly.then(|| place.circuit())
     }
 
     /// Whether this stands for a place at a relay.
@@ -214,6 +216,7 @@ impl Relays {
 
     /// Notes that a place was lost or not given, if `listener` stood for one. Answers the relay, and why, where the relay said why and had not said it before.
     pub(super) fn on_lost(&mut self, listener: ListenerId, why: Option<String>, now: Instant) -> Option<(PeerId, String)> {
+        let why = why.map(|why| plainly(&why));
         let place = self.places.iter_mut().find(|place| place.listener == Some(listener))?;
         (place.listener, place.given) = (None, false);
         place.ask_at = Some(now + place.wait);
@@ -273,6 +276,17 @@ impl Relays {
             }
         };
         self.places.iter().map(status).collect()
+    }
+}
+
+/// What libp2p says of a refusal, for people.
+fn plainly(why: &str) -> String {
+    if why.contains("resource limit exceeded") {
+        "it was not told to, or has no room".to_owned()
+    } else if why.contains("does not support") {
+        "it passes nothing on for anyone".to_owned()
+    } else {
+        why.to_owned()
     }
 }
 
@@ -350,7 +364,8 @@ mod tests {
         assert!(relays.ways_to(&peer, false).is_empty() && !relays.lead_on());
         let listener = ListenerId::next();
         relays.on_asked(&circuit, Some(listener), now);
-        assert!(relays.on_given(listener) && !relays.on_given(listener) && !relays.on_given(ListenerId::next()));
+        assert_eq!(relays.on_given(listener), Some(circuit.clone()));
+        assert!(relays.on_given(listener).is_none() && relays.on_given(ListenerId::next()).is_none());
         assert_eq!(relays.ways_to(&peer, false), std::slice::from_ref(&circuit));
         assert!(relays.ways_to(&at, false).is_empty(), "no relay is called through itself");
         assert!(relays.ways_to(&peer, true).is_empty(), "first where it was found");

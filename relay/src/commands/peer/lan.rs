@@ -165,8 +165,10 @@ impl LanPlace {
                 }
                 output.result(&human, &json!({ "event": "reachable", "address": address }));
             }
+            // Who has nobody to meet has no need to be reached.
+            LanNews::NotReachable { .. } if self.otherwise.is_some() => {}
             LanNews::NotReachable { relay, reason } => output.note(&format!(
-                "the relay {} passes nothing on to this peer ({reason}); its operator allows it with --p2p-peer {}, or with --p2p-open",
+                "the relay {} passes nothing on to this peer: {reason}; its operator allows it with --p2p-peer {}, or with --p2p-open",
                 did_of(relay),
                 did_of(&self.identity.peer())
             )),

@@ -11,6 +11,7 @@ use crate::lan::limits::{CIRCUIT_AGAIN, DIRECT_AGAIN};
 use crate::lan::relays::is_circuit;
 use crate::lan::status::LanNews;
 use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::time::Instant;
 
@@ -48,10 +49,8 @@ impl Node {
     /// Notes that it can be reached at one more address.
     pub(super) fn on_listening(&mut self, listener: ListenerId, address: &Multiaddr) {
         tracing::info!(%address, "listening");
-        if !self.relays.on_given(listener) {
-            return;
-        }
-        self.tell(LanNews::Reachable { address: address.to_string() });
+        let Some(circuit) = self.relays.on_given(listener) else { return };
+        self.tell(LanNews::Reachable { address: circuit.with(Protocol::P2p(self.own)).to_string() });
         // Whoever was here before knows nothing of it, and may call only in a while.
         let now = Instant::now();
         let listed: Vec<PeerId> =
