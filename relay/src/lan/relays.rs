@@ -79,6 +79,8 @@ pub struct NamedRelay {
     pub at: RelayAddress,
     /// Whether it is synced with, too; otherwise it passes on what others may read, and reads nothing.
     pub syncs: bool,
+    /// Whether it is asked for a place, so that others reach this peer through it.
+    pub meets: bool,
 }
 
 /// Whether an address leads through a relay.
@@ -102,6 +104,7 @@ struct Place {
     /// Its addresses: one at least.
     at: Vec<RelayAddress>,
     syncs: bool,
+    meets: bool,
     /// What stands for the place, from being asked for to being lost.
     listener: Option<ListenerId>,
     given: bool,
@@ -112,8 +115,8 @@ struct Place {
 }
 
 impl Place {
-    fn new(at: RelayAddress, syncs: bool) -> Self {
-        Self { at: vec![at], syncs, listener: None, given: false, ask_at: None, wait: RESERVE_FIRST, refused: None }
+    fn new(at: RelayAddress, syncs: bool, meets: bool) -> Self {
+        Self { at: vec![at], syncs, meets, listener: None, given: false, ask_at: None, wait: RESERVE_FIRST, refused: None }
     }
 
     fn peer(&self) -> PeerId {
@@ -129,13 +132,14 @@ impl Relays {
     /// A relay that is named by several addresses is one.
     pub(super) fn new(named: Vec<NamedRelay>) -> Self {
         let mut places: Vec<Place> = Vec::new();
-        for NamedRelay { at, syncs } in named {
+        for NamedRelay { at, syncs, meets } in named {
             match places.iter_mut().find(|place| place.peer() == at.peer) {
                 Some(place) => {
                     place.syncs |= syncs;
+                    place.meets |= meets;
                     place.at.push(at);
                 }
-                None => places.push(Place::new(at, syncs)),
+                None => places.push(Place::new(at, syncs, meets)),
             }
         }
         Self { places, greeted: BTreeSet::new(), unreached: BTreeSet::new() }
@@ -195,7 +199,7 @@ impl Relays {
 
     /// Notes that a relay has said who it is: it is asked at once, whatever it said before.
     pub(super) fn on_identified(&mut self, relay: &PeerId, now: Instant) {
-        for place in self.places.iter_mut().filter(|place| place.peer() == *relay) {
+        for place in self.places.iter_mut().filter(|place| place.meets && place.peer() == *relay) {
             place.ask_at = Some(now);
         }
     }
@@ -297,7 +301,7 @@ mod tests {
 
     fn named(syncs: bool) -> NamedRelay {
         let address = format!("/ip4/203.0.113.7/udp/4001/quic-v1/p2p/{}", Identity::fresh().network_peer());
-        NamedRelay { at: address.parse().expect("it is an address"), syncs }
+        NamedRelay { at: address.parse().expect("it is an address"), syncs, meets: true }
     }
 
     #[test]
@@ -319,12 +323,20 @@ mod tests {
     fn a_relay_with_two_addresses_is_one_relay() {
         let relay = named(false);
         let tcp = format!("/dns4/relay.example.org/tcp/4001/p2p/{}", relay.at.peer());
-        let again = NamedRelay { at: tcp.parse().expect("it is an address"), syncs: true };
+        let again = NamedRelay { at: tcp.parse().expect("it is an address"), syncs: true, meets: true };
         let mut relays = Relays::new(vec![relay.clone(), again]);
         relays.on_identified(&relay.at.peer(), Instant::now());
         assert_eq!(relays.to_ask(Instant::now(), |_| true), [relay.at.circuit()]);
         assert!(relays.syncs_with(&relay.at.peer()) && relays.addresses().len() == 2);
         assert_eq!(relays.status(|_| true, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn who_only_syncs_with_a_relay_asks_for_no_place() {
+        let relay = NamedRelay { meets: false, ..named(true) };
+        let mut relays = Relays::new(vec![relay.clone()]);
+        relays.on_identified(&relay.at.peer(), Instant::now());
+        assert!(relays.to_ask(Instant::now(), |_| true).is_empty() && relays.ask_at(|_| true).is_none());
     }
 
     #[test]

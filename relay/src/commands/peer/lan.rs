@@ -99,15 +99,18 @@ impl LanPlace {
             }
             None => None,
         };
-        let listen = if arguments.listen.is_empty() {
+        let listen = if alone {
+            // Whoever came would be hung up on.
+            Vec::new()
+        } else if arguments.listen.is_empty() {
             LISTEN.iter().map(|address| address.parse().expect("it is an address")).collect()
         } else {
             arguments.listen.clone()
         };
         let (did, syncs) = (did_of(&identity.peer()), !relays.is_empty());
         let through = arguments.through.iter().filter(|at| !relays.contains(at)).cloned();
-        let through: Vec<NamedRelay> = through.map(|at| NamedRelay { at, syncs: false }).collect();
-        let relays = relays.into_iter().map(|at| NamedRelay { at, syncs: true }).chain(through).collect();
+        let through: Vec<NamedRelay> = through.map(|at| NamedRelay { at, syncs: false, meets: true }).collect();
+        let relays = relays.into_iter().map(|at| NamedRelay { at, syncs: true, meets: !alone }).chain(through).collect();
         let otherwise = (alone && list.space().is_none()).then(|| SpaceId::from_id_or_name(super::SPACE));
         let code = pairing.clone().filter(|_| arguments.pair == Some(None));
         let options = LanOptions {
@@ -117,7 +120,7 @@ impl LanPlace {
             listen,
             dial: arguments.dial.clone(),
             relays,
-            mdns: !arguments.no_mdns,
+            mdns: !arguments.no_mdns && !alone,
             pairing,
         };
         let lan = Lan::start(options).map_err(|error| failed(error.to_string()))?;
@@ -165,8 +168,6 @@ impl LanPlace {
                 }
                 output.result(&human, &json!({ "event": "reachable", "address": address }));
             }
-            // Who has nobody to meet has no need to be reached.
-            LanNews::NotReachable { .. } if self.otherwise.is_some() => {}
             LanNews::NotReachable { relay, reason } => output.note(&format!(
                 "the relay {} passes nothing on to this peer: {reason}; its operator allows it with --p2p-peer {}, or with --p2p-open",
                 did_of(relay),

@@ -96,13 +96,17 @@ fn a_relay_prints_where_peers_reach_it_and_a_folder_is_kept_in_step_with_it_ther
     let (address, socket) = (relay.told("peers "), relay.told("sync "));
     assert!(address.contains("/quic-v1/p2p/12D3"), "{address}");
     std::fs::write(left.join("note.md"), "tide\n").unwrap();
-    let _one = Peer::start(left, &["--space", "harbour", "--relay", address]);
+    let alone = Peer::start(left, &["--space", "harbour", "--relay", address]);
     let _two = Peer::start(right, &["--space", "harbour", "--relay", socket, "--no-lan"]);
     when(right, |_| std::fs::read_to_string(right.join("note.md")).is_ok_and(|text| text == "tide\n"));
     let stands = when(left, |answer| answer["saved"]["relays"] == 1);
     assert_eq!(stands["lan"]["relays"][0]["syncing"], true, "{stands}");
-    // It was not told to pass anything on.
-    when(left, |answer| answer["lan"]["relays"][0]["refused"].is_string());
+    let lan = &stands["lan"];
+    assert!(lan["addresses"][0].is_null() && lan["relays"][0]["refused"].is_null(), "nobody is to reach it: {stands}");
+    drop(alone);
+    // Who wants to be reached is told that nothing is passed on.
+    let _pairing = Peer::start(left, &["--space", "harbour", "--relay", address, "--pair"]);
+    when(left, |answer| answer["lan"]["relays"][0]["refused"].is_string() && answer["lan"]["relays"][0]["syncing"] == true);
     let (_, said) = run(driftline().args(["peer", "status", "--folder"]).arg(left));
     assert!(said.contains(address) && said.contains("passes nothing on") && said.contains("synced with"), "{said}");
 

@@ -62,7 +62,7 @@ impl Plan {
     }
 
     fn at_relay(mut self, relay: &str, syncs: bool) -> Self {
-        self.relays.push(NamedRelay { at: relay.parse().unwrap(), syncs });
+        self.relays.push(NamedRelay { at: relay.parse().unwrap(), syncs, meets: true });
         self
     }
 
