@@ -79,7 +79,7 @@ pub(super) const PAIRING_RETRY_MAX: Duration = Duration::from_secs(30);
 pub(super) const RELAYS_MAX: usize = 8;
 /// Time that a connection through a relay may take to open: it is several round trips, each by way of the relay.
 pub(super) const CIRCUIT_TIME_MAX: Duration = Duration::from_secs(10);
-/// How often a peer that can be reached through a relay alone is called there while it is away. It calls itself when it comes, so this is for what got lost.
+/// Longest wait before a peer is called again that can be reached through a relay alone and is away. It calls itself when it comes, so this is for what got lost.
 pub(super) const CIRCUIT_AGAIN: Duration = Duration::from_secs(5);
 /// How often a peer that is reached through a relay is called where it might be reached without.
 pub(super) const DIRECT_AGAIN: Duration = Duration::from_secs(60);

@@ -98,8 +98,13 @@ impl Peer {
 
     /// Plans the next call after one was made or came to nothing; `chance` between 0 and 1 keeps a crowd from calling as one.
     pub(super) fn call_later(&mut self, now: Instant, chance: f64) {
-        self.dial_at = now + self.wait.mul_f64(0.5 + chance / 2.0);
         let longest = if now.duration_since(self.seen) > AWAY { REDIAL_LATER } else { REDIAL_SOON };
+        self.call_within(longest, now, chance);
+    }
+
+    /// The same, where the longest wait is this.
+    pub(super) fn call_within(&mut self, longest: Duration, now: Instant, chance: f64) {
+        self.dial_at = now + self.wait.mul_f64(0.5 + chance / 2.0);
         self.wait = (self.wait * 2).min(longest);
     }
 

@@ -88,6 +88,15 @@ pub(super) fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// The relay that an address leads through, if it does.
+fn relay_in(address: &Multiaddr) -> Option<PeerId> {
+    let parts: Vec<Protocol<'_>> = address.iter().take_while(|part| *part != Protocol::P2pCircuit).collect();
+    match parts.last() {
+        Some(Protocol::P2p(relay)) if is_circuit(address) => Some(*relay),
+        _ => None,
+    }
+}
+
 /// The relays that were named.
 #[derive(Debug)]
 pub(super) struct Relays {
@@ -190,8 +199,15 @@ impl Relays {
         }
     }
 
-    /// Notes that a relay is connected.
-    pub(super) fn on_connected(&mut self, relay: &PeerId) {
+    /// Whether an address can be called: one that leads through a relay that was named, only once that has said who it is. Before, libp2p would
+    /// connect to the relay by itself, beside this node, and what went through the connection that is then too many would break.
+    pub(super) fn is_open(&self, address: &Multiaddr) -> bool {
+        let Some(relay) = relay_in(address) else { return true };
+        self.places.iter().find(|place| place.peer() == relay).is_none_or(|place| !place.meets || place.ask_at.is_some())
+    }
+
+    /// Notes that a relay is connected, or no more.
+    pub(super) fn on_changed(&mut self, relay: &PeerId) {
         for place in self.places.iter_mut().filter(|place| place.peer() == *relay) {
             (place.ask_at, place.wait) = (None, RESERVE_FIRST);
         }
@@ -361,7 +377,7 @@ mod tests {
             now += *waits.last().expect("one was pushed");
         }
         assert_eq!((waits[0], waits[8]), (RESERVE_FIRST, RESERVE_MAX));
-        relays.on_connected(&peer);
+        relays.on_changed(&peer);
         relays.on_identified(&peer, now);
         assert_eq!(relays.to_ask(now, |_| true).len(), 1);
     }
@@ -374,6 +390,10 @@ mod tests {
         let mut relays = Relays::new(vec![relay]);
         let peer = PeerId::random();
         assert!(relays.ways_to(&peer, false).is_empty() && !relays.lead_on());
+        let elsewhere = named(false).at;
+        assert!(!relays.is_open(&circuit) && relays.is_open(&elsewhere.circuit()) && relays.is_open(&elsewhere.full()));
+        relays.on_identified(&at, now);
+        assert!(relays.is_open(&circuit));
         let listener = ListenerId::next();
         relays.on_asked(&circuit, Some(listener), now);
         assert_eq!(relays.on_given(listener), Some(circuit.clone()));

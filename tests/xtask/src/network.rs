@@ -28,8 +28,14 @@ const EDIT_TIME_MAX: Duration = Duration::from_secs(2);
 const DIRECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Until an edit is on the other machine when the direct way closed a moment before: silence is noticed after 4 s, and addresses that lead nowhere after 1.5 s.
 const LOSE_TIME_MAX: Duration = Duration::from_secs(12);
+/// How the address of a relay ends that is called by QUIC.
+const QUIC: &str = "/quic-v1";
+/// Until two that cannot do without a relay are the same again when it is back: they call it once a second by then, and it takes each a moment to have its place.
+const BACK_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long two that cannot do without a relay are watched: each of three attempts takes a handshake's time.
 const ATTEMPTS_TIME: Duration = Duration::from_secs(8);
+/// For how long the relay is away that two cannot do without.
+const AWAY_TIME: Duration = Duration::from_secs(3);
 /// How long the network is cut in the step. QUIC takes a connection for dead after 4 s; TCP, left alone, would send again about 14 and 26 s after the cut.
 const PARTITION: Duration = Duration::from_secs(15);
 /// Within which time anything happens at all; what is slower fails whoever else uses the machine.
@@ -89,7 +95,13 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
     match Homes::missing(repository)? {
         Some(missing) => repository.say(&format!("LEFT OUT: peers behind routers, because {missing}")),
         None => stories.extend([
-            ("two peers behind routers meet through a relay, find a direct way, and the relay is killed", find_a_way as Story),
+            (
+                "two peers behind routers meet through a relay, find a direct way, and the relay is killed",
+                (|driftline, options| find_a_way(driftline, options, QUIC, &[])) as Story,
+            ),
+            ("the same over TCP, behind routers", |driftline, options| {
+                find_a_way(driftline, options, "/tcp/4001", &["--listen", "/ip4/0.0.0.0/tcp/0"])
+            }),
             ("two peers behind routers whose direct way closes go on through the relay", lose_the_way),
             ("two peers behind routers that cannot be seen through go on through the relay", go_on_through_the_relay),
         ]),
@@ -182,21 +194,26 @@ struct Meeting {
     trees: [Tree; 2],
     relay: PeerProcess,
     address: String,
-    _store: Tree,
+    store: Tree,
+    arguments: &'static [&'static str],
 }
 
 impl Meeting {
-    fn new(driftline: &Path, router: Router) -> Result<Self> {
+    /// The relay is called by this transport, and the peers are started with these arguments.
+    fn new(driftline: &Path, router: Router, transport: &str, arguments: &'static [&'static str]) -> Result<Self> {
         let homes = Homes::build(router)?;
         let (trees, store) = ([Tree::new()?, Tree::new()?], Tree::new()?);
-        let mut command = homes.in_the_middle(driftline);
-        let at = format!("{}:4001", Homes::MIDDLE);
-        command
-            .args(["relay", "--listen", "127.0.0.1:8080", "--log", "error", "--p2p", &at, "--p2p-open", "--data"])
-            .arg(store.path());
-        let (relay, line) = PeerProcess::until(command, "/quic-v1/p2p/")?;
+        let (relay, line) = Self::relay(driftline, &homes, &store, &format!("{transport}/p2p/"))?;
         let address = line.split_whitespace().last().context("an address is printed")?.to_owned();
-        Ok(Self { homes, trees, relay, address, _store: store })
+        Ok(Self { homes, trees, relay, address, store, arguments })
+    }
+
+    /// Starts the relay, and waits for a line that it prints.
+    fn relay(driftline: &Path, homes: &Homes, store: &Tree, words: &str) -> Result<(PeerProcess, String)> {
+        let (mut command, at) = (homes.in_the_middle(driftline), format!("{}:4001", Homes::MIDDLE));
+        let arguments = ["relay", "--listen", "127.0.0.1:8080", "--log", "error", "--p2p", &at, "--p2p-open", "--data"];
+        command.args(arguments).arg(store.path());
+        PeerProcess::until(command, words)
     }
 
     fn peer(&self, driftline: &Path, home: usize, arguments: &[&str]) -> Command {
@@ -204,7 +221,8 @@ impl Meeting {
         command
             .args(["peer", "--json", "--no-mdns", "--through", &self.address, "--folder"])
             .arg(self.trees[home].path())
-            .args(arguments);
+            .args(arguments)
+            .args(self.arguments);
         command
     }
 
@@ -240,8 +258,8 @@ impl Meeting {
 }
 
 /// Routers that name a machine alike to all can be seen through: the two soon need the relay no more, and may lose it. Later they meet by its address alone.
-fn find_a_way(driftline: &Path, options: &Options) -> Result<String> {
-    let meeting = Meeting::new(driftline, Router::Alike)?;
+fn find_a_way(driftline: &Path, options: &Options, transport: &str, arguments: &'static [&'static str]) -> Result<String> {
+    let meeting = Meeting::new(driftline, Router::Alike, transport, arguments)?;
     let began = Instant::now();
     let peers = meeting.pair(driftline)?;
     let first = same_within(&meeting.trees, FIRST_TIME_MAX * options.slack, began)?;
@@ -274,7 +292,7 @@ fn find_a_way(driftline: &Path, options: &Options) -> Result<String> {
 
 /// The direct way ends, as when a machine moves to another network: the relay is still there.
 fn lose_the_way(driftline: &Path, options: &Options) -> Result<String> {
-    let meeting = Meeting::new(driftline, Router::Alike)?;
+    let meeting = Meeting::new(driftline, Router::Alike, QUIC, &[])?;
     let _peers = meeting.pair(driftline)?;
     same_within(&meeting.trees, FIRST_TIME_MAX * options.slack, Instant::now())?;
     meeting.by_way(driftline, "direct", DIRECT_TIME_MAX * options.slack)?;
@@ -288,7 +306,7 @@ fn lose_the_way(driftline: &Path, options: &Options) -> Result<String> {
 
 /// Routers that name a machine differently to each cannot be seen through: everything goes through the relay, and goes on doing so.
 fn go_on_through_the_relay(driftline: &Path, options: &Options) -> Result<String> {
-    let meeting = Meeting::new(driftline, Router::Apart)?;
+    let meeting = Meeting::new(driftline, Router::Apart, QUIC, &[])?;
     let began = Instant::now();
     let _peers = meeting.pair(driftline)?;
     let first = same_within(&meeting.trees, FIRST_TIME_MAX * options.slack, began)?;
@@ -298,10 +316,16 @@ fn go_on_through_the_relay(driftline: &Path, options: &Options) -> Result<String
     meeting.by_way(driftline, "relayed", Duration::from_secs(1) * options.slack)?;
     meeting.trees[0].append("folder0/note0.md", "from the left\n")?;
     let edit = same_within(&meeting.trees, EDIT_TIME_MAX * options.slack, Instant::now())?;
-    meeting.trees[1].append("folder0/note0.md", "from the right\n")?;
-    let back = same_within(&meeting.trees, EDIT_TIME_MAX * options.slack, Instant::now())?;
+    let Meeting { homes, trees, relay, store, .. } = meeting;
+    // Dropping kills it: no goodbye.
+    drop(relay);
+    trees[1].append("folder0/note0.md", "from the right\n")?;
+    std::thread::sleep(AWAY_TIME);
+    ensure!(trees[0].files()? != trees[1].files()?, "there is another way than the relay");
+    let _relay = Meeting::relay(driftline, &homes, &store, "  stop ")?;
+    let back = same_within(&trees, BACK_TIME_MAX * options.slack, Instant::now())?;
     Ok(format!(
-        "{FILES} files after {:.2} s; {} s later still through it, edits over after {:.2} s and {:.2} s",
+        "{FILES} files after {:.2} s; {} s later still through it, an edit over after {:.2} s; the relay was away, and {:.2} s after its return so is another",
         first.as_secs_f64(),
         ATTEMPTS_TIME.as_secs(),
         edit.as_secs_f64(),

@@ -88,7 +88,8 @@ impl Node {
         if peer.is_relayed() {
             return peer.addresses().iter().filter(|address| !is_circuit(address)).cloned().collect();
         }
-        let mut addresses = peer.addresses().to_vec();
+        let mut addresses: Vec<Multiaddr> =
+            peer.addresses().iter().filter(|address| self.relays.is_open(address)).cloned().collect();
         let ways = self.relays.ways_to(id, addresses.iter().any(|address| !is_circuit(address)));
         addresses.extend(ways);
         addresses.dedup();
@@ -99,7 +100,8 @@ impl Node {
     pub(super) fn can_be_called(&self, id: &PeerId) -> bool {
         let Some(peer) = self.peers.get(id) else { return false };
         let directly = peer.addresses().iter().any(|address| !is_circuit(address));
-        directly || (!peer.is_connected() && (!peer.addresses().is_empty() || self.relays.lead_on()))
+        let by_circuit = || peer.addresses().iter().any(|address| is_circuit(address) && self.relays.is_open(address));
+        directly || (!peer.is_connected() && (by_circuit() || self.relays.lead_on()))
     }
 
     /// Plans the calls to a peer after a connection to it was opened.
@@ -113,7 +115,7 @@ impl Node {
             self.relays.on_reached(id, true);
         }
         if self.relays.has(&id) {
-            self.relays.on_connected(&id);
+            self.relays.on_changed(&id);
         }
     }
 
@@ -122,11 +124,12 @@ impl Node {
         self.relays.on_reached(id, false);
         let through_relays_alone = self.relays.lead_on() && !self.relays.has(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.call_later(now, chance);
         if peer.is_relayed() {
             peer.call_at(now + DIRECT_AGAIN.mul_f64(0.5 + chance / 2.0));
         } else if through_relays_alone && peer.addresses().iter().all(is_circuit) {
-            peer.call_at(now + CIRCUIT_AGAIN.mul_f64(0.5 + chance / 2.0));
+            peer.call_within(CIRCUIT_AGAIN, now, chance);
+        } else {
+            peer.call_later(now, chance);
         }
     }
 

@@ -193,6 +193,7 @@ impl Node {
         }
         peer.call_later(now, chance());
         self.take_from_engine(&id);
+        self.relays.on_changed(&id);
         if self.is_welcome(&id)
             && let Some(peer) = peer_of(&id)
         {

@@ -14,7 +14,7 @@ use crate::lan::swarm::SYNC;
 use driftline_core::engine::input::Command;
 use futures_util::StreamExt as _;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, relay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub(super) struct Task {
     /// The newest sync stream each way: two relays that call each other have one each way.
     lines: BTreeMap<(PeerId, Opener), (u64, LineCutter)>,
     lines_opened: u64,
+    /// The connections of each peer, the newest last.
+    connections: BTreeMap<PeerId, Vec<ConnectionId>>,
     /// Peers that are reached through this relay.
     placed: BTreeSet<PeerId>,
 }
@@ -81,6 +83,7 @@ impl Task {
             host: None,
             lines: BTreeMap::new(),
             lines_opened: 0,
+            connections: BTreeMap::new(),
             placed: BTreeSet::new(),
         };
         loop {
@@ -142,13 +145,20 @@ impl Task {
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
                 self.counts.connections.fetch_add(1, Relaxed);
+                self.connections.entry(peer_id).or_default().push(connection_id);
                 if self.calls.on_connected(&peer_id, connection_id) {
                     tracing::info!(relay = %peer_id, "connected to another relay");
                     self.name_to_engine(&peer_id);
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.counts.connections.fetch_sub(1, Relaxed);
+                if let Some(open) = self.connections.get_mut(&peer_id) {
+                    open.retain(|open| *open != connection_id);
+                }
+                if num_established == 0 {
+                    self.connections.remove(&peer_id);
+                }
                 // A place is a connection's; libp2p tells of the end of every connection as if it had had one.
                 if num_established == 0 && self.placed.remove(&peer_id) {
                     self.count_places();
@@ -179,6 +189,7 @@ impl Task {
                 tracing::info!(peer = %src_peer_id, "is reached through this relay from now on");
                 self.placed.insert(src_peer_id);
                 self.count_places();
+                self.keep_newest(&src_peer_id);
             }
             Passing::ReservationTimedOut { src_peer_id } => {
                 self.placed.remove(&src_peer_id);
@@ -202,6 +213,16 @@ impl Task {
                 self.counts.refused.fetch_add(1, Relaxed);
             }
             _ => {}
+        }
+    }
+
+    /// Closes what a peer had before its newest connection. A peer that ended without a word and came back has left a place at a connection that is dead, and libp2p
+    /// would pass on there what is for the peer.
+    fn keep_newest(&mut self, peer: &PeerId) {
+        if let Some([before @ .., _]) = self.connections.get(peer).map(Vec::as_slice) {
+            for connection in before {
+                self.swarm.close_connection(*connection);
+            }
         }
     }
 
