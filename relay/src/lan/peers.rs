@@ -29,6 +29,8 @@ pub(super) struct Connection {
 pub(super) struct Peer {
     /// Where it was found, the newest last.
     addresses: Vec<Multiaddr>,
+    /// Where it says that it is, while it is nobody who is called: it may be paired with in a moment.
+    heard: Vec<Multiaddr>,
     /// Whether this side was told to call it, whoever else would.
     pub(super) told: bool,
     /// Connections that are open.
@@ -42,7 +44,15 @@ pub(super) struct Peer {
 
 impl Peer {
     fn new(now: Instant) -> Self {
-        Self { addresses: Vec::new(), told: false, connections: BTreeMap::new(), dial_at: now, wait: REDIAL_FIRST, seen: now }
+        Self {
+            addresses: Vec::new(),
+            heard: Vec::new(),
+            told: false,
+            connections: BTreeMap::new(),
+            dial_at: now,
+            wait: REDIAL_FIRST,
+            seen: now,
+        }
     }
 
     /// Whether there is a connection that will last.
@@ -77,6 +87,24 @@ impl Peer {
             self.dial_at = self.dial_at.min(now + GATHER);
         }
         true
+    }
+
+    /// Keeps what it says of its addresses for when it is on the list.
+    pub(super) fn hear(&mut self, mut addresses: Vec<Multiaddr>) {
+        addresses.truncate(ADDRESSES_MAX);
+        self.heard = addresses;
+    }
+
+    /// Takes what it has said for its addresses.
+    pub(super) fn believe(&mut self, now: Instant) {
+        for address in std::mem::take(&mut self.heard) {
+            self.add_address(address, now);
+        }
+    }
+
+    /// The connection that was opened last.
+    pub(super) fn newest(&self) -> Option<ConnectionId> {
+        self.connections.iter().max_by_key(|(_, connection)| connection.since).map(|(id, _)| *id)
     }
 
     /// Puts the next call off, or brings it forward.
@@ -224,6 +252,18 @@ mod tests {
         }
         assert_eq!(peer.addresses().len(), ADDRESSES_MAX);
         assert_eq!(peer.addresses().last(), Some(&address(99)));
+    }
+
+    #[test]
+    fn what_a_stranger_says_is_believed_once_it_is_none() {
+        let now = Instant::now();
+        let mut peer = Peer::new(now);
+        peer.hear((0..100).map(address).collect());
+        assert!(peer.addresses().is_empty());
+        peer.believe(now);
+        assert_eq!(peer.addresses().len(), ADDRESSES_MAX);
+        peer.believe(now);
+        assert_eq!(peer.addresses().len(), ADDRESSES_MAX);
     }
 
     #[test]

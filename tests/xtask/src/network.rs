@@ -102,6 +102,10 @@ fn run(repository: &Repository, options: &Options) -> Result<()> {
             ("the same over TCP, behind routers", |driftline, options| {
                 find_a_way(driftline, options, "/tcp/4001", &["--listen", "/ip4/0.0.0.0/tcp/0"])
             }),
+            (
+                "two peers at one home, behind a router, find each other through a relay and need it no more",
+                find_each_other_at_home,
+            ),
             ("two peers behind routers whose direct way closes go on through the relay", lose_the_way),
             ("two peers behind routers that cannot be seen through go on through the relay", go_on_through_the_relay),
         ]),
@@ -195,6 +199,8 @@ struct Meeting {
     relay: PeerProcess,
     address: String,
     store: Tree,
+    /// At which home each peer is.
+    at: [usize; 2],
     arguments: &'static [&'static str],
 }
 
@@ -205,7 +211,7 @@ impl Meeting {
         let (trees, store) = ([Tree::new()?, Tree::new()?], Tree::new()?);
         let (relay, line) = Self::relay(driftline, &homes, &store, &format!("{transport}/p2p/"))?;
         let address = line.split_whitespace().last().context("an address is printed")?.to_owned();
-        Ok(Self { homes, trees, relay, address, store, arguments })
+        Ok(Self { homes, trees, relay, address, store, at: [0, 1], arguments })
     }
 
     /// Starts the relay, and waits for a line that it prints.
@@ -216,11 +222,11 @@ impl Meeting {
         PeerProcess::until(command, words)
     }
 
-    fn peer(&self, driftline: &Path, home: usize, arguments: &[&str]) -> Command {
-        let mut command = self.homes.at(home, driftline);
+    fn peer(&self, driftline: &Path, peer: usize, arguments: &[&str]) -> Command {
+        let mut command = self.homes.at(self.at[peer], driftline);
         command
             .args(["peer", "--json", "--no-mdns", "--through", &self.address, "--folder"])
-            .arg(self.trees[home].path())
+            .arg(self.trees[peer].path())
             .args(arguments)
             .args(self.arguments);
         command
@@ -288,6 +294,16 @@ fn find_a_way(driftline: &Path, options: &Options, transport: &str, arguments: &
         edit.as_secs_f64(),
         back.as_secs_f64()
     ))
+}
+
+/// Two at one home that do not look for each other (or on a network that does not carry mDNS) tell each other through the relay where they are.
+fn find_each_other_at_home(driftline: &Path, options: &Options) -> Result<String> {
+    let mut meeting = Meeting::new(driftline, Router::Alike, QUIC, &[])?;
+    meeting.at = [0, 0];
+    let _peers = meeting.pair(driftline)?;
+    let first = same_within(&meeting.trees, FIRST_TIME_MAX * options.slack, Instant::now())?;
+    meeting.by_way(driftline, "lan", DIRECT_TIME_MAX * options.slack)?;
+    Ok(format!("{FILES} files after {:.2} s, and not by way of the relay", first.as_secs_f64()))
 }
 
 /// The direct way ends, as when a machine moves to another network: the relay is still there.

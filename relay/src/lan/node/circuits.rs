@@ -119,6 +119,28 @@ impl Node {
         }
     }
 
+    /// Closes the connections to a peer that are too many; one side of the two decides which stays, or both might go. A pairing ends before, since it would break with
+    /// the connection it is made over, and libp2p does not say which that is.
+    pub(super) fn close_surplus(&mut self, id: &PeerId) {
+        let pairing = self.window.as_ref().is_some_and(|window| window.is_busy());
+        let Some(peer) = self.peers.get(id).filter(|_| !pairing && self.is_caller(id)) else { return };
+        let surplus = peer.surplus();
+        let moves = !surplus.is_empty() && peer.newest().is_some_and(|newest| !surplus.contains(&newest));
+        if moves && let Some((_, line)) = self.lines.get(id) {
+            // It is on one of those that go. The engine opens the next at once, and need not wait until this one is found to be dead.
+            line.cut("there is a better connection");
+        }
+        for connection in surplus {
+            self.doom(id, connection);
+        }
+    }
+
+    /// Closes everything that was kept for the sake of a pairing which has ended.
+    pub(super) fn close_all_surplus(&mut self) {
+        let several: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| peer.connections.len() > 1).map(|(id, _)| *id).collect();
+        several.iter().for_each(|id| self.close_surplus(id));
+    }
+
     /// Plans the next call to a peer after one came to nothing; `chance` is between 0 and 1.
     pub(super) fn on_way_not_found(&mut self, id: PeerId, now: Instant, chance: f64) {
         self.relays.on_reached(id, false);

@@ -118,15 +118,14 @@ impl Node {
     fn on_identified(&mut self, id: PeerId, connection: ConnectionId, addresses: Vec<Multiaddr>) {
         let now = Instant::now();
         self.relays.on_identified(&id, now);
-        if !self.is_listed(&id) {
-            return;
-        }
+        let listed = self.is_listed(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let near = peer.connections.get(&connection).is_some_and(|connection| is_loopback(&connection.address));
-        for address in addresses.into_iter().filter(|address| is_loopback(address) == near) {
-            peer.add_address(address, now);
+        peer.hear(addresses.into_iter().filter(|address| is_loopback(address) == near).collect());
+        if listed {
+            peer.believe(now);
+            self.choose_neighbours();
         }
-        self.choose_neighbours();
     }
 
     fn on_connected(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
@@ -142,7 +141,6 @@ impl Node {
             }
             return;
         }
-        let caller = self.is_caller(&id);
         if listed {
             self.make_room(&id, now);
         }
@@ -161,11 +159,7 @@ impl Node {
         tracing::info!(peer = %id, %address, dialled, listed, "connected");
         let shown = address.to_string();
         peer.connections.insert(connection, Connection { address, dialled, relayed, since: now, doomed: false });
-        // One side decides which stays, or both might go.
-        let surplus = if caller { peer.surplus() } else { Vec::new() };
-        for connection in surplus {
-            self.doom(&id, connection);
-        }
+        self.close_surplus(&id);
         if listed {
             if first && let Some(peer) = peer_of(&id) {
                 self.tell(LanNews::Connected { peer, address: shown });
@@ -206,7 +200,7 @@ impl Node {
     }
 
     /// Closes a connection, which may take long where the network is cut; until then it counts as gone.
-    fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
+    pub(super) fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
         if let Some(connection) = self.peers.get_mut(id).and_then(|peer| peer.connections.get_mut(&connection)) {
             connection.doomed = true;
         }

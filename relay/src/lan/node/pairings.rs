@@ -100,6 +100,12 @@ impl Node {
         if let Some(window) = &mut self.window {
             window.on_end(id, outcome, Instant::now());
         }
+        if self.is_listed(&id)
+            && let Some(peer) = self.peers.get_mut(&id)
+        {
+            peer.believe(Instant::now());
+        }
+        self.close_all_surplus();
         // Also one that broke at its end may have settled the space.
         let space = self.list().space();
         self.space.send_if_modified(|settled| std::mem::replace(settled, space) != space);

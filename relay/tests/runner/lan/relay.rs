@@ -76,6 +76,25 @@ async fn a_relay_passes_on_for_nobody_else_than_those_who_were_named() {
 }
 
 #[tokio::test]
+async fn a_stranger_who_calls_through_a_relay_is_hung_up_on_and_what_is_passed_on_is_counted() {
+    let data = TempDir::new().unwrap();
+    let (relay, address) = relay(&data, PassesOn::Everyone, Vec::new()).await;
+    let (first, second) = (Identity::fresh(), Identity::fresh());
+    let plan = |own: &Identity| Plan { identity: own.clone(), ..Plan::default() }.at_relay(&address, false);
+    let one = plan(&first).knowing(&second).at_work().await;
+    let stranger = plan(&Identity::fresh()).knowing(&first).at_work().await;
+    let status = one.when(|status| status.refused.strangers > 0).await;
+    assert!(status.peers[0].path.is_none(), "{status:?}");
+    assert_eq!(one.repo().space_of(SPACE).status().await.unwrap().peers, 0);
+    let (_, metrics) = crate::replica::get(&relay, "/metrics").await;
+    let counted = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    assert_eq!(counted("driftline_p2p_places "), Some(2.0), "{metrics}");
+    assert!(counted("driftline_p2p_circuits_passed_total ") >= Some(1.0) && counted("driftline_p2p_connections ") >= Some(2.0));
+    stranger.leave().await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_passes_nothing_on_syncs_all_the_same() {
     let data = TempDir::new().unwrap();
     let (relay, address) = relay(&data, PassesOn::Nobody, Vec::new()).await;
