@@ -13,7 +13,7 @@ const LISTEN: &str = "0.0.0.0:4001";
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Native peers")]
 pub(super) struct P2pArguments {
-    /// Let native peers sync here by libp2p, too, over QUIC (UDP) and TCP at this address [default: 0.0.0.0:4001]
+    /// Let native peers sync here by libp2p, too, over QUIC (UDP) and TCP at this address, or at 0.0.0.0:4001
     ///
     /// They are told apart by keys; this relay's own is kept in its data folder, in peer.key. Whoever knows a space's id may sync it,
     /// as over WebSocket. May be given again, such as for IPv6: --p2p [::]:4001
