@@ -158,6 +158,7 @@ impl Engine {
         ranges: &[Range],
     ) {
         let is_open = self.spaces.get(&space).is_some_and(|held| held.open);
+        let newly = !self.spaces.contains_key(&space);
         if !is_open && !self.is_relay() {
             let text = format!("space {space} is not open here");
             self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
@@ -182,6 +183,20 @@ impl Engine {
         }
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
+        if newly {
+            self.ask_relays_for(space);
+        }
+    }
+
+    /// Subscribes a space that someone has just opened here at the relays that this one was told to dial. Only at those: whoever calls here
+    /// could say that it is a relay, and would learn of every space.
+    fn ask_relays_for(&mut self, space: SpaceId) {
+        let dialled =
+            self.sessions.iter().filter(|(_, session)| session.endpoint.is_some() && session.handshake.theirs().is_some());
+        let dialled: Vec<ConnectionId> = dialled.map(|(connection, _)| *connection).collect();
+        for connection in dialled {
+            self.subscribe(connection, space);
+        }
     }
 
     /// Whether a peer's first fingerprint is one's own.

@@ -11,7 +11,7 @@ use crate::log::version::Version;
 use crate::sync::hello::Identity;
 
 /// The name under which a store keeps the replica's secret key when the driver has none.
-pub(super) const IDENTITY_KEY: &str = "identity";
+pub const IDENTITY_KEY: &str = "identity";
 /// What the names of stored receipts begin with; the document and the peer follow, parted by a slash.
 const RECEIPT_PREFIX: &str = "receipt/";
 

@@ -261,6 +261,38 @@ fn an_edit_reaches_the_other_screen_through_a_relay_and_is_acknowledged() {
 }
 
 #[test]
+fn clients_of_one_relay_meet_clients_of_another_that_it_dials_in_a_space_that_only_they_open() {
+    let mut world = World::new(&[Role::Relay, Role::Relay, Role::Client, Role::Client]);
+    world.input(0, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.connect(0, 1);
+    world.run();
+    for (client, relay) in [(3, 1), (2, 0)] {
+        world.open(client);
+        world.connect(client, relay);
+        world.run();
+    }
+    world.write(2, "ashore ");
+    world.run();
+    world.write(3, "afloat");
+    world.run();
+    assert_eq!(world.text(2).as_deref(), Some("ashore afloat"));
+    assert_eq!(world.text(2), world.text(3));
+}
+
+#[test]
+fn a_relay_tells_nobody_of_its_spaces_who_only_calls_it_and_says_that_it_is_a_relay() {
+    let mut world = World::new(&[Role::Relay, Role::Relay, Role::Client]);
+    world.input(1, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.connect(1, 0);
+    world.open(2);
+    world.connect(2, 0);
+    world.write(2, "calm");
+    world.run();
+    assert!(world.nodes[0].engine.log(&NOTE).is_some());
+    assert!(world.nodes[1].engine.log(&NOTE).is_none() && world.nodes[1].engine.spaces().is_empty());
+}
+
+#[test]
 fn what_was_written_offline_converges_when_the_relay_is_back() {
     let mut world = World::new(&[Role::Relay, Role::Client, Role::Client]);
     world.open(1);

@@ -8,6 +8,7 @@ use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
 use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
+use crate::lan::{RelayAddress, RelayAddressError};
 use crate::repo::{Repo, RepoError, RepoOptions, Space};
 use clap::{Args, Subcommand};
 use driftline_core::base::id::SpaceId;
@@ -35,6 +36,13 @@ Examples:
   code, which the other is given
     driftline peer --folder ~/notes --pair
     driftline peer --folder ~/notes --pair CODE
+
+  On two machines that are behind routers, through a relay at an address both reach, until
+  a direct way is found (the relay prints ADDRESS: driftline relay --p2p)
+    driftline peer --folder ~/notes --relay ADDRESS --pair
+    driftline peer --folder ~/notes --relay ADDRESS --pair CODE --dial REACHABLE
+  The first prints REACHABLE once it is. Later --relay alone is enough. With --through
+  in its place the relay passes on what it cannot read, and keeps no copy.
 
   How a running peer stands:
     driftline peer status --folder ~/notes
@@ -81,8 +89,9 @@ pub struct PeerArguments {
     /// paired with for, or else "default"]
     #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE")]
     space: Option<String>,
-    /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times
-    #[arg(long = "relay", value_name = "URL", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
+    /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times. With an address that
+    /// `driftline relay --p2p` prints (/ip4/…/p2p/12D3…), paired peers elsewhere are met through it, too
+    #[arg(long = "relay", value_name = "ADDRESS", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
     relays: Vec<String>,
     /// Say what would be done and touch nothing
     #[arg(long)]
@@ -140,14 +149,14 @@ fn ended(how: Result<(), Failure>, output: &Output) -> ExitCode {
 
 async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
     let folder = folder_to_keep(&arguments.folder)?;
-    check_relays(&arguments.relays)?;
+    let (relays, meeting) = sort_relays(&arguments.relays)?;
     let data = data_folder(arguments, &folder)?;
     if arguments.dry_run {
-        return foretell(arguments, &folder, &data, output).await;
+        return foretell(arguments, relays, &folder, &data, output).await;
     }
-    let options = RepoOptions { data: Some(data.clone()), relays: arguments.relays.clone(), ..RepoOptions::default() };
+    let options = RepoOptions { data: Some(data.clone()), relays, ..RepoOptions::default() };
     let named = arguments.space.as_deref();
-    let place = LanPlace::take(&arguments.lan, &data, named, output)?;
+    let place = LanPlace::take(&arguments.lan, &data, named, meeting, output)?;
     let (repo, space) = match &place {
         Some(place) => {
             let space = tokio::select! {
@@ -191,19 +200,26 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
 }
 
 /// Says what would be done. What the relay has is looked at first, for as long as that is worth waiting for.
-async fn foretell(arguments: &PeerArguments, folder: &Path, data: &Path, output: &Output) -> Result<(), Failure> {
+async fn foretell(
+    arguments: &PeerArguments,
+    relays: Vec<String>,
+    folder: &Path,
+    data: &Path,
+    output: &Output,
+) -> Result<(), Failure> {
     /// How long the relay is waited for.
     const PATIENCE: Duration = Duration::from_secs(10);
     // Where there is no replica yet, none is made.
     let kept = data.join(crate::store::sqlite::DATABASE_FILE).exists().then(|| data.to_owned());
-    let options = RepoOptions { data: kept, relays: arguments.relays.clone(), ..RepoOptions::default() };
+    let unasked = relays.is_empty();
+    let options = RepoOptions { data: kept, relays, ..RepoOptions::default() };
     let repo = Repo::open(options).await.map_err(|error| in_words(error, data))?;
     let named = arguments.space.as_deref().map(SpaceId::from_id_or_name);
     let space = match named.or(lan::kept_space(data)?) {
         Some(space) => repo.space_of(space),
         None => repo.space(SPACE),
     };
-    let is_synced = arguments.relays.is_empty() || tokio::time::timeout(PATIENCE, repo.when_synced(&space)).await.is_ok();
+    let is_synced = unasked || tokio::time::timeout(PATIENCE, repo.when_synced(&space)).await.is_ok();
     if !is_synced {
         output.note("no relay can be reached: this is by what is known on this device");
     }
@@ -252,14 +268,20 @@ fn folder_to_keep(folder: &Path) -> Result<PathBuf, Failure> {
     Ok(found)
 }
 
-fn check_relays(relays: &[String]) -> Result<(), Failure> {
-    match relays.iter().find(|relay| !(relay.starts_with("ws://") || relay.starts_with("wss://"))) {
-        Some(relay) => {
-            let message = format!("{relay} is not a relay's address: one looks like ws://localhost:8080/sync");
-            Err(Failure::new(FailureKind::Usage, message))
+/// The relays by how they are called: over WebSocket, and over libp2p.
+fn sort_relays(relays: &[String]) -> Result<(Vec<String>, Vec<RelayAddress>), Failure> {
+    let usage = |message: String| Failure::new(FailureKind::Usage, message);
+    let (mut sockets, mut meeting) = (Vec::new(), Vec::new());
+    for relay in relays {
+        if relay.starts_with("ws://") || relay.starts_with("wss://") {
+            sockets.push(relay.clone());
+        } else if relay.starts_with('/') {
+            meeting.push(relay.parse().map_err(|error: RelayAddressError| usage(error.to_string()))?);
+        } else {
+            return Err(usage(format!("{relay} is not a relay's address: one looks like ws://localhost:8080/sync")));
         }
-        None => Ok(()),
     }
+    Ok((sockets, meeting))
 }
 
 fn in_words(error: RepoError, data: &Path) -> Failure {

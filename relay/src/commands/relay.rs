@@ -2,6 +2,7 @@
 
 mod config;
 mod logs;
+mod p2p;
 mod size;
 #[cfg_attr(not(feature = "otlp"), path = "relay/no_traces.rs")]
 mod traces;
@@ -10,6 +11,7 @@ pub use config::RelayArguments;
 
 use super::signals::told_to_stop;
 use crate::host::Stopped;
+use crate::lan::Multiaddr;
 use crate::server::{Relay, RelayError, RelayOptions};
 use config::{RelayConfig, WebChoice};
 use std::io::{IsTerminal as _, Write as _};
@@ -48,6 +50,7 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
         automerge: config.automerge(),
         tls: config.tls.clone(),
         origins: config.origins.clone(),
+        p2p: config.p2p.clone(),
     };
     let relay = match Relay::start(options).await {
         Ok(relay) => relay,
@@ -56,7 +59,7 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
                 RelayError::AddressInUse { .. } | RelayError::Store(crate::store::sqlite::OpenError::InUse { .. }) => {
                     config::EXIT_IN_USE
                 }
-                RelayError::NoWeb { .. } | RelayError::Tls(_) => config::EXIT_USAGE,
+                RelayError::NoWeb { .. } | RelayError::Tls(_) | RelayError::Identity(_) => config::EXIT_USAGE,
                 _ => config::EXIT_FAILED,
             };
             return fail(&error.to_string(), code);
@@ -69,7 +72,7 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
     if traces.are_sent() {
         relay.host().traces().set_ratio(config.trace_ratio);
     }
-    greet(relay.address(), config);
+    greet(relay.address(), &relay.p2p_addresses().await, config);
     let host = relay.host().clone();
     tokio::select! {
         signal = told_to_stop() => tracing::info!(signal, "stopping"),
@@ -90,7 +93,7 @@ fn fail(reason: &str, code: u8) -> ExitCode {
 }
 
 /// Says where to go from here, for people; a log line says it for machines.
-fn greet(address: SocketAddr, config: &RelayConfig) {
+fn greet(address: SocketAddr, p2p: &[Multiaddr], config: &RelayConfig) {
     tracing::info!(%address, data = %config.data.display(), "ready");
     let name = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let name = if name.contains(':') { format!("[{name}]") } else { name };
@@ -100,6 +103,7 @@ fn greet(address: SocketAddr, config: &RelayConfig) {
         WebChoice::None => "the demo is not built: cargo xtask demo",
     };
     let (http, ws) = if config.tls.is_some() { ("https", "wss") } else { ("http", "ws") };
+    let peers: String = p2p.iter().map(|address| format!("  peers   {address}\n")).collect();
     let mut out = std::io::stdout().lock();
     let (bold, plain) = if out.is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     // A closed stdout does not keep a relay from working.
@@ -108,6 +112,7 @@ fn greet(address: SocketAddr, config: &RelayConfig) {
         "Driftline relay {version}\n\
          \x20 open    {bold}{http}://{at}/{plain}  ({demo})\n\
          \x20 sync    {ws}://{at}/sync\n\
+         {peers}\
          \x20 data    {data}\n\
          \x20 stop    Ctrl-C\n",
         version = env!("CARGO_PKG_VERSION"),

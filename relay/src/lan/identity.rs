@@ -68,6 +68,11 @@ impl Identity {
 
     /// The key that is kept in `folder`, made where there is none. The folder is made too.
     pub fn load(folder: &Path) -> Result<Self, IdentityError> {
+        Self::load_or(folder, Self::fresh)
+    }
+
+    /// The key that is kept in `folder`, or else this one, which is kept from now on.
+    pub fn load_or(folder: &Path, otherwise: impl FnOnce() -> Self) -> Result<Self, IdentityError> {
         let path = folder.join(KEY_FILE);
         let io = |error| IdentityError::Io { path: path.clone(), error };
         match fs::read_to_string(&path) {
@@ -77,7 +82,7 @@ impl Identity {
                 bytes.map(Self::from_secret).ok_or(IdentityError::Malformed { path })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let identity = Self::fresh();
+                let identity = otherwise();
                 make_private_folder(folder).map_err(io)?;
                 let text = format!("{}\n", to_hex(&identity.secret));
                 write_private(folder, KEY_FILE, text.as_bytes()).map_err(io)?;

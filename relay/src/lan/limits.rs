@@ -1,5 +1,6 @@
 //! Every bound of the LAN in one place: what strangers, peers and the network can grow, how far, and how long anything may take.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Connections with peers on the list at once, at most: gossip never needs more neighbours.
@@ -73,3 +74,45 @@ pub(super) const PAIRINGS_PER_SECOND: f64 = 1.0;
 pub(super) const PAIRING_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest such wait.
 pub(super) const PAIRING_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Relays that may be named, at most.
+pub(super) const RELAYS_MAX: usize = 8;
+/// Time that a connection through a relay may take to open: it is several round trips, each by way of the relay.
+pub(super) const CIRCUIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest wait before a peer is called again that can be reached through a relay alone and is away. It calls itself when it comes, so this is for what got lost.
+pub(super) const CIRCUIT_AGAIN: Duration = Duration::from_secs(5);
+/// How often a peer that is reached through a relay is called where it might be reached without.
+pub(super) const DIRECT_AGAIN: Duration = Duration::from_secs(60);
+/// First wait before a relay that gave no place is asked again; it doubles each time.
+pub(super) const RESERVE_FIRST: Duration = Duration::from_secs(1);
+/// Longest such wait.
+pub(super) const RESERVE_MAX: Duration = Duration::from_secs(60);
+
+/// Connections that a relay takes over libp2p at once.
+pub(super) const STATION_CONNECTIONS_MAX: u32 = 256;
+/// Places that a relay gives at once: so many peers are reached through it.
+pub(super) const PLACES_MAX: usize = 128;
+/// Places that one peer may have: it has one for each connection, and two while it changes from one to the next.
+pub(super) const PLACES_PER_PEER_MAX: usize = 2;
+/// For how long a place is given; peers ask again in time.
+pub(super) const PLACE_TIME: Duration = Duration::from_secs(600);
+/// Places that one peer may ask for at once, and then one for each [`PLACE_REFILL`].
+pub(super) const PLACES_ASKED_AT_ONCE: NonZeroU32 = NonZeroU32::new(16).unwrap();
+/// See there.
+pub(super) const PLACE_REFILL: Duration = Duration::from_secs(5);
+/// Connections that a relay passes on at once.
+pub(super) const CIRCUITS_MAX: usize = 128;
+/// Connections that it passes on at once and that one peer began. Each is a stream of that peer's connection, which has [`STREAMS_MAX`].
+pub(super) const CIRCUITS_PER_PEER_MAX: usize = 10;
+/// For how long a connection is passed on. Peers that need it longer open another one, and so try anew to do without: networks change.
+pub(super) const CIRCUIT_LIFE_MAX: Duration = Duration::from_secs(1_800);
+/// Bytes that are passed on for one connection, both ways together.
+pub(super) const CIRCUIT_BYTES_MAX: u64 = 4 << 30;
+/// Connections that one peer may ask for at once, and then one for each [`CIRCUIT_REFILL`]. Peers that are away are asked for, too.
+pub(super) const CIRCUITS_ASKED_AT_ONCE: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// See there.
+pub(super) const CIRCUIT_REFILL: Duration = Duration::from_millis(250);
+/// The same for all peers at one address of the network: there are many behind some routers.
+pub(super) const CIRCUITS_ASKED_BY_ADDRESS: NonZeroU32 = NonZeroU32::new(256).unwrap();
+/// See there.
+pub(super) const CIRCUIT_REFILL_BY_ADDRESS: Duration = Duration::from_millis(60);

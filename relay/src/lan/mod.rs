@@ -17,6 +17,8 @@ mod neighbours;
 mod node;
 mod pairing;
 mod peers;
+mod relays;
+mod station;
 mod status;
 mod swarm;
 mod window;
@@ -26,12 +28,15 @@ pub use dialler::{LanDialler, is_lan_endpoint};
 pub use identity::{Identity, IdentityError, KEY_FILE, did_of, peer_of_did};
 pub use libp2p::Multiaddr;
 pub use list::{AllowList, LIST_FILE, ListError};
-pub use status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused};
+pub use relays::{NamedRelay, RelayAddress, RelayAddressError};
+pub use station::{Admission, PassesOn, Station, StationCounts, StationOptions};
+pub use status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused, RelayStatus};
 
 use crate::host::Host;
 use driftline_core::base::id::SpaceId;
 use driftline_core::base::limits::Limits;
 use node::{Beginning, Node, Order};
+use relays::Relays;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -53,6 +58,8 @@ pub struct LanOptions {
     pub listen: Vec<Multiaddr>,
     /// Peers to call, by address, whether or not mDNS finds them.
     pub dial: Vec<Multiaddr>,
+    /// Relays to be reached through, and to sync with; eight at most.
+    pub relays: Vec<NamedRelay>,
     /// Whether to tell and be told by mDNS who is there.
     pub mdns: bool,
     /// The code that strangers may pair with; without one, none may.
@@ -73,6 +80,12 @@ pub enum LanError {
         /// Why.
         reason: String,
     },
+    /// Too many relays.
+    #[error("{named} relays were named, and a peer can be at {} of them at most", limits::RELAYS_MAX)]
+    Relays {
+        /// How many.
+        named: usize,
+    },
 }
 
 /// A handle to a node on the LAN. Clones are the same; it leaves when the last is dropped, or with [`Lan::leave`].
@@ -91,7 +104,10 @@ impl Lan {
     ///
     /// Outside a tokio runtime, and when the system gives no randomness.
     pub fn start(options: LanOptions) -> Result<Self, LanError> {
-        let LanOptions { identity, name, list, listen, dial, mdns, pairing } = options;
+        let LanOptions { identity, name, list, listen, dial, relays, mdns, pairing } = options;
+        if relays.len() > limits::RELAYS_MAX {
+            return Err(LanError::Relays { named: relays.len() });
+        }
         let mut swarm = swarm::build(&identity, mdns).map_err(LanError::Swarm)?;
         for address in listen {
             swarm.listen_on(address.clone()).map_err(|error| LanError::Listen { address, reason: in_words(&error) })?;
@@ -110,6 +126,7 @@ impl Lan {
             list,
             window: pairing.map(|code| PairingWindow::new(code, Instant::now())),
             dial,
+            relays: Relays::new(relays),
             space: tell_space,
             made_up_space: SpaceId(crate::repo::random()),
             news: news.clone(),

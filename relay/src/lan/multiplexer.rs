@@ -1,7 +1,7 @@
 //! Streams over one TCP connection: yamux, with a bound on what may wait unread.
 //!
 //! libp2p's own wrapping of yamux lets the number of streams be set and nothing else, and yamux lets a peer raise the windows of a connection to 1 GiB. So this
-//! wraps it once more, and as libp2p does otherwise.
+//! wraps it once more, and as libp2p does otherwise. And yamux does not wake who waits for bytes of a stream whose connection is closed on this side: this does.
 
 use super::limits::{STREAMS_MAX, STREAMS_NEGOTIATING_MAX, TCP_CONNECTION_BYTES};
 use futures_util::io::{AsyncRead, AsyncWrite};
@@ -9,7 +9,9 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
+use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use yamux::{Connection, ConnectionError, Mode};
 
@@ -23,6 +25,24 @@ pub(super) struct Multiplexed<C> {
     /// Streams that the other side has opened and nobody has taken.
     opened: VecDeque<yamux::Stream>,
     taker: Option<Waker>,
+    /// Who waits for bytes, of each stream that is in use.
+    readers: Vec<Weak<Reader>>,
+}
+
+/// A stream of a connection.
+pub(super) struct Substream {
+    stream: yamux::Stream,
+    reader: Arc<Reader>,
+}
+
+/// Who waits for bytes of a stream.
+#[derive(Default)]
+struct Reader(Mutex<Option<Waker>>);
+
+impl Reader {
+    fn set(&self, waker: Option<Waker>) -> Option<Waker> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), waker)
+    }
 }
 
 impl Multiplexer {
@@ -30,7 +50,12 @@ impl Multiplexer {
         let mut config = yamux::Config::default();
         config.set_max_num_streams(STREAMS_MAX as usize);
         config.set_max_connection_receive_window(Some(TCP_CONNECTION_BYTES));
-        ready(Ok(Multiplexed { connection: Connection::new(connection, config, mode), opened: VecDeque::new(), taker: None }))
+        ready(Ok(Multiplexed {
+            connection: Connection::new(connection, config, mode),
+            opened: VecDeque::new(),
+            taker: None,
+            readers: Vec::new(),
+        }))
     }
 }
 
@@ -68,32 +93,45 @@ impl<C: Link> OutboundConnectionUpgrade<C> for Multiplexer {
 }
 
 impl<C: Link> Multiplexed<C> {
+    /// A stream of yamux's, so that who reads it is woken at the end.
+    fn substream(&mut self, stream: yamux::Stream) -> Substream {
+        let reader = Arc::<Reader>::default();
+        self.readers.retain(|reader| reader.strong_count() > 0);
+        self.readers.push(Arc::downgrade(&reader));
+        Substream { stream, reader }
+    }
+
     fn poll_opened(&mut self, context: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
         self.connection.poll_next_inbound(context).map(|opened| opened.unwrap_or(Err(ConnectionError::Closed)))
     }
 }
 
 impl<C: Link> StreamMuxer for Multiplexed<C> {
-    type Substream = yamux::Stream;
+    type Substream = Substream;
     type Error = ConnectionError;
 
-    fn poll_inbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
+    fn poll_inbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Substream, ConnectionError>> {
         if let Some(stream) = self.opened.pop_front() {
-            return Poll::Ready(Ok(stream));
+            return Poll::Ready(Ok(self.substream(stream)));
         }
         let opened = self.poll_opened(context);
         if opened.is_pending() {
             self.taker = Some(context.waker().clone());
         }
-        opened
+        opened.map_ok(|stream| self.substream(stream))
     }
 
-    fn poll_outbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<yamux::Stream, ConnectionError>> {
-        self.connection.poll_new_outbound(context)
+    fn poll_outbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Substream, ConnectionError>> {
+        let opened = self.connection.poll_new_outbound(context);
+        opened.map_ok(|stream| self.substream(stream))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        self.connection.poll_close(context)
+        let closed = self.connection.poll_close(context);
+        if closed.is_ready() {
+            self.readers.drain(..).filter_map(|reader| reader.upgrade()?.set(None)).for_each(Waker::wake);
+        }
+        closed
     }
 
     /// Moves everything on. yamux does so only when it is asked for the next stream, so one may turn up that nobody asked for.
@@ -114,6 +152,32 @@ impl<C: Link> StreamMuxer for Multiplexed<C> {
     }
 }
 
+impl AsyncRead for Substream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Before it is looked whether there is something, lest the end come in between.
+        self.reader.set(Some(context.waker().clone()));
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.reader.set(None);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Substream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +186,7 @@ mod tests {
     use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
     /// A stream from the caller to the called, of two ends that are moved on by tasks as a swarm would.
-    async fn stream() -> (yamux::Stream, yamux::Stream) {
+    async fn stream() -> (Substream, Substream) {
         let (left, right) = tokio::io::duplex(64 * 1024 * 1024);
         let mut called = Multiplexer.upgrade_inbound(left.compat(), "").await.expect("nothing is said yet");
         let mut caller = Multiplexer.upgrade_outbound(right.compat(), "").await.expect("nothing is said yet");
@@ -145,6 +209,21 @@ mod tests {
         taken.flush().await.expect("it is sent");
         out.read_exact(&mut read[..4]).await.expect("it is there");
         assert_eq!(&read[..4], b"back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_bytes_is_told_when_the_connection_is_closed_on_this_side() {
+        let (left, right) = tokio::io::duplex(64 * 1024);
+        let _other = right;
+        let mut caller = Multiplexer.upgrade_outbound(left.compat(), "").await.expect("nothing is said yet");
+        let mut out = poll_fn(|context| Pin::new(&mut caller).poll_outbound(context)).await.expect("it opens");
+        out.write_all(b"first").await.expect("it is taken");
+        let reading = tokio::spawn(async move { out.read(&mut [0; 5]).await });
+        tokio::task::yield_now().await;
+        poll_fn(|context| Pin::new(&mut caller).poll_close(context)).await.expect("it closes");
+        drop(caller);
+        let read = tokio::time::timeout(std::time::Duration::from_secs(60), reading).await;
+        assert!(read.expect("it is told").expect("it runs").is_err());
     }
 
     #[tokio::test(start_paused = true)]

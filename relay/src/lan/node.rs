@@ -4,6 +4,7 @@
 //! the engine's: an endpoint is named to it while there is a connection to open a stream on, and taken back when there is none.
 
 mod calls;
+mod circuits;
 mod connections;
 mod pairings;
 
@@ -12,7 +13,8 @@ use super::identity::{Identity, did_of, peer_of};
 use super::limits::ACCEPTED_MAX;
 use super::line::{self, LineCutter, LineEnd};
 use super::list::AllowList;
-use super::peers::{Peers, is_loopback, peer_in};
+use super::peers::{Peers, is_loopback, peer_in, without_peer};
+use super::relays::Relays;
 use super::status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused};
 use super::swarm::{Behaviour, PAIR, SYNC};
 use super::window::PairingWindow;
@@ -32,7 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Time the connections have to close at the end.
-const LEAVE_TIME_MAX: Duration = Duration::from_millis(500);
+pub(super) const LEAVE_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// What the node is told by its handles and by tasks it started.
 pub(super) enum Order {
@@ -75,6 +77,7 @@ pub(super) struct Beginning {
     pub(super) list: Arc<Mutex<AllowList>>,
     pub(super) window: Option<PairingWindow>,
     pub(super) dial: Vec<Multiaddr>,
+    pub(super) relays: Relays,
     pub(super) space: watch::Sender<Option<SpaceId>>,
     pub(super) made_up_space: SpaceId,
     pub(super) news: broadcast::Sender<LanNews>,
@@ -97,6 +100,7 @@ pub(super) struct Node {
     frame_bytes_max: usize,
     peers: Peers,
     calls: Calls,
+    relays: Relays,
     host: Option<Host>,
     /// Peers that were named to the engine as endpoints.
     endpoints: BTreeSet<PeerId>,
@@ -117,6 +121,7 @@ impl Node {
             list,
             window,
             dial,
+            relays,
             space,
             made_up_space,
             news,
@@ -143,6 +148,7 @@ impl Node {
             frame_bytes_max,
             peers: Peers::default(),
             calls: Calls::default(),
+            relays,
             host: None,
             endpoints: BTreeSet::new(),
             lines: BTreeMap::new(),
@@ -150,6 +156,7 @@ impl Node {
             refused: Refused::default(),
         };
         node.told_to_call(dial);
+        node.told_of_relays();
         loop {
             let deadline = node.call_who_is_due();
             tokio::select! {
@@ -194,9 +201,9 @@ impl Node {
         }
     }
 
-    /// Whether this side is the one of the two that calls and opens the stream.
+    /// Whether this side is the one of the two that calls and opens the stream: a relay waits to be called.
     fn is_caller(&self, peer: &PeerId) -> bool {
-        self.own < *peer
+        self.own < *peer || self.relays.has(peer)
     }
 
     fn list(&self) -> MutexGuard<'_, AllowList> {
@@ -215,7 +222,7 @@ impl Node {
     /// Names a peer to the engine as an endpoint, so that it opens a session.
     fn name_to_engine(&mut self, peer: PeerId) {
         if self.is_caller(&peer)
-            && self.is_listed(&peer)
+            && (self.is_listed(&peer) || self.relays.syncs_with(&peer))
             && let Some(host) = &self.host
             && self.endpoints.insert(peer)
         {
@@ -292,14 +299,17 @@ impl Node {
             })
             .collect();
         let own = self.identity.peer();
+        let listeners = self.swarm.listeners();
+        let connected = |id: &PeerId| self.peers.get(id).is_some_and(|peer| peer.is_connected());
         LanStatus {
             peer: own,
             did: did_of(&own),
-            addresses: self.swarm.listeners().map(|address| address.clone().with(Protocol::P2p(self.own)).to_string()).collect(),
+            addresses: listeners.map(|address| without_peer(address.clone()).with(Protocol::P2p(self.own)).to_string()).collect(),
             space: *self.space.borrow(),
             pairing: self.window.as_ref().is_some_and(|window| window.is_open(now)),
             mdns: self.swarm.behaviour().mdns.is_enabled(),
             peers,
+            relays: self.relays.status(connected, |id| self.lines.contains_key(id)),
             refused: self.refused,
         }
     }
@@ -321,7 +331,7 @@ impl Node {
 }
 
 /// Takes accepted streams as they come: libp2p keeps about one and drops others without a word.
-fn accept(control: &mut Control, protocol: StreamProtocol) -> mpsc::Receiver<(PeerId, Stream)> {
+pub(super) fn accept(control: &mut Control, protocol: StreamProtocol) -> mpsc::Receiver<(PeerId, Stream)> {
     let (hand_on, streams) = mpsc::channel(ACCEPTED_MAX);
     let mut incoming: IncomingStreams = control.accept(protocol).expect("each protocol is accepted once");
     tokio::spawn(async move {
@@ -336,7 +346,7 @@ fn accept(control: &mut Control, protocol: StreamProtocol) -> mpsc::Receiver<(Pe
     streams
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
+pub(super) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,

@@ -29,6 +29,8 @@ pub(super) struct Connection {
 pub(super) struct Peer {
     /// Where it was found, the newest last.
     addresses: Vec<Multiaddr>,
+    /// Where it says that it is, while it is nobody who is called: it may be paired with in a moment.
+    heard: Vec<Multiaddr>,
     /// Whether this side was told to call it, whoever else would.
     pub(super) told: bool,
     /// Connections that are open.
@@ -42,12 +44,25 @@ pub(super) struct Peer {
 
 impl Peer {
     fn new(now: Instant) -> Self {
-        Self { addresses: Vec::new(), told: false, connections: BTreeMap::new(), dial_at: now, wait: REDIAL_FIRST, seen: now }
+        Self {
+            addresses: Vec::new(),
+            heard: Vec::new(),
+            told: false,
+            connections: BTreeMap::new(),
+            dial_at: now,
+            wait: REDIAL_FIRST,
+            seen: now,
+        }
     }
 
     /// Whether there is a connection that will last.
     pub(super) fn is_connected(&self) -> bool {
         self.connections.values().any(|connection| !connection.doomed)
+    }
+
+    /// Whether there is a connection, and each passes through a relay.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.is_connected() && self.connections.values().all(|connection| connection.doomed || connection.relayed)
     }
 
     /// Where to call it.
@@ -74,6 +89,29 @@ impl Peer {
         true
     }
 
+    /// Keeps what it says of its addresses for when it is on the list.
+    pub(super) fn hear(&mut self, mut addresses: Vec<Multiaddr>) {
+        addresses.truncate(ADDRESSES_MAX);
+        self.heard = addresses;
+    }
+
+    /// Takes what it has said for its addresses.
+    pub(super) fn believe(&mut self, now: Instant) {
+        for address in std::mem::take(&mut self.heard) {
+            self.add_address(address, now);
+        }
+    }
+
+    /// The connection that was opened last.
+    pub(super) fn newest(&self) -> Option<ConnectionId> {
+        self.connections.iter().max_by_key(|(_, connection)| connection.since).map(|(id, _)| *id)
+    }
+
+    /// Puts the next call off, or brings it forward.
+    pub(super) fn call_at(&mut self, at: Instant) {
+        self.dial_at = at;
+    }
+
     /// Forgets an address.
     pub(super) fn remove_address(&mut self, address: &Multiaddr) {
         let address = without_peer(address.clone());
@@ -88,8 +126,13 @@ impl Peer {
 
     /// Plans the next call after one was made or came to nothing; `chance` between 0 and 1 keeps a crowd from calling as one.
     pub(super) fn call_later(&mut self, now: Instant, chance: f64) {
-        self.dial_at = now + self.wait.mul_f64(0.5 + chance / 2.0);
         let longest = if now.duration_since(self.seen) > AWAY { REDIAL_LATER } else { REDIAL_SOON };
+        self.call_within(longest, now, chance);
+    }
+
+    /// The same, where the longest wait is this.
+    pub(super) fn call_within(&mut self, longest: Duration, now: Instant, chance: f64) {
+        self.dial_at = now + self.wait.mul_f64(0.5 + chance / 2.0);
         self.wait = (self.wait * 2).min(longest);
     }
 
@@ -212,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_stranger_says_is_believed_once_it_is_none() {
+        let now = Instant::now();
+        let mut peer = Peer::new(now);
+        peer.hear((0..100).map(address).collect());
+        assert!(peer.addresses().is_empty());
+        peer.believe(now);
+        assert_eq!(peer.addresses().len(), ADDRESSES_MAX);
+        peer.believe(now);
+        assert_eq!(peer.addresses().len(), ADDRESSES_MAX);
+    }
+
+    #[test]
     fn one_connection_stays_the_direct_one_or_the_newest() {
         let now = Instant::now();
         let mut peer = Peer::new(now);
@@ -222,7 +277,9 @@ mod tests {
         assert_eq!(peer.surplus(), [ids[0], ids[2]]);
         peer.connections.get_mut(&ids[1]).expect("it is there").doomed = true;
         assert_eq!(peer.surplus(), [ids[2]]);
-        assert!(peer.is_connected());
+        assert!(peer.is_connected() && !peer.is_relayed());
+        peer.connections.get_mut(&ids[0]).expect("it is there").doomed = true;
+        assert!(peer.is_relayed());
     }
 
     #[test]

@@ -21,8 +21,28 @@ pub struct LanStatus {
     pub mdns: bool,
     /// Peers on the list, connected or not.
     pub peers: Vec<PeerStatus>,
+    /// Relays that were named, by the addresses of libp2p.
+    pub relays: Vec<RelayStatus>,
     /// What was refused since the start.
     pub refused: Refused,
+}
+
+/// One relay that was named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayStatus {
+    /// Its address, with its name at the end.
+    pub address: String,
+    /// Who it is, as a `did:key`.
+    pub did: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// Whether others reach this peer through it.
+    pub reachable: bool,
+    /// Whether a session runs with it.
+    pub syncing: bool,
+    /// Why it passes nothing on to this peer, where it said so.
+    pub refused: Option<String>,
 }
 
 /// One peer on the list.
@@ -113,5 +133,17 @@ pub enum LanNews {
     Disconnected {
         /// Who.
         peer: PeerId,
+    },
+    /// A relay passes on what others send to this peer.
+    Reachable {
+        /// The address by which they do, with this peer's name at its end.
+        address: String,
+    },
+    /// A relay does not.
+    NotReachable {
+        /// Which.
+        relay: PeerId,
+        /// Why, in its words.
+        reason: String,
     },
 }

@@ -46,6 +46,11 @@ impl PairingWindow {
         now < self.until
     }
 
+    /// Whether a pairing is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Begins a pairing that someone else asked for; answers whether it may.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
         let refill = now.saturating_duration_since(self.refilled).as_secs_f64() * PAIRINGS_PER_SECOND;

@@ -73,6 +73,7 @@ impl Collector for Counted {
         let mut page = Page::new(encoder);
         self.anti_entropy(&mut page)?;
         self.connections(&mut page)?;
+        self.peers(&mut page)?;
         self.automerge_repo(&mut page)?;
         self.engine(&mut page)?;
         self.store(&mut page)?;
@@ -103,6 +104,18 @@ impl Counted {
             stats.merged,
         )?;
         page.gauge("anti_entropy_syncing", "Subscriptions not yet in sync", sizes.syncing)
+    }
+
+    /// What native peers are given; nothing where they are not served.
+    fn peers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(station) = &self.shared.station else { return Ok(()) };
+        let counts = station.counts();
+        page.gauge("driftline_p2p_connections", "Connections of native peers open now", counts.connections.load(Relaxed))?;
+        page.gauge("driftline_p2p_streams", "Sessions of native peers open now", counts.streams.load(Relaxed))?;
+        page.gauge("driftline_p2p_places", "Peers that are reached through this relay", counts.places.load(Relaxed))?;
+        page.gauge("driftline_p2p_circuits", "Connections passed on now", counts.circuits.load(Relaxed))?;
+        page.counter("driftline_p2p_circuits_passed", "Connections passed on", counts.circuits_passed.load(Relaxed))?;
+        page.counter("driftline_p2p_refused", "Places and connections to pass on that were refused", counts.refused.load(Relaxed))
     }
 
     fn connections(&self, page: &mut Page<'_>) -> fmt::Result {

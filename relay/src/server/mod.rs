@@ -12,6 +12,7 @@
 mod automerge;
 mod health;
 mod metrics;
+mod p2p;
 mod page;
 mod process;
 mod sockets;
@@ -21,6 +22,7 @@ mod web;
 
 use crate::automerge_repo::{AutomergeRepoOptions, Desks};
 use crate::host::{Host, Stopped};
+use crate::lan::{IdentityError, LanError, Multiaddr, Station};
 use crate::store::sqlite::OpenError;
 use crate::store::stats::StoreStats;
 use crate::store::{SqliteOptions, SqliteStore};
@@ -30,6 +32,7 @@ use axum::routing::get;
 use driftline_core::base::limits::Limits;
 use driftline_core::engine::config::{AppendPace, EngineConfig, Role};
 use metrics::EngineCounts;
+pub use p2p::P2pOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +70,8 @@ pub struct RelayOptions {
     pub tls: Option<TlsOptions>,
     /// Whose web pages may sync here, each as `https://host` or `https://host:port`: all, where none is named.
     pub origins: Vec<String>,
+    /// How native peers reach it over libp2p, if they do.
+    pub p2p: Option<P2pOptions>,
 }
 
 impl RelayOptions {
@@ -81,6 +86,7 @@ impl RelayOptions {
             automerge: Some(AutomergeRepoOptions::default()),
             tls: None,
             origins: Vec::new(),
+            p2p: None,
         }
     }
 }
@@ -114,6 +120,12 @@ pub enum RelayError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// It cannot be on libp2p.
+    #[error("--p2p: {0}")]
+    P2p(#[from] LanError),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -122,6 +134,7 @@ pub enum RelayError {
 /// A relay at work.
 pub struct Relay {
     host: Host,
+    station: Option<Arc<Station>>,
     desks: Option<Arc<Desks>>,
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -136,6 +149,8 @@ struct Shared {
     store: Arc<StoreStats>,
     /// Where automerge-repo's clients are served, if they are.
     desks: Option<Arc<Desks>>,
+    /// Where native peers are served, if they are.
+    station: Option<Arc<Station>>,
     limits: Limits,
     /// Whose web pages may sync here, if not all.
     origins: Vec<String>,
@@ -166,7 +181,7 @@ impl Relay {
     ///
     /// Outside a tokio runtime.
     pub async fn start(options: RelayOptions) -> Result<Self, RelayError> {
-        let RelayOptions { listen, data, web, limits, store, automerge, tls, origins } = options;
+        let RelayOptions { listen, data, web, limits, store, automerge, tls, origins, p2p } = options;
         if let Some(folder) = web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
             return Err(RelayError::NoWeb { folder: folder.clone() });
         }
@@ -180,15 +195,26 @@ impl Relay {
         let store_stats = store.stats();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(RelayError::Random)?;
-        let config =
+        let mut config =
             EngineConfig { limits: limits.clone(), append_pace: AppendPace::SPARING, ..EngineConfig::new(Role::Relay, seed) };
-        let host = Host::start(config, store);
+        let places = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
+        let door = Arc::new(p2p::Door::new(Arc::clone(&places)));
+        let (host, station) = match p2p {
+            Some(p2p) => {
+                let identity = p2p::identity(&data, &store)?;
+                config.identity = Some(identity.secret());
+                let station = Arc::new(Station::start(p2p.at(identity, limits.frame_bytes_max, &door))?);
+                (Host::start_with_dialler(config, store, station.dialler()), Some(station))
+            }
+            None => (Host::start(config, store), None),
+        };
         let desks = automerge.map(|automerge| Desks::open(host.clone(), automerge, limits.documents_per_space_max));
         let shared = Arc::new(Shared {
             host: host.clone(),
             store: store_stats,
             desks: desks.clone(),
-            places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
+            station: station.clone(),
+            places,
             refused: RefusedConnections::default(),
             last_counts: Mutex::default(),
             leaving: AtomicBool::new(false),
@@ -196,6 +222,10 @@ impl Relay {
             limits,
             origins,
         });
+        if let Some(station) = &station {
+            station.attach(host.clone()).await;
+        }
+        door.open(&shared);
         let sockets_max = shared.limits.connections_max.saturating_add(OTHER_CONNECTIONS_MAX);
         let (stop_serving, stop) = watch::channel(false);
         let router = router(Arc::clone(&shared), desks.clone(), web);
@@ -204,7 +234,7 @@ impl Relay {
             tokio::spawn(Tls::follow(Arc::downgrade(tls)));
         }
         let serving = tokio::spawn(sockets::serve(listener, tls, router, sockets_max, stop));
-        Ok(Self { host, desks, shared, address, speaks_tls, stop_serving, serving })
+        Ok(Self { host, station, desks, shared, address, speaks_tls, stop_serving, serving })
     }
 
     /// Where it listens.
@@ -215,6 +245,14 @@ impl Relay {
     /// The endpoint that replicas on this machine dial.
     pub fn url(&self) -> String {
         format!("{}://{}/sync", if self.speaks_tls { "wss" } else { "ws" }, self.address)
+    }
+
+    /// Where native peers reach it, each address with its name at the end; none, unless it is on libp2p.
+    pub async fn p2p_addresses(&self) -> Vec<Multiaddr> {
+        match &self.station {
+            Some(station) => station.addresses().await,
+            None => Vec::new(),
+        }
     }
 
     /// Whether it speaks TLS.
@@ -235,6 +273,10 @@ impl Relay {
             desks.leave();
         }
         let how = self.host.shutdown().await;
+        // Goodbyes travel on what is left after them.
+        if let Some(station) = &self.station {
+            station.leave().await;
+        }
         let abort = self.serving.abort_handle();
         if timeout(REQUESTS_TIME_MAX, self.serving).await.is_err() {
             abort.abort();

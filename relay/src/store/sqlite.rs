@@ -76,6 +76,14 @@ impl SqliteStore {
         Arc::clone(&self.stats)
     }
 
+    /// The value of this name; nothing where there is none, or none that can be read. Only before it is given to a host.
+    pub fn named(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.state {
+            State::Idle(database) => database.named(name),
+            State::Working { .. } | State::Over => None,
+        }
+    }
+
     /// Carries out tasks at once on the caller's thread, as one batch. Only before it is given to a host.
     ///
     /// # Panics

@@ -55,6 +55,7 @@ The project's own commands.
   cargo xtask network  real peers in network namespaces: they find each other, are cut apart, and meet again (Linux, root)
       --partition N    seconds for which they are cut apart (60 unless told)
       --debug          with what is built already, and more patience
+      --only WORDS     those alone in whose name these words are, such as routers
 
   cargo xtask folders  three folders in which editors, the network and whatever ends processes do anything at random
       --operations N   how many in one life (10,000 unless told)

@@ -2,7 +2,9 @@
 
 use crate::commands::failure::{Failure, FailureKind};
 use crate::commands::output::Output;
-use crate::lan::{AllowList, Identity, IdentityError, Lan, LanNews, LanOptions, Multiaddr, PairingCode, did_of};
+use crate::lan::{
+    AllowList, Identity, IdentityError, Lan, LanNews, LanOptions, Multiaddr, NamedRelay, PairingCode, RelayAddress, did_of,
+};
 use clap::Args;
 use driftline_core::base::id::SpaceId;
 use serde_json::json;
@@ -20,6 +22,10 @@ pub(super) struct LanArguments {
     /// Pair with the machine that was started with the same code; without CODE one is made and printed
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "no_lan")]
     pair: Option<Option<PairingCode>>,
+    /// A relay to be reached through and nothing else: it passes on what others seal for this peer, and is given no
+    /// documents. An address as `driftline relay --p2p` prints it; may be given several times
+    #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_lan")]
+    through: Vec<RelayAddress>,
     /// A peer to call, wherever it is, such as /ip4/192.168.1.7/udp/4001/quic-v1; may be given several times
     #[arg(long, value_name = "MULTIADDR", conflicts_with = "no_lan")]
     dial: Vec<Multiaddr>,
@@ -38,26 +44,39 @@ pub(super) struct LanArguments {
 pub(super) struct LanPlace {
     identity: Identity,
     lan: Lan,
+    /// The code that this program made, to be said again once there is an address to say with it.
+    code: Option<PairingCode>,
+    /// Whether relays were named to sync with.
+    syncs: bool,
+    /// The space where none was named, kept or is to be agreed on.
+    otherwise: Option<SpaceId>,
     news: Mutex<Receiver<LanNews>>,
 }
 
 impl LanPlace {
-    /// Takes a place on the network, if there is anyone to meet there: a peer on the list, one to be paired with, or one to call.
+    /// Takes a place on the network, if there is anyone to meet there: a peer on the list, one to be paired with, one to call, or a relay to sync with.
     ///
-    /// `space` is the space that was named, if one was.
+    /// `space` is the space that was named, if one was; `relays` are those to sync with over libp2p.
     pub(super) fn take(
         arguments: &LanArguments,
         data: &Path,
         space: Option<&str>,
+        relays: Vec<RelayAddress>,
         output: &Output,
     ) -> Result<Option<Self>, Failure> {
         if arguments.no_lan {
+            if let Some(relay) = relays.first() {
+                let why =
+                    format!("--no-lan keeps off the network that {} is on: leave it out, or name a relay by ws://", relay.full());
+                return Err(Failure::new(FailureKind::Usage, why));
+            }
             return Ok(None);
         }
         let failed = |why: String| Failure::new(FailureKind::Failed, why);
         let mut list = AllowList::load(data).map_err(|error| failed(error.to_string()))?;
-        if list.peers().next().is_none() && arguments.pair.is_none() {
-            if arguments.dial.is_empty() {
+        let alone = list.peers().next().is_none() && arguments.pair.is_none();
+        if alone && relays.is_empty() {
+            if arguments.dial.is_empty() && arguments.through.is_empty() {
                 return Ok(None);
             }
             let why = "no peer was paired with yet, so whoever answers would be hung up on: say --pair on both machines";
@@ -80,25 +99,34 @@ impl LanPlace {
             }
             None => None,
         };
-        let listen = if arguments.listen.is_empty() {
+        let listen = if alone {
+            // Whoever came would be hung up on.
+            Vec::new()
+        } else if arguments.listen.is_empty() {
             LISTEN.iter().map(|address| address.parse().expect("it is an address")).collect()
         } else {
             arguments.listen.clone()
         };
-        let did = did_of(&identity.peer());
+        let (did, syncs) = (did_of(&identity.peer()), !relays.is_empty());
+        let through = arguments.through.iter().filter(|at| !relays.contains(at)).cloned();
+        let through: Vec<NamedRelay> = through.map(|at| NamedRelay { at, syncs: false, meets: true }).collect();
+        let relays = relays.into_iter().map(|at| NamedRelay { at, syncs: true, meets: !alone }).chain(through).collect();
+        let otherwise = (alone && list.space().is_none()).then(|| SpaceId::from_id_or_name(super::SPACE));
+        let code = pairing.clone().filter(|_| arguments.pair == Some(None));
         let options = LanOptions {
             identity: identity.clone(),
             name: machine_name(),
             list,
             listen,
             dial: arguments.dial.clone(),
-            mdns: !arguments.no_mdns,
+            relays,
+            mdns: !arguments.no_mdns && !alone,
             pairing,
         };
         let lan = Lan::start(options).map_err(|error| failed(error.to_string()))?;
         output.note(&format!("on the local network as {did}"));
         let news = Mutex::new(lan.news());
-        Ok(Some(Self { identity, lan, news }))
+        Ok(Some(Self { identity, lan, code, syncs, otherwise, news }))
     }
 
     /// Who this is.
@@ -113,6 +141,9 @@ impl LanPlace {
 
     /// The space that is shared here, once there is one.
     pub(super) async fn space(&self, output: &Output) -> Result<SpaceId, Failure> {
+        if let Some(space) = self.otherwise {
+            return Ok(space);
+        }
         if let Ok(space) = tokio::time::timeout(std::time::Duration::ZERO, self.lan.space()).await {
             return space.ok_or_else(gone);
         }
@@ -123,12 +154,41 @@ impl LanPlace {
         }
     }
 
+    /// Says one thing that happened.
+    fn pass_on(&self, news: &LanNews, output: &Output) {
+        match news {
+            LanNews::Reachable { address } => {
+                let mut human = format!("reachable at {address}");
+                if let Some(code) = &self.code {
+                    let relay = address.split("/p2p-circuit").next().unwrap_or_default();
+                    let flag = if self.syncs { "--relay" } else { "--through" };
+                    human.push_str(&format!(
+                        "\non a machine elsewhere: driftline peer --pair {code} {flag} {relay} --dial {address}"
+                    ));
+                }
+                output.result(&human, &json!({ "event": "reachable", "address": address }));
+            }
+            LanNews::NotReachable { relay, reason } => output.note(&format!(
+                "the relay {} passes nothing on to this peer: {reason}; its operator allows it with --p2p-peer {}, or with --p2p-open",
+                did_of(relay),
+                did_of(&self.identity.peer())
+            )),
+            LanNews::Paired { peer, name } => {
+                let did = did_of(peer);
+                output.result(&format!("paired with {name} ({did})"), &json!({ "event": "paired", "peer": did, "name": name }));
+            }
+            LanNews::NotPaired { peer, reason } => output.note(&format!("not paired with {}: {reason}", did_of(peer))),
+            LanNews::Connected { peer, address } => output.note(&format!("connected to {} at {address}", did_of(peer))),
+            LanNews::Disconnected { peer } => output.note(&format!("no connection to {} any more", did_of(peer))),
+        }
+    }
+
     /// Says what happens there, as long as it does.
     pub(super) async fn tell(&self, output: &Output) {
         let mut news = self.news.lock().await;
         loop {
             match news.recv().await {
-                Ok(news) => tell(&news, output),
+                Ok(news) => self.pass_on(&news, output),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
@@ -148,18 +208,6 @@ pub(super) async fn tell_of(place: Option<&LanPlace>, output: &Output) {
 pub(super) fn kept_space(data: &Path) -> Result<Option<SpaceId>, Failure> {
     let list = AllowList::load(data).map_err(|error| Failure::new(FailureKind::Failed, error.to_string()))?;
     Ok(list.space())
-}
-
-fn tell(news: &LanNews, output: &Output) {
-    match news {
-        LanNews::Paired { peer, name } => {
-            let did = did_of(peer);
-            output.result(&format!("paired with {name} ({did})"), &json!({ "event": "paired", "peer": did, "name": name }));
-        }
-        LanNews::NotPaired { peer, reason } => output.note(&format!("not paired with {}: {reason}", did_of(peer))),
-        LanNews::Connected { peer, address } => output.note(&format!("connected to {} at {address}", did_of(peer))),
-        LanNews::Disconnected { peer } => output.note(&format!("no connection to {} any more", did_of(peer))),
-    }
 }
 
 fn gone() -> Failure {

@@ -168,6 +168,16 @@ fn in_words(answer: &Json) -> String {
         };
         let _ = writeln!(words, "peer       {} {}: {way}", text(&peer["name"]), text(&peer["did"]));
     }
+    for relay in lan["relays"].as_array().into_iter().flatten() {
+        let stands = match (relay["connected"].as_bool(), relay["reachable"].as_bool(), relay["refused"].as_str()) {
+            (Some(true), Some(true), _) => "this peer is reachable through it".to_owned(),
+            (Some(true), _, Some(reason)) => format!("passes nothing on to this peer: {reason}"),
+            (Some(true), ..) => "connected".to_owned(),
+            _ => "away".to_owned(),
+        };
+        let synced = if relay["syncing"].as_bool() == Some(true) { ", synced with" } else { "" };
+        let _ = writeln!(words, "relay      {}: {stands}{synced}", text(&relay["address"]));
+    }
     let refused = &lan["refused"];
     let _ = writeln!(
         words,
@@ -180,7 +190,7 @@ fn in_words(answer: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lan::{LanStatus, PathKind, PathStatus, PeerStatus, Refused};
+    use crate::lan::{LanStatus, PathKind, PathStatus, PeerStatus, Refused, RelayStatus};
     use driftline_core::base::id::PeerId;
 
     #[test]
@@ -209,6 +219,14 @@ mod tests {
             pairing: false,
             mdns: true,
             peers: vec![peer, away],
+            relays: vec![RelayStatus {
+                address: "/ip4/203.0.113.7/tcp/4001/p2p/R".into(),
+                did: "did:key:z6MkRelay".into(),
+                connected: true,
+                reachable: true,
+                syncing: true,
+                refused: None,
+            }],
             refused: Refused { strangers: 4, ..Refused::default() },
         };
         let answer = json!({
@@ -223,6 +241,7 @@ mod tests {
             "lamp",
             "lan, quic, /ip4/10.0.0.2",
             "boat did:key:z6MkOther: away",
+            "tcp/4001/p2p/R: this peer is reachable through it, synced with",
             "4 strangers",
         ] {
             assert!(words.contains(part), "{part} in {words}");

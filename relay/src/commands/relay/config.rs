@@ -1,9 +1,10 @@
 //! What can be set, and where: a flag before the environment before the file before the default.
 
 use super::logs::LogFormat;
+use super::p2p::{P2pArguments, P2pFile};
 use super::size::Size;
 use crate::automerge_repo::AutomergeRepoOptions;
-use crate::server::TlsOptions;
+use crate::server::{P2pOptions, TlsOptions};
 use crate::store::SqliteOptions;
 use clap::Args;
 use driftline_core::base::id::SpaceId;
@@ -64,6 +65,12 @@ Examples:
 
   For others, behind a proxy that does TLS (pass /sync on as a WebSocket):
     driftline relay --listen 127.0.0.1:8080 --data /var/lib/driftline --log-format json
+
+  Also for native peers behind routers that let nobody in: they sync here, and two
+  of them reach each other through this relay until they find a direct way. On the
+  peers: driftline peer --relay ADDRESS, with an address that this prints
+    driftline relay --p2p --p2p-peer did:key:z6Mk… --p2p-peer did:key:z6Mk…
+    driftline relay --p2p --p2p-open
 
   As a service, from a file, with one setting changed for now:
     driftline relay --config /etc/driftline.toml --log debug
@@ -132,6 +139,9 @@ pub struct RelayArguments {
     #[arg(long, value_name = "FILE", env = "DRIFTLINE_CONFIG")]
     config: Option<PathBuf>,
 
+    #[command(flatten)]
+    p2p: P2pArguments,
+
     /// The largest frame taken or sent; a larger one closes its connection, saying so [default: 16MiB]
     #[arg(long, value_name = "SIZE", env = "DRIFTLINE_FRAME_BYTES_MAX", help_heading = "Limits")]
     frame_bytes_max: Option<Size>,
@@ -188,6 +198,11 @@ struct ConfigFile {
     tls_key: Option<PathBuf>,
     #[serde(rename = "origin")]
     origins: Option<Vec<String>>,
+    p2p: Option<Vec<SocketAddr>>,
+    p2p_address: Option<Vec<String>>,
+    p2p_peer: Option<Vec<String>>,
+    p2p_open: Option<bool>,
+    dial: Option<Vec<String>>,
     frame_bytes_max: Option<Size>,
     connections_max: Option<usize>,
     documents_max: Option<usize>,
@@ -209,6 +224,8 @@ pub(super) struct RelayConfig {
     automerge_space: Option<SpaceId>,
     pub(super) tls: Option<TlsOptions>,
     pub(super) origins: Vec<String>,
+    /// How native peers are served, if they are.
+    pub(super) p2p: Option<P2pOptions>,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
     pub(super) otlp_endpoint: Option<String>,
@@ -260,6 +277,13 @@ impl RelayConfig {
                 _ => return Err("--tls-cert and --tls-key belong together: name the certificate's file and its key's".to_owned()),
             },
             origins: if arguments.origins.is_empty() { file.origins.unwrap_or_default() } else { arguments.origins },
+            p2p: arguments.p2p.resolve(P2pFile {
+                p2p: file.p2p,
+                p2p_address: file.p2p_address,
+                p2p_peer: file.p2p_peer,
+                p2p_open: file.p2p_open,
+                dial: file.dial,
+            })?,
             log: log.parse().map_err(|error| {
                 format!(
                     "--log {log} makes no sense ({error}): write error, warn, info, debug or trace, or info,driftline_relay=debug"

@@ -65,10 +65,12 @@ impl Node {
         }
         let pairing = self.next_asking(now);
         let nameless = self.calls.nameless.iter().filter(|nameless| nameless.call.is_none()).map(|nameless| nameless.at);
-        self.wanted(now).map(|(_, at)| at).chain(nameless).chain(pairing).min()
+        let next = self.wanted(now).map(|(_, at)| at).chain(nameless).chain(pairing).min();
+        let places = self.ask_for_places(now);
+        next.into_iter().chain(places).min()
     }
 
-    /// Peers that should be connected and are not, and when to call them.
+    /// Peers that should be connected and are not, or only through a relay, and when to call them.
     fn wanted(&self, now: Instant) -> impl Iterator<Item = (PeerId, Instant)> {
         let calling: BTreeSet<&PeerId> = self.calls.under_way.values().collect();
         let list = self.list();
@@ -76,11 +78,14 @@ impl Node {
             .peers
             .iter()
             .filter(|(id, peer)| {
-                !peer.is_connected() && !peer.addresses().is_empty() && (peer.told || self.is_caller(id)) && !calling.contains(id)
+                (!peer.is_connected() || peer.is_relayed())
+                    && self.can_be_called(id)
+                    && (peer.told || self.is_caller(id) || self.relays.greets(id))
+                    && !calling.contains(id)
             })
             .filter_map(|(id, peer)| {
                 let listed = peer_of(id).is_some_and(|peer| list.has(&peer));
-                if listed && (peer.told || self.calls.neighbours.contains(id)) {
+                if self.relays.has(id) || listed && (peer.told || self.calls.neighbours.contains(id)) {
                     return Some((*id, peer.dial_at));
                 }
                 let ask_at = self.window.as_ref().and_then(|window| window.ask_at(id, now))?;
@@ -92,14 +97,14 @@ impl Node {
 
     fn call(&mut self, id: PeerId, now: Instant) {
         let chance = chance();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let call = DialOpts::peer_id(id).condition(PeerCondition::Always).addresses(peer.addresses().to_vec()).build();
+        let addresses = self.addresses_to_call(&id);
+        let call = DialOpts::peer_id(id).condition(PeerCondition::Always).addresses(addresses).build();
         let connection = call.connection_id();
         match self.swarm.dial(call) {
             Ok(()) => drop(self.calls.under_way.insert(connection, id)),
             Err(error) => {
                 tracing::debug!(peer = %id, "cannot call: {error}");
-                peer.call_later(now, chance);
+                self.on_way_not_found(id, now, chance);
             }
         }
     }
@@ -119,10 +124,8 @@ impl Node {
     /// Notes that a call came to nothing.
     pub(super) fn on_call_failed(&mut self, connection: ConnectionId) {
         let now = Instant::now();
-        if let Some(id) = self.calls.under_way.remove(&connection)
-            && let Some(peer) = self.peers.get_mut(&id)
-        {
-            peer.call_later(now, chance());
+        if let Some(id) = self.calls.under_way.remove(&connection) {
+            self.on_way_not_found(id, now, chance());
         }
         if let Some(nameless) = self.calls.nameless.iter_mut().find(|nameless| nameless.call == Some(connection)) {
             nameless.put_off(now);
@@ -136,7 +139,7 @@ impl Node {
         let others = self
             .peers
             .iter()
-            .filter(|(id, peer)| (peer.is_connected() || !peer.addresses().is_empty()) && listed(id))
+            .filter(|(id, peer)| (peer.is_connected() || self.can_be_called(id)) && listed(id))
             .map(|(id, _)| *id)
             .collect();
         drop(list);

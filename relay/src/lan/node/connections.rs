@@ -3,6 +3,7 @@
 use super::Node;
 use super::calls::chance;
 use crate::lan::identity::peer_of;
+use crate::lan::in_words;
 use crate::lan::limits::{DISCOVERED_MAX, STRANGERS_MAX};
 use crate::lan::peers::{Connection, Peer, is_loopback};
 use crate::lan::status::LanNews;
@@ -10,7 +11,7 @@ use crate::lan::swarm::BehaviourEvent;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{ConnectionId, ListenError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, identify, mdns};
+use libp2p::{Multiaddr, PeerId, dcutr, identify, mdns};
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -39,10 +40,19 @@ impl Node {
                     self.refused.connections += 1;
                 }
             }
-            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
-            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                tracing::error!(?addresses, "no longer listening: {error}");
+            SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, &address),
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let why = reason.err().map(|error| in_words(&error));
+                if !self.on_not_listening(listener_id, why.clone())
+                    && let Some(why) = why
+                {
+                    tracing::error!(?addresses, "no longer listening: {why}");
+                }
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Direct(dcutr::Event { remote_peer_id, result })) => match result {
+                Ok(_) => tracing::info!(peer = %remote_peer_id, "a direct connection was opened"),
+                Err(error) => tracing::info!(peer = %remote_peer_id, "no direct connection can be opened: {}", in_words(&error)),
+            },
             SwarmEvent::ListenerError { error, .. } => tracing::warn!("listening: {error}"),
             _ => {}
         }
@@ -79,7 +89,7 @@ impl Node {
     }
 
     /// Forgets strangers where there is no room for a peer on the list.
-    fn make_room(&mut self, id: &PeerId, now: Instant) {
+    pub(super) fn make_room(&mut self, id: &PeerId, now: Instant) {
         if self.peers.get(id).is_none() && self.peers.entry(*id, now).is_none() {
             self.forget_strangers(|_| true);
         }
@@ -106,22 +116,22 @@ impl Node {
 
     /// Remembers where a peer that called can be called back.
     fn on_identified(&mut self, id: PeerId, connection: ConnectionId, addresses: Vec<Multiaddr>) {
-        if !self.is_listed(&id) {
-            return;
-        }
         let now = Instant::now();
+        self.relays.on_identified(&id, now);
+        let listed = self.is_listed(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let near = peer.connections.get(&connection).is_some_and(|connection| is_loopback(&connection.address));
-        for address in addresses.into_iter().filter(|address| is_loopback(address) == near) {
-            peer.add_address(address, now);
+        peer.hear(addresses.into_iter().filter(|address| is_loopback(address) == near).collect());
+        if listed {
+            peer.believe(now);
+            self.choose_neighbours();
         }
-        self.choose_neighbours();
     }
 
     fn on_connected(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let now = Instant::now();
         self.on_call_answered(connection, id);
-        let listed = self.is_listed(&id);
+        let listed = self.is_welcome(&id);
         if !listed && !self.admits_stranger(&id, now) {
             self.refused.strangers += 1;
             tracing::debug!(peer = %id, "hung up on a peer that is not on the list");
@@ -131,7 +141,6 @@ impl Node {
             }
             return;
         }
-        let caller = self.is_caller(&id);
         if listed {
             self.make_room(&id, now);
         }
@@ -141,29 +150,30 @@ impl Node {
         };
         let first = !peer.is_connected();
         peer.on_there(now);
-        let address = endpoint.get_remote_address().clone();
         let (dialled, relayed) = (endpoint.is_dialer(), endpoint.is_relayed());
+        let address = match endpoint {
+            // Who calls through a relay shows no address but its name; what is worth knowing is which relay.
+            ConnectedPoint::Listener { local_addr, .. } if relayed => local_addr.clone(),
+            endpoint => endpoint.get_remote_address().clone(),
+        };
         tracing::info!(peer = %id, %address, dialled, listed, "connected");
         let shown = address.to_string();
         peer.connections.insert(connection, Connection { address, dialled, relayed, since: now, doomed: false });
-        // One side decides which stays, or both might go.
-        let surplus = if caller { peer.surplus() } else { Vec::new() };
-        for connection in surplus {
-            self.doom(&id, connection);
-        }
+        self.close_surplus(&id);
         if listed {
             if first && let Some(peer) = peer_of(&id) {
                 self.tell(LanNews::Connected { peer, address: shown });
             }
             self.name_to_engine(id);
         }
+        self.on_way_found(id, relayed, now);
         self.choose_neighbours();
         self.ask_to_pair(id, now);
     }
 
     /// Whether someone who is not on the list may stay, in order to pair.
     fn admits_stranger(&self, id: &PeerId, now: Instant) -> bool {
-        let strangers = || self.peers.iter().filter(|(id, peer)| !peer.connections.is_empty() && !self.is_listed(id)).count();
+        let strangers = || self.peers.iter().filter(|(id, peer)| !peer.connections.is_empty() && !self.is_welcome(id)).count();
         let open = self.window.as_ref().is_some_and(|window| window.is_open(now));
         open && peer_of(id).is_some() && strangers() < STRANGERS_MAX
     }
@@ -177,7 +187,8 @@ impl Node {
         }
         peer.call_later(now, chance());
         self.take_from_engine(&id);
-        if self.is_listed(&id)
+        self.relays.on_changed(&id);
+        if self.is_welcome(&id)
             && let Some(peer) = peer_of(&id)
         {
             tracing::info!(peer = %id, "disconnected");
@@ -189,7 +200,7 @@ impl Node {
     }
 
     /// Closes a connection, which may take long where the network is cut; until then it counts as gone.
-    fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
+    pub(super) fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
         if let Some(connection) = self.peers.get_mut(id).and_then(|peer| peer.connections.get_mut(&connection)) {
             connection.doomed = true;
         }

@@ -33,7 +33,7 @@ enum Opening {
 impl Node {
     /// Asks a connected peer to pair, if it is this side's turn to ask.
     pub(super) fn ask_to_pair(&mut self, peer: PeerId, now: Instant) {
-        if self.is_caller(&peer) && self.window.as_mut().is_some_and(|window| window.ask(&peer, now)) {
+        if self.is_caller(&peer) && !self.relays.has(&peer) && self.window.as_mut().is_some_and(|window| window.ask(&peer, now)) {
             self.pair(peer, Opening::Open);
         }
     }
@@ -44,7 +44,7 @@ impl Node {
         let asked: Vec<(PeerId, Instant)> = self
             .peers
             .iter()
-            .filter(|(id, peer)| peer.is_connected() && self.is_caller(id))
+            .filter(|(id, peer)| peer.is_connected() && self.is_caller(id) && !self.relays.has(id))
             .filter_map(|(id, _)| Some((*id, self.window.as_ref()?.ask_at(id, now)?)))
             .collect();
         for (peer, _) in asked.iter().filter(|(_, at)| *at <= now) {
@@ -100,6 +100,12 @@ impl Node {
         if let Some(window) = &mut self.window {
             window.on_end(id, outcome, Instant::now());
         }
+        if self.is_listed(&id)
+            && let Some(peer) = self.peers.get_mut(&id)
+        {
+            peer.believe(Instant::now());
+        }
+        self.close_all_surplus();
         // Also one that broke at its end may have settled the space.
         let space = self.list().space();
         self.space.send_if_modified(|settled| std::mem::replace(settled, space) != space);

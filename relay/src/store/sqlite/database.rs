@@ -52,6 +52,11 @@ impl Database {
         Ok(Self { connection, folder, ledger: Ledger::default(), room })
     }
 
+    /// The value of this name, if it can be read.
+    pub(super) fn named(&self, name: &str) -> Option<Vec<u8>> {
+        self.connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).ok()
+    }
+
     /// Carries out tasks in order, with as few syncs as it can, and answers each.
     ///
     /// First all of them in one transaction. If anything in it cannot be written it is undone, and each task is carried

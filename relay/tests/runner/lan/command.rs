@@ -1,7 +1,7 @@
 //! `driftline peer` as people type it: two programs on one machine, and the questions they are asked.
 
 use super::PATIENCE;
-use crate::process::{driftline, run};
+use crate::process::{Process, driftline, run};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -84,6 +84,37 @@ fn a_code_that_one_prints_pairs_it_with_the_other_and_both_tell_how_they_stand()
     // Without the code, by the list alone.
     let _again = Peer::start(right, &["--dial", address]);
     when(left, |answer| answer["lan"]["peers"][0]["path"]["syncing"] == true);
+}
+
+#[test]
+fn a_relay_prints_where_peers_reach_it_and_a_folder_is_kept_in_step_with_it_there() {
+    let (data, folders) = (TempDir::new().unwrap(), [TempDir::new().unwrap(), TempDir::new().unwrap()]);
+    let [left, right] = [folders[0].path(), folders[1].path()];
+    let mut command = driftline();
+    command.args(["relay", "--listen", "127.0.0.1:0", "--log", "warn", "--p2p", "127.0.0.1:0", "--data"]).arg(data.path());
+    let relay = Process::spawn(&mut command);
+    let (address, socket) = (relay.told("peers "), relay.told("sync "));
+    assert!(address.contains("/quic-v1/p2p/12D3"), "{address}");
+    std::fs::write(left.join("note.md"), "tide\n").unwrap();
+    let alone = Peer::start(left, &["--space", "harbour", "--relay", address]);
+    let _two = Peer::start(right, &["--space", "harbour", "--relay", socket, "--no-lan"]);
+    when(right, |_| std::fs::read_to_string(right.join("note.md")).is_ok_and(|text| text == "tide\n"));
+    let stands = when(left, |answer| answer["saved"]["relays"] == 1);
+    assert_eq!(stands["lan"]["relays"][0]["syncing"], true, "{stands}");
+    let lan = &stands["lan"];
+    assert!(lan["addresses"][0].is_null() && lan["relays"][0]["refused"].is_null(), "nobody is to reach it: {stands}");
+    drop(alone);
+    // Who wants to be reached is told that nothing is passed on.
+    let _pairing = Peer::start(left, &["--space", "harbour", "--relay", address, "--pair"]);
+    when(left, |answer| answer["lan"]["relays"][0]["refused"].is_string() && answer["lan"]["relays"][0]["syncing"] == true);
+    let (_, said) = run(driftline().args(["peer", "status", "--folder"]).arg(left));
+    assert!(said.contains(address) && said.contains("passes nothing on") && said.contains("synced with"), "{said}");
+
+    let at = |arguments: &[&str]| run(driftline().args(["peer", "--folder"]).arg(left).args(arguments));
+    let (code, said) = at(&["--relay", "/ip4/127.0.0.1/tcp/1"]);
+    assert!(code == 2 && said.contains("/p2p/"), "{code}: {said}");
+    let (code, said) = at(&["--relay", address, "--no-lan"]);
+    assert!(code == 2 && said.contains("ws://"), "{code}: {said}");
 }
 
 #[test]

@@ -4,10 +4,11 @@
 mod command;
 mod converge;
 mod crowd;
+mod relay;
 mod strangers;
 
 use driftline_core::base::id::{DocumentId, SpaceId};
-use driftline_relay::lan::{AllowList, Identity, Lan, LanOptions, LanStatus, Multiaddr, PairingCode};
+use driftline_relay::lan::{AllowList, Identity, Lan, LanOptions, LanStatus, Multiaddr, NamedRelay, PairingCode};
 use driftline_relay::repo::{DocHandle, Repo, RepoOptions};
 use std::future::Future;
 use std::time::Duration;
@@ -36,6 +37,7 @@ struct Plan {
     list: AllowList,
     transport: &'static str,
     dial: Vec<Multiaddr>,
+    relays: Vec<NamedRelay>,
     pairing: Option<PairingCode>,
 }
 
@@ -46,6 +48,7 @@ impl Default for Plan {
             list: AllowList::memory(),
             transport: "udp/0/quic-v1",
             dial: Vec::new(),
+            relays: Vec::new(),
             pairing: None,
         }
     }
@@ -55,6 +58,11 @@ impl Plan {
     /// Knows this machine already.
     fn knowing(mut self, other: &Identity) -> Self {
         self.list.add(other.peer(), "", SPACE).unwrap();
+        self
+    }
+
+    fn at_relay(mut self, relay: &str, syncs: bool) -> Self {
+        self.relays.push(NamedRelay { at: relay.parse().unwrap(), syncs, meets: true });
         self
     }
 
@@ -75,9 +83,10 @@ impl Plan {
 
     /// On the LAN; with an engine only once there is a space.
     fn start(self) -> Machine {
-        let Self { identity, list, transport, dial, pairing } = self;
+        let Self { identity, list, transport, dial, relays, pairing } = self;
         let listen = vec![format!("/ip4/127.0.0.1/{transport}").parse().unwrap()];
-        let options = LanOptions { identity: identity.clone(), name: "machine".into(), list, listen, dial, mdns: false, pairing };
+        let options =
+            LanOptions { identity: identity.clone(), name: "machine".into(), list, listen, dial, relays, mdns: false, pairing };
         Machine { identity, lan: Lan::start(options).unwrap(), repo: None }
     }
 

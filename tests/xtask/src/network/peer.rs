@@ -8,6 +8,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a program is waited for that is to print something.
+const PRINTED_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A folder that goes when this does.
 pub(super) struct Tree {
@@ -103,7 +108,27 @@ impl PeerProcess {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    fn spawn(mut command: Command) -> Result<Self> {
+    /// Starts a program, and waits until it prints a line with these words; answers that line. What it prints later is read and let go of.
+    pub(super) fn until(mut command: Command, words: &str) -> Result<(Self, String)> {
+        let child = without_settings(&mut command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.context("driftline could not be started")?;
+        let stdout = child.stdout.take().context("it was piped")?;
+        let process = Self(child);
+        let (found, line) = mpsc::channel();
+        let words = words.to_owned();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if line.contains(&words) {
+                    // Only the first is waited for.
+                    drop(found.send(line));
+                }
+            }
+        });
+        let line = line.recv_timeout(PRINTED_TIME_MAX).context("the program did not print what was waited for")?;
+        Ok((process, line))
+    }
+
+    pub(super) fn spawn(mut command: Command) -> Result<Self> {
         let child = without_settings(&mut command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Ok(Self(child.context("the peer could not be started")?))
     }

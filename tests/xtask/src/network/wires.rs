@@ -106,7 +106,7 @@ fn port(machine: usize) -> String {
     format!("port{machine}")
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+pub(super) fn ip(arguments: &[&str]) -> Result<()> {
     let shown = arguments.join(" ");
     let output = Command::new("ip").args(arguments).output().with_context(|| format!("`ip {shown}` could not be started"))?;
     if !output.status.success() {
