@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 
 /** The repository's root: the tests run in `tests/browser`. */
 const ROOT = resolve(process.cwd(), "../..");
-const BINARY = process.env["DRIFTLINE_BIN"] ?? process.env["DRIFTLINE"] ?? join(ROOT, "target/debug/driftline");
+export const BINARY = process.env["DRIFTLINE_BIN"] ?? process.env["DRIFTLINE"] ?? join(ROOT, "target/debug/driftline");
 const BUILT = process.env["DRIFTLINE_DEMO"] ?? join(ROOT, "web-demo/dist");
 const START_MS_MAX = 30_000;
 
