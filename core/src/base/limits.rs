@@ -107,7 +107,13 @@ pub const ROLLS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most relays that an invitation names.
 pub const INVITATION_RELAYS_MAX: usize = 4;
 /// Most attestations kept of one space.
-pub const ATTESTATIONS_MAX: usize = 262_144;
+pub const ATTESTATIONS_PER_SPACE_MAX: usize = 65_536;
+/// Most attestations kept of all spaces together.
+pub const ATTESTATIONS_MAX: usize = 524_288;
+/// Documents of which it is remembered which attestations a connection was sent; where there are more, all are sent again.
+pub const ATTESTED_TOLD_MAX: usize = 16_384;
+/// Documents of which a connection was told why nothing of it is taken; of others it is not told.
+pub const REFUSED_TOLD_MAX: usize = 1_024;
 /// Most attestations in one frame.
 pub const FRAME_ATTESTATIONS_MAX: usize = 4_096;
 /// Spaces one connection may subscribe to.

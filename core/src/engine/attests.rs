@@ -11,7 +11,7 @@ use super::timers::Timer;
 use super::trust::Right;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId};
-use crate::base::limits::ATTESTATIONS_MAX;
+use crate::base::limits::{ATTESTATIONS_MAX, ATTESTATIONS_PER_SPACE_MAX, ATTESTED_TOLD_MAX};
 use crate::doc::document::Document;
 use crate::log::entry::Entry;
 use crate::log::tree::Fingerprint;
@@ -212,6 +212,9 @@ impl Engine {
         let told = peer.attested.get(&document).copied().unwrap_or(0);
         let newer: Vec<&Held> = held.values().filter(|held| held.number > told && held.space == space).collect();
         let Some(newest) = newer.iter().map(|held| held.number).max() else { return };
+        if peer.attested.len() >= ATTESTED_TOLD_MAX {
+            peer.attested.clear();
+        }
         peer.attested.insert(document, newest);
         let items = newer.into_iter().map(|held| Arc::from(held.attestation.to_bytes())).collect();
         for attestations in self.portions_for(connection, items) {
@@ -243,16 +246,15 @@ impl Engine {
             let text = format!("nothing can be vouched for in space {space} on this connection");
             return self.send(connection, &Message::Error { code: ErrorCode::BadAttestation, document: None, text });
         }
+        // Checking signatures is what costs: behind a false one nothing is looked at.
         for bytes in attestations {
-            let taken = Attestation::decode(bytes).and_then(|attestation| {
-                let document = attestation.document;
-                self.take_attestation(connection, space, attestation).map_err(|error| {
-                    self.on_bad_attestation(connection, space, Some(document), &error);
-                    error
-                })
-            });
-            if let Err(AttestationError::Decode(error)) = taken {
-                self.on_bad_attestation(connection, space, None, &AttestationError::Decode(error));
+            let (document, error) = match Attestation::decode(bytes) {
+                Ok(attestation) => (Some(attestation.document), self.take_attestation(connection, space, attestation).err()),
+                Err(error) => (None, Some(error)),
+            };
+            match error {
+                None | Some(AttestationError::Older) => {}
+                Some(error) => return self.on_bad_attestation(connection, space, document, &error),
             }
         }
     }
@@ -265,11 +267,8 @@ impl Engine {
         error: &AttestationError,
     ) {
         let text = format!("an attestation in space {space} was not taken: {error}");
-        match error {
-            // Two that pass it on need not wait for each other.
-            AttestationError::Older => return,
-            AttestationError::OtherChange => self.trouble(TroubleKind::Forked, document, Some(connection), text.clone()),
-            _ => {}
+        if *error == AttestationError::OtherChange {
+            self.trouble(TroubleKind::Forked, document, Some(connection), text.clone());
         }
         self.send(connection, &Message::Error { code: ErrorCode::BadAttestation, document, text });
     }
@@ -302,7 +301,8 @@ impl Engine {
             return Err(AttestationError::OtherChange);
         }
         let is_new = held.is_none();
-        let room = self.attested_state(&space).count < ATTESTATIONS_MAX as u64;
+        let room =
+            self.attested_state(&space).count < ATTESTATIONS_PER_SPACE_MAX as u64 && self.attests.latest.len() < ATTESTATIONS_MAX;
         if !is_new || room {
             self.keep_attestation(space, attestation, Some(connection));
         }

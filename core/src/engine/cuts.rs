@@ -38,15 +38,18 @@ impl Cuts {
 impl Engine {
     /// Cuts back the documents of a space that hold what is not accepted any more. A replica that was shut out itself keeps what it has.
     pub(super) fn cut_back(&mut self, space: SpaceId) {
-        let Some(held) = self.trust.rolls.get(&space).filter(|held| held.roll.standing().has_revocations()) else { return };
+        if self.trust.rolls.get(&space).is_none_or(|held| !held.roll.standing().has_revocations()) {
+            return;
+        }
         if !self.is_relay() && self.own_access(&space).level().is_none() {
             return;
         }
-        let standing = held.roll.standing();
-        let is_over = |log: &&Log| {
+        let own = self.peer_id();
+        let Some(held) = self.trust.rolls.get_mut(&space) else { return };
+        let mut is_over = |log: &&Log| {
             log.version().clock.iter().any(|(actor, seq)| {
-                let writer = standing.writer(actor);
-                let last = writer.and_then(|writer| standing.accepted(&writer, &log.document(), actor));
+                let writer = held.writer(actor).filter(|writer| Some(*writer) != own);
+                let last = writer.and_then(|writer| held.roll.standing().accepted(&writer, &log.document(), actor));
                 last.is_some_and(|last| seq > last)
             })
         };
@@ -55,7 +58,7 @@ impl Engine {
             .get(&space)
             .into_iter()
             .flat_map(|held| held.space.documents())
-            .filter(is_over)
+            .filter(|log| is_over(log))
             .map(Log::document)
             .filter(|document| !self.cuts.is_cutting(document))
             .collect();
@@ -146,12 +149,12 @@ impl Engine {
         let tail: Vec<Arc<Entry>> = tail.map(|(_, entry)| entry.clone()).collect();
         let mut seen = BTreeSet::new();
         let entries = read.into_iter().chain(tail).filter(|entry| seen.insert(entry.hash));
+        let own = self.peer_id();
         let Some(held) = self.trust.rolls.get(&space) else { return };
-        let parted = part(held.roll.standing(), entries);
+        let parted = part(held.roll.standing(), own, entries);
         if parted.refused.is_empty() {
             return self.on_found(document, Vec::new());
         }
-        let own = self.peer_id();
         let own_built_on = parted.built_on.iter().filter(|entry| held.roll.standing().writer(&entry.actor) == own).count();
         let message = format!(
             "{} changes of document {document} by someone whose grant was revoked are not accepted, and were set aside with {} that others built on them ({own_built_on} of this replica's own); the store keeps them",

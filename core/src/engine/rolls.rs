@@ -9,12 +9,13 @@ use super::effect::{Event, TroubleKind};
 use super::logs::Work;
 use super::stored::StoredStatement;
 use crate::base::id::{ConnectionId, SpaceId};
+use crate::base::limits::GRANT_CHAIN_MAX;
 use crate::log::tree::Fingerprint;
 use crate::store::task::{StoreError, StoreTask};
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::owned::is_owned;
 use crate::trust::roll::{Roll, RollError};
-use crate::trust::statement::Statement;
+use crate::trust::statement::{Claim, Statement};
 use std::sync::Arc;
 
 /// Bytes that a list's frame has beside its items, and each item beside itself, at most.
@@ -37,6 +38,7 @@ impl Engine {
             }
             self.trust.put(roll);
             self.on_standing_changed(space);
+            self.cut_back(space);
         }
     }
 
@@ -57,7 +59,8 @@ impl Engine {
             self.tell_locked(space, connection, why);
             return false;
         }
-        if !self.trust.peers.contains_key(&(connection, space)) {
+        let is_shown = self.trust.peers.contains_key(&(connection, space));
+        if !is_shown {
             self.trust.peers.insert((connection, space), super::trust::PeerRoll::default());
             let statements = self.own_chain(&space);
             self.send_roll(connection, space, true, statements);
@@ -121,7 +124,13 @@ impl Engine {
             let text = "this replica keeps the statements of as many owned spaces as it may".to_owned();
             return self.send(connection, &Message::Error { code: ErrorCode::LimitReached, document: None, text });
         }
-        let (taken, errors) = self.take_statements(space, statements, Some(connection));
+        // Who is no member shows what makes them one, and no more.
+        let few = if self.right(connection, &space).reads() {
+            statements
+        } else {
+            &statements[..statements.len().min(GRANT_CHAIN_MAX + 1)]
+        };
+        let (taken, errors) = self.take_statements(space, few, Some(connection));
         for error in errors.iter().filter(|error| **error != RollError::Unfounded).take(1) {
             let code = if matches!(error, RollError::Full(_)) { ErrorCode::LimitReached } else { ErrorCode::BadStatement };
             let text = format!("a statement of space {space} was not taken: {error}");
@@ -169,7 +178,11 @@ impl Engine {
         statements: &[Arc<[u8]>],
         source: Option<ConnectionId>,
     ) -> (usize, Vec<RollError>) {
-        let mut roll = self.trust.rolls.get(&space).map_or_else(|| Roll::new(space), |held| held.roll.clone());
+        let held = self.trust.rolls.get(&space);
+        if held.is_some_and(|held| held.roll.holds_all(statements.iter().map(|bytes| &**bytes))) {
+            return (0, Vec::new());
+        }
+        let mut roll = held.map_or_else(|| Roll::new(space), |held| held.roll.clone());
         let (taken, errors) = roll.take_bytes(statements.iter().map(|bytes| &**bytes));
         if !taken.is_empty() {
             self.adopt_roll(roll, &taken, source);
@@ -198,6 +211,10 @@ impl Engine {
             }
         }
         self.on_standing_changed(space);
+        // Nothing else takes away what was accepted.
+        if taken.iter().any(|statement| matches!(statement.claim(), Claim::Revocation(_))) {
+            self.cut_back(space);
+        }
     }
 
     /// Tells those who sent statements that all are durable here.

@@ -8,7 +8,7 @@ use super::effect::{Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
-use crate::base::limits::{FRAME_ENTRIES_MAX, ROLLS_BYTES_MAX, ROLLS_MAX};
+use crate::base::limits::{FRAME_ENTRIES_MAX, REFUSED_TOLD_MAX, ROLLS_BYTES_MAX, ROLLS_MAX};
 use crate::log::tree::Fingerprint;
 use crate::sync::hello::Identity;
 use crate::sync::message::{ErrorCode, Message};
@@ -235,7 +235,6 @@ impl Engine {
                 }
             }
         }
-        self.cut_back(space);
         self.plan_end(space);
     }
 
@@ -294,7 +293,7 @@ impl Engine {
         text: String,
     ) {
         let peer = self.trust.peers.entry((connection, space)).or_default();
-        if peer.refused.len() < FRAME_ENTRIES_MAX && peer.refused.insert((document, code)) {
+        if peer.refused.len() < REFUSED_TOLD_MAX && peer.refused.insert((document, code)) {
             self.send(connection, &Message::Error { code, document: Some(document), text });
         }
     }

@@ -148,6 +148,9 @@ fn readers_read_writers_write_and_what_a_reader_wrote_stays_where_it_is() {
     assert!(told.len() == 1 && told[0].contains("granted read"), "{told:?}");
     let saved = world.nodes[CAT].engine.saved(&NOTE).unwrap();
     assert!(saved.device && saved.relays == 0, "and it says so");
+    revoke(&mut world, OWNER, space, BEN);
+    world.run();
+    assert_eq!(world.text(CAT).as_deref(), Some("owner ben cat "), "nor when someone else is shut out");
 
     // Granted more, she joins again, and what waited travels.
     let more = invite(&mut world, OWNER, space, Level::Write, 0);

@@ -4,7 +4,7 @@
 //! what it depends on, and for no other reason. So two replicas that were told of the revocation at different times come to hold the same.
 
 use super::standing::Standing;
-use crate::base::id::ChangeHash;
+use crate::base::id::{ChangeHash, PeerId};
 use crate::log::entry::Entry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +20,13 @@ pub struct Parted {
     pub built_on: Vec<Arc<Entry>>,
 }
 
-/// Parts the entries of a document, each of which stands after all it depends on.
-pub fn part(standing: &Standing, entries: impl IntoIterator<Item = Arc<Entry>>) -> Parted {
+/// Parts the entries of a document, each of which stands after all it depends on. What `own` wrote is not refused where it is: a replica
+/// keeps its own work, also what nobody else takes.
+pub fn part(standing: &Standing, own: Option<PeerId>, entries: impl IntoIterator<Item = Arc<Entry>>) -> Parted {
     let mut parted = Parted::default();
     let mut gone: BTreeSet<ChangeHash> = BTreeSet::new();
     for entry in entries {
-        let writer = standing.writer(&entry.actor);
+        let writer = standing.writer(&entry.actor).filter(|writer| Some(*writer) != own);
         let last = writer.and_then(|writer| standing.accepted(&writer, &entry.document, &entry.actor));
         if last.is_some_and(|last| entry.seq > last) {
             gone.insert(entry.hash);

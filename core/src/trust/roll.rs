@@ -161,14 +161,12 @@ impl Roll {
         })
     }
 
-    /// Reads statements and takes them, as [`Self::take`] does. The signatures of those that are held are not checked again.
+    /// Reads statements and takes them, as [`Self::take`] does.
     pub fn take_bytes<'a>(&mut self, statements: impl Iterator<Item = &'a [u8]>) -> (Vec<Statement>, Vec<RollError>) {
         let (mut read, mut errors) = (Vec::new(), Vec::new());
         for bytes in statements {
             match Statement::read(&self.space, bytes) {
-                Ok(statement) if self.statements.contains_key(&statement.id()) => {}
-                Ok(statement) if statement.is_signed(&self.space) => read.push(statement),
-                Ok(_) => errors.push(StatementError::Signature.into()),
+                Ok(statement) => read.push(statement),
                 Err(error) => errors.push(error.into()),
             }
         }
@@ -177,7 +175,13 @@ impl Roll {
         (taken, errors)
     }
 
-    /// Takes statements, in any order; answers those that are new, and why each of the others that are not held was not taken.
+    /// Whether all of these are held: then nothing is to be taken.
+    pub fn holds_all<'a>(&self, mut statements: impl Iterator<Item = &'a [u8]>) -> bool {
+        statements.all(|bytes| Statement::read(&self.space, bytes).is_ok_and(|read| self.statements.contains_key(&read.id())))
+    }
+
+    /// Takes statements, in any order; answers those that are new, and why each of the others that are not held was not taken. At the
+    /// first whose signature is false it stops: checking them is what costs.
     pub fn take(&mut self, statements: Vec<Statement>) -> (Vec<Statement>, Vec<RollError>) {
         let (mut taken, mut waiting) = (Vec::new(), statements);
         loop {
@@ -187,6 +191,12 @@ impl Roll {
                 match self.admit(&statement) {
                     Ok(false) => {}
                     Ok(true) => taken.push(statement),
+                    Err(error @ RollError::Statement(_)) => {
+                        if !taken.is_empty() {
+                            self.standing = Standing::of(self);
+                        }
+                        return (taken, vec![error]);
+                    }
                     Err(error) => {
                         // What it rests on may come behind it.
                         left.extend((error == RollError::Unfounded).then_some(statement));
@@ -204,7 +214,8 @@ impl Roll {
         }
     }
 
-    /// Takes a statement that may be made, unless it is held; answers whether it is new. What follows from it is not worked out.
+    /// Takes a statement that may be made, unless it is held; answers whether it is new. What follows from it is not worked out. The
+    /// signature is looked at when everything else is right.
     fn admit(&mut self, statement: &Statement) -> Result<bool, RollError> {
         if self.statements.contains_key(&statement.id()) {
             return Ok(false);
@@ -214,16 +225,22 @@ impl Roll {
                 if space_of(owner, nonce) != self.space {
                     return Err(RollError::OtherSpace);
                 }
-                self.owner = Some(*owner);
                 0
             }
             Claim::Grant(grant) => self.chain_of(grant)?,
             Claim::Revocation(revocation) => {
                 self.may_revoke(revocation)?;
-                self.make_room(revocation, statement.id())?;
                 0
             }
         };
+        if !statement.is_signed(&self.space) {
+            return Err(StatementError::Signature.into());
+        }
+        match statement.claim() {
+            Claim::Founding { owner, .. } => self.owner = Some(*owner),
+            Claim::Revocation(revocation) => self.make_room(revocation, statement.id())?,
+            Claim::Grant(_) => {}
+        }
         let is_owners = self.owner == Some(statement.claim().issuer());
         let room = if is_owners { &mut self.of_owner } else { &mut self.of_others };
         if room.bytes + statement.bytes().len() > ROLL_BYTES_MAX {
