@@ -13,6 +13,7 @@ use super::{Engine, Phase};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::base::limits::{ATTESTATIONS_MAX, ATTESTATIONS_PER_SPACE_MAX, ATTESTED_TOLD_MAX};
 use crate::doc::document::Document;
+use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::tree::Fingerprint;
 use crate::store::task::StoreTask;
@@ -72,17 +73,33 @@ impl Attests {
 
     fn put(&mut self, space: SpaceId, attestation: Attestation) {
         let (document, actor) = (attestation.document, attestation.actor);
+        self.take(&document, &actor);
         self.taken += 1;
         let number = self.taken;
         let state = self.states.entry(space).or_default();
         *state = state.plus(stands_for(&attestation));
         self.latest.insert(number, (document, actor));
-        let before = self.held.entry(document).or_default().insert(actor, Held { attestation, space, number });
-        if let Some(before) = before {
-            self.latest.remove(&before.number);
-            let state = self.states.entry(before.space).or_default();
-            *state = state.minus(stands_for(&before.attestation));
+        self.held.entry(document).or_default().insert(actor, Held { attestation, space, number });
+    }
+
+    /// Forgets what is held of a document.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self, document: &DocumentId) {
+        let actors: Vec<ActorId> = self.held.get(document).into_iter().flatten().map(|(actor, _)| *actor).collect();
+        actors.iter().for_each(|actor| drop(self.take(document, actor)));
+    }
+
+    /// Takes away what is held of an actor.
+    fn take(&mut self, document: &DocumentId, actor: &ActorId) -> Option<Attestation> {
+        let of_document = self.held.get_mut(document)?;
+        let held = of_document.remove(actor)?;
+        if of_document.is_empty() {
+            self.held.remove(document);
         }
+        self.latest.remove(&held.number);
+        let state = self.states.entry(held.space).or_default();
+        *state = state.minus(stands_for(&held.attestation));
+        Some(held.attestation)
     }
 }
 
@@ -146,15 +163,13 @@ impl Engine {
             for log in held.space.documents() {
                 for (actor, seq) in log.version().clock.iter() {
                     if self.attested(&log.document(), actor) < seq && is_actor_of(actor, &own) {
-                        let mut above = log.version().clock.clone();
-                        above.lower(actor, seq - 1);
-                        missed.push((*space, log.document(), above));
+                        missed.push((*space, log.document(), log.version().clock.clone(), (*actor, seq)));
                     }
                 }
             }
         }
-        for (space, document, above) in missed {
-            self.read(Work::Vouch { space }, document, above, 0, 1);
+        for (space, document, clock, change) in missed {
+            self.read_change(Work::Vouch { space }, document, clock, change);
         }
     }
 
@@ -295,9 +310,8 @@ impl Engine {
             return Err(AttestationError::Signature);
         }
         attestation.check(&space, held.map(|held| &held.attestation))?;
-        if let Some(hash) = self.change_held(&document, &actor, seq)
-            && hash != attestation.hash
-        {
+        let held_here = self.change_held(&document, &actor, seq);
+        if held_here.is_some_and(|hash| hash != attestation.hash) {
             return Err(AttestationError::OtherChange);
         }
         let is_new = held.is_none();
@@ -305,8 +319,33 @@ impl Engine {
             self.attested_state(&space).count < ATTESTATIONS_PER_SPACE_MAX as u64 && self.attests.latest.len() < ATTESTATIONS_MAX;
         if !is_new || room {
             self.keep_attestation(space, attestation, Some(connection));
+            let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
+            if held_here.is_none() && clock.covers(&actor, seq) {
+                self.read_change(Work::Compare { space, document }, document, clock, (actor, seq));
+            }
         }
         Ok(())
+    }
+
+    /// Reads one change of an actor's from the store; nothing is read where only a snapshot holds it.
+    fn read_change(&mut self, work: Work, document: DocumentId, mut above: VectorClock, (actor, seq): (ActorId, u64)) {
+        above.lower(&actor, seq - 1);
+        self.read(work, document, above, 0, 1);
+    }
+
+    /// Compares a change that the store held with its writer's word, and lets go of the word if it is for another.
+    pub(super) fn on_to_compare(&mut self, space: SpaceId, document: DocumentId, entry: Option<&Arc<Entry>>) {
+        let Some(entry) = entry else { return };
+        let held = self.attests.get(&document, &entry.actor);
+        if !held.is_some_and(|held| held.attestation.seq == entry.seq && held.attestation.hash != entry.hash) {
+            return;
+        }
+        let text = format!("document {document} of space {space}: {}", AttestationError::OtherChange);
+        self.trouble(TroubleKind::Forked, Some(document), None, text);
+        if let Some(gone) = self.attests.take(&document, &entry.actor) {
+            let (key, _) = StoredAttestation::write(&space, &gone);
+            self.store(Work::Meta, StoreTask::PutMeta { key, value: Vec::new() });
+        }
     }
 
     /// The change of an actor's under a number, where it is among the newest.

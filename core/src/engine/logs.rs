@@ -63,6 +63,8 @@ pub(super) enum Work {
     Statement { space: SpaceId },
     /// A change of this replica's own that it has not vouched for before it ended.
     Vouch { space: SpaceId },
+    /// A change that its writer vouches for, to be compared with the word for it.
+    Compare { space: SpaceId, document: DocumentId },
     /// All entries of a document of which some may not be accepted any more: its snapshot, and then what is beside it.
     CutSnapshot { document: DocumentId },
     /// See there.
@@ -290,7 +292,10 @@ impl Engine {
             (Work::Vouch { space }, Ok(StoreDone::Read { entries, .. })) => {
                 entries.iter().for_each(|(_, entry)| self.vouch_soon(space, entry));
             }
-            (Work::Vouch { .. }, Err(_)) => {}
+            (Work::Compare { space, document }, Ok(StoreDone::Read { entries, .. })) => {
+                self.on_to_compare(space, document, entries.first().map(|(_, entry)| entry));
+            }
+            (Work::Vouch { .. } | Work::Compare { .. }, Err(_)) => {}
             (Work::CutSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => self.on_cut_snapshot(document, part),
             (Work::CutEntries { document }, Ok(StoreDone::Read { entries, .. })) => self.on_cut_entries(document, entries),
             (Work::CutSnapshot { document } | Work::CutEntries { document }, Err(error)) => {

@@ -418,6 +418,14 @@ fn each_way_of_cheating_is_refused_with_its_own_error_by_relays_and_by_clients()
         assert_eq!(says(&mut world, to, over, &word(sign(4, entry.hash, BEN))), [], "an older one changes nothing");
         assert_eq!(world.nodes[to].engine.attested(&document, &entry.actor), 5);
     }
+    // A word for another change than is held, where what is held is in the store alone.
+    let bens_actor =
+        world.nodes[BEN].engine.authorship(&NOTE).into_iter().find(|author| author.writer == Some(peer(BEN))).unwrap().actor;
+    world.nodes[RELAY].engine.change_space(space, |held| held.let_go(&NOTE));
+    world.nodes[RELAY].engine.attests.forget(&NOTE);
+    let false_word = Attestation::sign(&space, NOTE, bens_actor, (1, entry.hash), &SecretKey::new(&secret(BEN)));
+    assert_eq!(says(&mut world, RELAY, bens, &word(false_word.to_bytes())), []);
+    assert_eq!(world.nodes[RELAY].engine.attested(&NOTE, &bens_actor), 0, "it is let go of when it has been compared");
     // Ben's word is for another change under that number than the one that comes.
     let other =
         Document::new(NOTE, entry.actor, TextUnit::CodePoint).change(None, 0, |tx| tx.put("other", 1)).unwrap().0.unwrap();
