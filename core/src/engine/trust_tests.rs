@@ -437,6 +437,7 @@ fn each_way_of_cheating_is_refused_with_its_own_error_by_relays_and_by_clients()
         [ErrorCode::BadAttestation],
         "another change than its writer vouches for"
     );
+    assert!(world.nodes[RELAY].engine.log(&DocumentId([3; 16])).is_none(), "and it is not taken");
 
     let roll = |statement: &[u8]| Message::Roll {
         space,
