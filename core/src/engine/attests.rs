@@ -86,7 +86,9 @@ impl Attests {
     #[cfg(test)]
     pub(super) fn forget(&mut self, document: &DocumentId) {
         let actors: Vec<ActorId> = self.held.get(document).into_iter().flatten().map(|(actor, _)| *actor).collect();
-        actors.iter().for_each(|actor| drop(self.take(document, actor)));
+        for actor in actors {
+            self.take(document, &actor);
+        }
     }
 
     /// Takes away what is held of an actor.

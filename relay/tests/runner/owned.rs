@@ -110,7 +110,7 @@ async fn an_owner_shares_to_read_and_to_write_and_takes_it_back_and_strangers_ge
     assert_eq!((code, printed.as_str()), (5, ""), "{said}");
     assert!(said.contains("driftline join"), "{said}");
 
-    // Ben and Anna are at it when Anna's other command shuts him out: through the relay alone, since her folder is in use by no one.
+    // Ben is connected when Anna shuts him out.
     let members = anna.json(&["members", "--space", space]).await;
     let key = joined["key"].as_str().unwrap();
     let of_ben = members["members"].as_array().unwrap().iter().find(|member| member["key"] == key).unwrap();
