@@ -84,6 +84,38 @@ pub const SYNC_BLOOM_PROBES_MAX: u64 = 32;
 pub const SYNC_ORPHANS_MAX: usize = 16_384;
 /// ... and most bytes of them.
 pub const SYNC_ORPHAN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most statements of one space: its founding and grants. Revocations have room of their own, so that nobody can take it from them.
+pub const GRANTS_MAX: usize = 4_096;
+/// Most revocations of one space.
+pub const REVOCATIONS_MAX: usize = 1_024;
+/// Most grants made directly under one grant; the owner may make as many as there may be.
+pub const GRANT_CHILDREN_MAX: usize = 256;
+/// Most grants between an owner and a member, the member's own included.
+pub const GRANT_CHAIN_MAX: usize = 8;
+/// Longest note in a grant, in bytes.
+pub const GRANT_NOTE_BYTES_MAX: usize = 128;
+/// Most actors whose last accepted entry one revocation names, over all documents.
+pub const REVOCATION_CUTS_MAX: usize = 16_384;
+/// Longest statement in bytes: a revocation that names as many actors as it may.
+pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
+/// All statements of one space together, in bytes.
+pub const ROLL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most owned spaces of which a replica keeps the statements.
+pub const ROLLS_MAX: usize = 65_536;
+/// The statements of all of them together, in bytes.
+pub const ROLLS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most relays that an invitation names.
+pub const INVITATION_RELAYS_MAX: usize = 4;
+/// Most attestations kept of one space.
+pub const ATTESTATIONS_PER_SPACE_MAX: usize = 65_536;
+/// Most attestations kept of all spaces together.
+pub const ATTESTATIONS_MAX: usize = 524_288;
+/// Documents of which it is remembered which attestations a connection was sent; where there are more, all are sent again.
+pub const ATTESTED_TOLD_MAX: usize = 16_384;
+/// Documents of which a connection was told why nothing of it is taken; of others it is not told.
+pub const REFUSED_TOLD_MAX: usize = 1_024;
+/// Most attestations in one frame.
+pub const FRAME_ATTESTATIONS_MAX: usize = 4_096;
 /// Spaces one connection may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.

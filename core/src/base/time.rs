@@ -1,7 +1,7 @@
 //! Time as the engine knows it: what the driver says it is.
 //!
-//! The engine has no clock. Every call carries a [`Now`], whose monotonic part drives timers and whose wall-clock
-//! part is only ever written into changes for people to read.
+//! The engine has no clock. Every call carries a [`Now`], whose monotonic part drives timers. Its wall-clock part is
+//! written into changes for people to read, and tells whether a grant in an owned space has ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Now {
     /// Milliseconds on a clock that never goes back, from any start the driver likes.
     pub monotonic_ms: u64,
-    /// Milliseconds since the Unix epoch; may jump, and nothing depends on it but what people read.
+    /// Milliseconds since the Unix epoch; may jump, and nothing depends on it but what people read and when grants end.
     pub unix_ms: i64,
 }
 

@@ -44,6 +44,11 @@ pub enum ChangeError {
     /// The change was to be made on a version that this replica does not hold.
     #[error("the version that the change was made on is not held here")]
     UnknownVersion,
+    /// A file's history was to be taken into an owned space.
+    #[error(
+        "this space is owned, and no history of others can be imported there: import what the document says, as JSON or text"
+    )]
+    Foreign,
     /// A mirror made the edit before it saw that an earlier one was refused.
     #[error("an edit before this one was refused, and this one was made on top of it")]
     Superseded,

@@ -4,12 +4,12 @@
 //! they are gathered and applied once a drain, and for a large document not more often than it can bear. Where one person types and
 //! the others follow, they are replayed, which costs next to nothing, and need no rest.
 
+use super::Engine;
 use super::effect::{Event, TroubleKind, ViewUpdate};
 use super::input::{Command, Input, Resume, Stamp};
 use super::logs::Work;
 use super::stored::StoredPreview;
 use super::timers::Timer;
-use super::{Engine, Phase};
 use crate::base::id::{ChangeHash, DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
 use crate::doc::document::{ApplyError, ChangeError, Document, Transaction};
@@ -18,6 +18,7 @@ use crate::doc::view::{Answer, View};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::snapshot::SnapshotPart;
+use crate::trust::owned::is_owned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -176,6 +177,9 @@ impl Engine {
         self.needs_flush = true;
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        if is_owned(&space) {
+            return Err(ChangeError::Foreign);
+        }
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
         let entries = loaded.import(automerge)?;
         let new = entries.len();
@@ -333,9 +337,9 @@ impl Engine {
             }
             _ => space,
         };
-        let Phase::Running { actor, .. } = &self.phase else { return false };
+        let Some(actor) = self.actor_for(&space) else { return false };
         let fresh =
-            Document::new(document, *actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+            Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
         let state = match self.log(&document) {
             None => State::Loaded(Box::new(fresh)),
             Some(_) => {
@@ -411,6 +415,29 @@ impl Engine {
         match before {
             State::Loading { preview, deferred, .. } => self.begin_deferred(document, heads, preview, deferred),
             State::Loaded(_) => self.answer_soon(document),
+        }
+    }
+
+    /// Puts a document that is open in the place of what it was, of which something went: its mirrors begin anew.
+    pub(super) fn replace_document(&mut self, space: SpaceId, document: DocumentId, entries: Vec<Arc<Entry>>) {
+        let (Some(actor), limit) = (self.actor_for(&space), self.config.limits.entry_bytes_max) else { return };
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let mut fresh = Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(limit);
+        let applied = fresh.apply(entries);
+        let heads = fresh.heads();
+        open.unapplied.clear();
+        let views: Vec<(ViewId, (View, Answer))> = open.views.keys().map(|view| (*view, View::open(&fresh, &[]))).collect();
+        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
+        let mut answers = Vec::new();
+        for (view, (state, answer)) in views {
+            open.views.insert(view, state);
+            answers.push((view, answer));
+        }
+        self.documents.changed.insert(document, false);
+        self.tell_unless_applied(document, applied);
+        answers.into_iter().for_each(|(view, answer)| self.tell_answer(view, document, answer));
+        if let State::Loading { preview, deferred, .. } = before {
+            self.begin_deferred(document, heads, preview, deferred);
         }
     }
 

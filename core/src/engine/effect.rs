@@ -7,6 +7,7 @@ use crate::doc::patch::Patch;
 use crate::doc::value::Value;
 use crate::log::entry::Entry;
 use crate::store::task::StoreTask;
+use crate::trust::statement::Level;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -160,6 +161,20 @@ pub enum Event {
         /// The state; nothing when it is gone.
         state: Option<String>,
     },
+    /// What this replica may do in an owned space has changed.
+    AccessChanged {
+        /// The space.
+        space: SpaceId,
+        /// How much it may do; nothing where it may not even read.
+        level: Option<Level>,
+    },
+    /// A peer has said that it holds exactly the statements of an owned space that are held here.
+    StatementsShared {
+        /// The space.
+        space: SpaceId,
+        /// How many connected peers do.
+        peers: usize,
+    },
     /// Something went wrong that people should know of.
     Trouble(Trouble),
     /// Entries of a document in a space that is followed have become durable. Not for apps: it has no JSON.
@@ -286,4 +301,6 @@ pub enum TroubleKind {
     Refused,
     /// Two replicas wrote different changes as one actor.
     Forked,
+    /// This replica may not do something in an owned space, or changes there were set aside because their writer was shut out.
+    Forbidden,
 }

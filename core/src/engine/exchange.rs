@@ -54,6 +54,9 @@ impl Engine {
 
     /// Asks a peer to sync a space, unless it does already.
     pub(super) fn subscribe(&mut self, connection: ConnectionId, space: SpaceId) {
+        if !self.begin_roll(connection, space) {
+            return;
+        }
         let eager = self.eager_versions(&space);
         let known = self.agreed_state(connection, space);
         let bytes_max = self.frame_bytes_max(connection);
@@ -135,6 +138,10 @@ impl Engine {
             }
             Message::Strands { items } => self.on_strands(connection, &items),
             Message::Ack { document, held } => self.on_ack(connection, document, held),
+            Message::Roll { space, asks, state, attested, statements } => {
+                self.on_roll(connection, space, asks, (state, attested), &statements);
+            }
+            Message::Attestations { space, attestations } => self.on_attestations(connection, space, &attestations),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
         }
     }
@@ -163,6 +170,9 @@ impl Engine {
             let text = format!("space {space} is not open here");
             self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
             return self.send(connection, &Message::Unsubscribe { space });
+        }
+        if self.is_shut_out(connection, space) {
+            return;
         }
         let Some(session) = self.sessions.get_mut(&connection) else { return };
         if session.subscriptions.len() >= SUBSCRIPTIONS_MAX {
@@ -397,6 +407,7 @@ impl Engine {
                 return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
             }
             match entry_from_payload(document, payload) {
+                Ok(entry) if !self.is_permitted(connection, space, &entry) => return,
                 Ok(entry) => self.receive_entry(space, Arc::new(entry), connection),
                 Err(error) => {
                     let text = format!("a change of document {document} is not valid: {error}");
@@ -420,6 +431,9 @@ impl Engine {
         }
         self.count_arrival(connection, space, document, entries.iter().map(|entry| entry.payload.len()).sum());
         for entry in entries {
+            if !self.is_permitted(connection, space, &entry) {
+                return;
+            }
             self.receive_entry(space, Arc::new(entry), connection);
         }
         self.touch_progress(space);

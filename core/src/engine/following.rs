@@ -12,6 +12,7 @@ use crate::base::time::Now;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::snapshot::SnapshotPart;
+use crate::trust::owned::is_owned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -59,12 +60,19 @@ pub enum OfferError {
     /// The store is behind: the same may be handed in again later.
     #[error("the store cannot keep up")]
     Busy,
+    /// The space is owned: what is written there is written by keys, and the driver's clients have none.
+    #[error("the space is owned, and clients without keys may not read or write there")]
+    Owned,
 }
 
 impl Engine {
     /// Follows a space from now on: what becomes durable there is told as [`Event::Durable`].
     pub fn follow(&mut self, now: Now, space: SpaceId) {
         self.now = now;
+        // Whoever is told by the driver has shown no grant.
+        if is_owned(&space) {
+            return;
+        }
         self.following.spaces.insert(space);
         if matches!(self.phase, Phase::Running { .. }) {
             self.open_space(space);
@@ -76,7 +84,7 @@ impl Engine {
     pub fn read_document(&mut self, now: Now, space: SpaceId, document: DocumentId) -> Option<u64> {
         self.now = now;
         self.needs_flush = true;
-        self.locations.get(&document).filter(|held| **held == space)?;
+        self.locations.get(&document).filter(|held| **held == space && !is_owned(&space))?;
         self.following.last_number += 1;
         let number = self.following.last_number;
         self.following.reading.insert(number, Reading { document, snapshot: None });
@@ -103,6 +111,9 @@ impl Engine {
     ) -> Result<(), OfferError> {
         self.now = now;
         self.needs_flush = true;
+        if is_owned(&space) {
+            return Err(OfferError::Owned);
+        }
         if self.locations.get(&document).is_some_and(|held| *held != space) {
             return Err(OfferError::WrongSpace);
         }

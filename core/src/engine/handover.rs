@@ -42,6 +42,7 @@ impl Engine {
         self.with_delta(connection, space, document, |delta, log| sends = delta.on_snapshot_read(log, task, part.as_ref()));
         if let Some(part) = part.filter(|_| sends) {
             let SnapshotPart { size, offset, bytes, .. } = part;
+            self.send_attestations_of(connection, space, document);
             self.send(connection, &Message::Snapshot { space, document, size, offset, bytes });
             if !self.is_relay() {
                 self.expect_ack(connection);
@@ -60,7 +61,10 @@ impl Engine {
         (size, offset): (u64, u64),
         bytes: &[u8],
     ) {
-        if self.is_elsewhere(connection, space, document) || !self.has_room_for(space, document, connection) {
+        if self.is_elsewhere(connection, space, document)
+            || !self.may_send(connection, space, document)
+            || !self.has_room_for(space, document, connection)
+        {
             return;
         }
         let limit = self.config.limits.snapshot_bytes_max as u64;
@@ -141,6 +145,9 @@ impl Engine {
                 return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text });
             }
         };
+        if !version.clock.iter().all(|(actor, seq)| self.is_accepted(connection, space, document, *actor, seq)) {
+            return;
+        }
         let is_held = self.log(&document).is_some_and(|log| version.clock.is_within(&log.version().clock));
         if !is_held {
             return self.adopt_snapshot(document, Received { space, bytes, clock: version.clock, source: connection });

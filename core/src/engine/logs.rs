@@ -59,6 +59,18 @@ pub(super) enum Work {
     RereadEntries { number: u64 },
     /// A named value, written for its own sake.
     Meta,
+    /// A statement of an owned space.
+    Statement { space: SpaceId },
+    /// A change of this replica's own that it has not vouched for before it ended.
+    Vouch { space: SpaceId },
+    /// A change that its writer vouches for, to be compared with the word for it.
+    Compare { space: SpaceId, document: DocumentId },
+    /// All entries of a document of which some may not be accepted any more: its snapshot, and then what is beside it.
+    CutSnapshot { document: DocumentId },
+    /// See there.
+    CutEntries { document: DocumentId },
+    /// What a snapshot holds of such a document.
+    CutAssembly { document: DocumentId },
     /// What a document says, to be shown before it is loaded: nobody misses one that could not be written.
     Preview,
     /// A damaged document that is set aside.
@@ -133,6 +145,11 @@ impl Logs {
         self.refused.insert(document, space);
     }
 
+    /// Whether entries of a document are being appended.
+    pub(super) fn is_appending(&self, document: &DocumentId) -> bool {
+        self.writing.iter().any(|undurable| undurable.stored.entry.document == *document)
+    }
+
     /// Notes that the store takes writes.
     pub(super) fn on_written(&mut self) {
         self.write_failures = 0;
@@ -185,6 +202,7 @@ impl Engine {
             self.add_document(space, entry.document);
         }
         self.saved.wrote(space, entry.document, entry.actor, entry.seq);
+        self.vouch_soon(space, &entry);
         self.append(Arc::new(entry), None);
     }
 
@@ -278,6 +296,19 @@ impl Engine {
                 | Work::SeekSnapshot { document, .. },
                 Err(error),
             ) => self.on_read_failed(document, &error),
+            (Work::Vouch { space }, Ok(StoreDone::Read { entries, .. })) => {
+                entries.iter().for_each(|(_, entry)| self.vouch_soon(space, entry));
+            }
+            (Work::Compare { space, document }, Ok(StoreDone::Read { entries, .. })) => {
+                self.on_to_compare(space, document, entries.first().map(|(_, entry)| entry));
+            }
+            (Work::Vouch { .. } | Work::Compare { .. }, Err(_)) => {}
+            (Work::CutSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => self.on_cut_snapshot(document, part),
+            (Work::CutEntries { document }, Ok(StoreDone::Read { entries, .. })) => self.on_cut_entries(document, entries),
+            (Work::CutSnapshot { document } | Work::CutEntries { document }, Err(error)) => {
+                self.on_cut_failed(document, &error);
+            }
+            (Work::Statement { space }, result) => self.on_statement_stored(space, result.map(drop)),
             (Work::Meta, Err(error)) => self.trouble(TroubleKind::StoreWrite, None, None, error.message),
             (Work::Quarantine { document }, Err(error)) => {
                 self.trouble(TroubleKind::StoreWrite, Some(document), None, error.message);
@@ -424,6 +455,24 @@ impl Engine {
         );
         self.trouble(TroubleKind::Damaged, Some(document), None, message);
         self.stats.quarantined += 1;
+        let unwritten = self.set_aside(space, document);
+        // What an open document holds in memory is not lost, and is written anew.
+        for entry in self.documents.entries(&document) {
+            self.append(entry, None);
+        }
+        for entry in unwritten {
+            let next = self.log(&document).is_some_and(|log| log.admission(&entry, &BTreeSet::new()) == Admission::Next);
+            if next {
+                self.append(entry, None);
+            }
+        }
+        self.restart_loading(document);
+        self.tell_anew(space, document);
+        self.ask_everyone(space, document);
+    }
+
+    /// Sets a document's log aside, and begins it anew with nothing; answers what of it was on its way to the store.
+    pub(super) fn set_aside(&mut self, space: SpaceId, document: DocumentId) -> Vec<Arc<Entry>> {
         self.unmark(space, document);
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
         let unwritten: Vec<Undurable> = {
@@ -443,19 +492,7 @@ impl Engine {
                 subscription.deltas.remove(&document);
             }
         }
-        // What an open document holds in memory is not lost, and is written anew.
-        for entry in self.documents.entries(&document) {
-            self.append(entry, None);
-        }
-        for Undurable { stored, .. } in unwritten {
-            let next = self.log(&document).is_some_and(|log| log.admission(&stored.entry, &BTreeSet::new()) == Admission::Next);
-            if next {
-                self.append(stored.entry, None);
-            }
-        }
-        self.restart_loading(document);
-        self.tell_anew(space, document);
-        self.ask_everyone(space, document);
+        unwritten.into_iter().map(|undurable| undurable.stored.entry).collect()
     }
 
     /// The store's task that reads a document's entries above a clock.

@@ -9,8 +9,10 @@
 //! applied, pushed and written together.
 
 mod admission;
+pub mod attests;
 mod catch_up;
 pub mod config;
+mod cuts;
 mod documents;
 pub mod effect;
 mod endpoints;
@@ -21,12 +23,15 @@ pub mod input;
 mod logs;
 mod memory;
 mod mirrors;
+pub mod owned;
 mod pace;
 mod peers;
+mod permits;
 mod presences;
 mod previews;
 mod progress;
 mod push;
+mod rolls;
 mod saved;
 mod snapshots;
 mod spreading;
@@ -37,6 +42,7 @@ pub mod stats;
 pub mod stored;
 mod strands;
 mod timers;
+mod trust;
 
 #[cfg(test)]
 mod catch_up_tests;
@@ -52,6 +58,8 @@ mod snapshot_tests;
 mod spreading_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};
 use crate::base::rng::Rng;
@@ -90,6 +98,9 @@ pub struct Engine {
     spreading: spreading::Spreading,
     snapshots: snapshots::Snapshots,
     following: following::Following,
+    trust: trust::Trust,
+    attests: attests::Attests,
+    cuts: cuts::Cuts,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
@@ -127,6 +138,8 @@ enum Phase {
         identity: Identity,
         /// Who makes its changes: drawn at each start, so that a store restored from a backup never repeats a sequence number.
         actor: ActorId,
+        /// Who makes them in owned spaces, where an actor's id shows its key.
+        owned_actor: ActorId,
     },
     /// The store could not be opened.
     Failed,
@@ -157,6 +170,9 @@ impl Engine {
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             following: following::Following::default(),
+            trust: trust::Trust::default(),
+            attests: attests::Attests::default(),
+            cuts: cuts::Cuts::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),
@@ -301,6 +317,9 @@ impl Engine {
                 Timer::Confirm => self.on_confirm(),
                 Timer::Compaction => self.on_compaction_due(),
                 Timer::Previews => self.on_previews_due(),
+                Timer::GrantEnd => self.on_grant_end(),
+                // The drain vouches for what there is.
+                Timer::Attest => {}
             }
         }
     }
@@ -310,9 +329,11 @@ impl Engine {
         if !matches!(self.phase, Phase::Running { .. }) {
             return;
         }
+        self.finish_cuts();
         self.apply_entries();
         self.answer_views();
         self.push_entries();
+        self.attest();
         self.send_sent();
         self.write_entries();
         self.take_in_received();

@@ -107,6 +107,13 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// Whether the driver is about to end.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried
+    }
+}
+
 impl Engine {
     /// Appends at the next drain what is held back, and holds nothing back any more: for a driver that is about to end.
     pub fn hurry(&mut self) {

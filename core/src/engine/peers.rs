@@ -58,7 +58,11 @@ impl Engine {
             // The peer has let go of a space before what was under way to it arrived: nobody's trouble.
             Message::Error { code: ErrorCode::NotSubscribed, .. } => {}
             Message::Error { code, document, text } => {
-                let kind = if code.is_fatal() { TroubleKind::Protocol } else { TroubleKind::Refused };
+                let kind = match code {
+                    code if code.is_fatal() => TroubleKind::Protocol,
+                    code if code.is_about_grants() => TroubleKind::Forbidden,
+                    _ => TroubleKind::Refused,
+                };
                 self.trouble(kind, document, Some(connection), format!("the peer says: {text}"));
                 if code.is_fatal() {
                     self.close(connection, format!("the peer refused the connection: {text}"));
@@ -72,7 +76,7 @@ impl Engine {
             Message::Ping { token } => self.send(connection, &Message::Pong { token }),
             Message::Pong { .. } => {}
             Message::Presence(presence) => {
-                if self.is_subscribed(connection, &presence.space) {
+                if self.is_subscribed(connection, &presence.space) && self.is_seen(connection, presence.space) {
                     self.on_presence(connection, presence);
                 }
             }
@@ -189,6 +193,7 @@ impl Engine {
         self.strands.forget(connection);
         self.stop_spreading_to(connection);
         self.drop_presences(connection);
+        self.forget_peer_rolls(connection);
         // What had arrived of a snapshot made others wait.
         self.ask_for_refused();
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));

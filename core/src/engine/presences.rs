@@ -113,6 +113,12 @@ impl Engine {
         self.tell_goodbyes(goodbyes);
     }
 
+    /// Shows nobody any more what came over a connection in a space.
+    pub(super) fn drop_presences_in(&mut self, connection: ConnectionId, space: SpaceId) {
+        let goodbyes = self.presences.board.drop_in(connection, &space);
+        self.tell_goodbyes(goodbyes);
+    }
+
     fn tell_goodbyes(&mut self, goodbyes: Vec<PresenceMessage>) {
         for goodbye in goodbyes {
             self.pass_on(None, goodbye);

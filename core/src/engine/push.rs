@@ -158,6 +158,7 @@ impl Engine {
         let make = |entries: &[Arc<Entry>]| -> Arc<[u8]> {
             Arc::from(encode_entries(&space, &document, entries.iter().map(|entry| &entry.payload)))
         };
+        self.send_attestations_of(connection, space, document);
         let limit = self.frame_bytes_max(connection);
         if let Some(frame) = self.strands_frame(connection, &space, &document, &push, limit, shared) {
             self.send_frame(connection, frame);

@@ -82,6 +82,13 @@ impl Receipts {
         self.written.insert(document, clock.clone());
     }
 
+    /// Learns that a document holds no more than this any longer.
+    pub(super) fn lower(&mut self, document: &DocumentId, clock: &VectorClock) {
+        if let Some(written) = self.written.get_mut(document) {
+            *written = written.iter().map(|(actor, seq)| (*actor, seq.min(clock.get(actor)))).collect();
+        }
+    }
+
     /// Reads a stored receipt; other names, and what does not read, are left alone.
     pub(super) fn load(&mut self, key: &str, value: &[u8]) {
         let Some(StoredReceipt { document, peer, relay, clock }) = StoredReceipt::read(key, value) else { return };

@@ -5,11 +5,11 @@
 //! What became part of the log in the meantime comes after the snapshot. Where that can no longer be told from what the tail
 //! holds, the snapshot is made once more.
 
+use super::Engine;
 use super::effect::Effect;
 use super::logs::Work;
 use super::saved::Receipt;
 use super::timers::Timer;
-use super::{Engine, Phase};
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::ASSEMBLY_ENTRY_BYTES;
 use crate::doc::assembly::{Assembled, Assembly, AssemblyError, Piece};
@@ -287,12 +287,11 @@ impl Engine {
 
     /// An assembly of a document as this replica goes on with it.
     pub(super) fn assembly(&self, document: DocumentId, snapshots: Vec<Arc<[u8]>>, entries: Vec<Arc<Entry>>) -> Option<Assembly> {
-        let Phase::Running { actor, .. } = &self.phase else { return None };
-        let (actor, unit) = (*actor, self.config.text_unit);
+        let (actor, unit) = (self.actor_in(&document)?, self.config.text_unit);
         Some(Assembly { document, actor, unit, snapshots, entries, save: false, sought: Vec::new() })
     }
 
-    fn hand_out(&mut self, work: Work, assembly: Assembly) -> TaskId {
+    pub(super) fn hand_out(&mut self, work: Work, assembly: Assembly) -> TaskId {
         self.last_task += 1;
         let task = TaskId(self.last_task);
         self.tasks.insert(task, work);
@@ -303,6 +302,7 @@ impl Engine {
     pub(super) fn on_assembled(&mut self, task: TaskId, result: Result<Box<Assembled>, AssemblyError>) {
         match (self.tasks.remove(&task), result) {
             (Some(Work::Assemble { document }), result) => self.on_snapshot_made(task, document, result),
+            (Some(Work::CutAssembly { document }), result) => self.on_cut_assembled(document, result),
             (Some(Work::Seek { document }), Ok(assembled)) => self.on_found(document, assembled.found),
             (Some(Work::Seek { document }), Err(error)) => self.quarantine(document, &error.to_string()),
             (work, _) => debug_assert!(work.is_none(), "an assembly that nobody asked for"),
@@ -320,6 +320,11 @@ impl Engine {
                 let Assembled { document: loaded, snapshot: Some(snapshot), .. } = *assembled else { return };
                 let space = received.as_ref().map(|received| received.space).or(self.locations.get(&document).copied());
                 let Some(space) = space else { return };
+                if let Some(received) = received.as_ref().filter(|_| !self.is_as_attested(&space, &loaded)) {
+                    let text = format!("the snapshot of document {document} that was sent is not what its writers vouch for");
+                    self.refuse(received.source, Refusal { code: ErrorCode::BadAttestation, text });
+                    return self.on_adoption_over(document);
+                }
                 // A relay has nobody to show it to.
                 let loaded = (received.is_some() && !self.is_relay()).then(|| Box::new(loaded));
                 let finished = Finished { document, space, snapshot, received, made_of, loaded, is_void: false };

@@ -9,6 +9,7 @@ use crate::base::id::{ActorId, StoreEpoch};
 use crate::log::log::Log;
 use crate::store::task::{StoreContents, StoreTask};
 use crate::sync::hello::Identity;
+use crate::trust::owned::actor_of;
 
 impl Engine {
     pub(super) fn on_store_opened(&mut self, contents: StoreContents) {
@@ -44,7 +45,8 @@ impl Engine {
         identity.version_max = self.config.version_max;
         let actor = ActorId::new(&self.rng.bytes::<16>()).expect("16 bytes are few enough");
         let peer = identity.peer();
-        self.phase = Phase::Running { identity, actor };
+        let owned_actor = actor_of(&peer, &self.rng.bytes());
+        self.phase = Phase::Running { identity, actor, owned_actor };
         let documents = contents.documents.len();
         for stored in contents.documents {
             self.locations.insert(stored.document, stored.space);
@@ -56,6 +58,8 @@ impl Engine {
             self.change_space(stored.space, |held| held.insert(log));
             self.on_log_grown(stored.document);
         }
+        self.load_rolls(&contents.meta);
+        self.load_attestations(&contents.meta);
         self.check_previews();
         self.restore_states(&contents.damaged);
         self.tell(Event::Ready { peer, documents });

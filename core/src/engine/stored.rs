@@ -9,6 +9,8 @@ use crate::log::feed::Moved;
 use crate::log::tree::Fingerprint;
 use crate::log::version::Version;
 use crate::sync::hello::Identity;
+use crate::trust::attestation::Attestation;
+use crate::trust::statement::{Statement, StatementId};
 
 /// The name under which a store keeps the replica's secret key when the driver has none.
 pub const IDENTITY_KEY: &str = "identity";
@@ -21,6 +23,11 @@ const STATE_PREFIX: &str = "agreed/";
 const MOVED_PREFIX: &str = "moved/";
 /// What the names of stored previews begin with; the document follows.
 const PREVIEW_PREFIX: &str = "preview/";
+
+/// What the names of statements begin with; the space and the statement's id follow, parted by a slash.
+const STATEMENT_PREFIX: &str = "statement/";
+/// What the names of attestations begin with; the space, the document and the actor follow, parted by slashes.
+const ATTESTED_PREFIX: &str = "attested/";
 
 /// What the names of mirrors begin with; the mirror's number follows, in hexadecimal.
 const MIRROR_PREFIX: &str = "mirror/";
@@ -204,6 +211,44 @@ impl StoredMirror {
     /// Its name.
     pub(super) fn name(mirror: MirrorId) -> String {
         format!("{MIRROR_PREFIX}{:x}", mirror.0)
+    }
+}
+
+/// A statement of an owned space.
+pub struct StoredStatement;
+
+impl StoredStatement {
+    /// Reads a named value: the space, and the statement as it travels; nothing when it is another one.
+    pub fn read<'a>(name: &str, value: &'a [u8]) -> Option<(SpaceId, &'a [u8])> {
+        let (space, _) = name.strip_prefix(STATEMENT_PREFIX)?.split_once('/')?;
+        Some((space.parse().ok()?, value))
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(space: &SpaceId, statement: &Statement) -> (String, Vec<u8>) {
+        (Self::name(space, &statement.id()), statement.bytes().to_vec())
+    }
+
+    /// Its name.
+    pub fn name(space: &SpaceId, id: &StatementId) -> String {
+        format!("{STATEMENT_PREFIX}{space}/{id}")
+    }
+}
+
+/// What a key vouches for in an owned space.
+pub struct StoredAttestation;
+
+impl StoredAttestation {
+    /// Reads a named value: the space and the attestation; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<(SpaceId, Attestation)> {
+        let (space, _) = name.strip_prefix(ATTESTED_PREFIX)?.split_once('/')?;
+        Some((space.parse().ok()?, Attestation::decode(value).ok()?))
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(space: &SpaceId, attestation: &Attestation) -> (String, Vec<u8>) {
+        let Attestation { document, actor, .. } = attestation;
+        (format!("{ATTESTED_PREFIX}{space}/{document}/{actor}"), attestation.to_bytes())
     }
 }
 

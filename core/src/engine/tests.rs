@@ -40,7 +40,7 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     /// By connection number: the two nodes it joins, the dialler first.
     links: Vec<(usize, usize)>,
-    frames: VecDeque<(usize, ConnectionId, Arc<[u8]>)>,
+    pub(super) frames: VecDeque<(usize, ConnectionId, Arc<[u8]>)>,
     pub(super) bytes: usize,
     pub(super) now: u64,
 }

@@ -38,6 +38,10 @@ pub(super) enum Timer {
     Previews,
     /// Peers are asked for their word on open documents again.
     Confirm,
+    /// What someone was granted in an owned space ends.
+    GrantEnd,
+    /// This replica's newest changes in owned spaces are vouched for.
+    Attest,
 }
 
 /// At most one deadline for each reason.

@@ -10,11 +10,14 @@ use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
-    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX, TEXT_BYTES_MAX,
+    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ATTESTATIONS_MAX, FRAME_ENTRIES_MAX, GRANTS_MAX, PRESENCE_BYTES_MAX,
+    RANGE_ITEMS_MAX, REVOCATIONS_MAX, TEXT_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
 use crate::log::version::{Digest, Version};
 use std::sync::Arc;
+
+pub use super::error_code::ErrorCode;
 
 /// What every hello begins with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: &[u8; 9] = b"driftline";
@@ -112,6 +115,26 @@ pub enum Message {
         /// The entries, each after all it depends on.
         items: Vec<Item>,
     },
+    /// What I hold of the statements of an owned space, and some of them. Since version 3.
+    Roll {
+        /// The space.
+        space: SpaceId,
+        /// Whether an answer is wanted in any case.
+        asks: bool,
+        /// What stands for all the sender's statements.
+        state: Fingerprint,
+        /// What stands for all attestations that the sender holds.
+        attested: Fingerprint,
+        /// Statements, each whole.
+        statements: Vec<Arc<[u8]>>,
+    },
+    /// Keys vouch for what was written in an owned space. Since version 3.
+    Attestations {
+        /// The space.
+        space: SpaceId,
+        /// Attestations, each whole.
+        attestations: Vec<Arc<[u8]>>,
+    },
     /// I durably hold what you sent of the document, up to these sequence numbers.
     Ack {
         /// The document.
@@ -183,75 +206,6 @@ pub struct PresenceMessage {
     pub state: Option<String>,
 }
 
-/// Kinds of refusal. Those below 32 end the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum ErrorCode {
-    /// A frame that does not decode.
-    Malformed = 1,
-    /// No protocol version in common.
-    UnsupportedVersion = 2,
-    /// A signature that proves nothing.
-    BadProof = 3,
-    /// A message that may not come now.
-    OutOfOrder = 4,
-    /// A frame above the limit.
-    TooLarge = 5,
-    /// A replica that reached itself.
-    SelfConnection = 6,
-    /// The hello took too long.
-    Timeout = 7,
-    /// An entry whose payload is not a valid change.
-    BadEntry = 8,
-    /// As many connections as there may be.
-    Busy = 9,
-    /// A message about a space that is not subscribed to.
-    NotSubscribed = 32,
-    /// A bound of the receiver's would be passed.
-    LimitReached = 33,
-    /// The receiver's store takes nothing at present: what was sent is not saved there.
-    StoreUnavailable = 34,
-    /// Entries that depend on what the sender does not send.
-    MissingDependency = 35,
-    /// The receiver's copy of a document is damaged: it asks for it again.
-    Damaged = 36,
-    /// Both hold the same clock and different heads: an actor has forked.
-    Forked = 37,
-    /// A document that the receiver holds in another space.
-    WrongSpace = 38,
-}
-
-impl ErrorCode {
-    /// Whether the connection ends with it.
-    pub fn is_fatal(self) -> bool {
-        (self as u8) < 32
-    }
-
-    /// Every code, with the word for it in metrics and logs.
-    pub const WORDS: [(Self, &'static str); 16] = [
-        (Self::Malformed, "malformed"),
-        (Self::UnsupportedVersion, "unsupported_version"),
-        (Self::BadProof, "bad_proof"),
-        (Self::OutOfOrder, "out_of_order"),
-        (Self::TooLarge, "too_large"),
-        (Self::SelfConnection, "self_connection"),
-        (Self::Timeout, "timeout"),
-        (Self::BadEntry, "bad_entry"),
-        (Self::Busy, "busy"),
-        (Self::NotSubscribed, "not_subscribed"),
-        (Self::LimitReached, "limit_reached"),
-        (Self::StoreUnavailable, "store_unavailable"),
-        (Self::MissingDependency, "missing_dependency"),
-        (Self::Damaged, "damaged"),
-        (Self::Forked, "forked"),
-        (Self::WrongSpace, "wrong_space"),
-    ];
-
-    fn from_byte(byte: u8) -> Option<Self> {
-        Self::WORDS.into_iter().map(|(code, _)| code).find(|code| *code as u8 == byte)
-    }
-}
-
 mod tag {
     pub(super) const HELLO: u8 = 1;
     pub(super) const PROOF: u8 = 2;
@@ -271,6 +225,8 @@ mod tag {
     pub(super) const SENT: u8 = 16;
     pub(super) const SNAPSHOT: u8 = 17;
     pub(super) const COMING: u8 = 18;
+    pub(super) const ROLL: u8 = 19;
+    pub(super) const ATTESTATIONS: u8 = 20;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
@@ -280,7 +236,7 @@ pub fn brings_entries(frame: &[u8]) -> bool {
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 18] = [
+    pub const NAMES: [(u8, &'static str); 20] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -299,6 +255,8 @@ impl Message {
         (tag::SENT, "sent"),
         (tag::SNAPSHOT, "snapshot"),
         (tag::COMING, "coming"),
+        (tag::ROLL, "roll"),
+        (tag::ATTESTATIONS, "attestations"),
     ];
 
     /// The frame.
@@ -333,8 +291,7 @@ impl Message {
                     None => w.u8(0),
                     Some(state) => {
                         w.u8(1);
-                        w.put(&state.sum.to_le_bytes());
-                        w.uint(state.count);
+                        encode_state(state, &mut w);
                     }
                 }
                 encode_ranges(ranges, &mut w);
@@ -429,6 +386,19 @@ impl Message {
                 w.uint(*documents);
                 w.uint(*bytes);
             }
+            Self::Roll { space, asks, state, attested, statements } => {
+                w.u8(tag::ROLL);
+                w.put(&space.0);
+                w.u8(u8::from(*asks));
+                encode_state(state, &mut w);
+                encode_state(attested, &mut w);
+                encode_list(statements, &mut w);
+            }
+            Self::Attestations { space, attestations } => {
+                w.u8(tag::ATTESTATIONS);
+                w.put(&space.0);
+                encode_list(attestations, &mut w);
+            }
             Self::Goodbye { text } => {
                 w.u8(tag::GOODBYE);
                 w.text(clip(text));
@@ -450,11 +420,8 @@ impl Message {
                 for _ in 0..count {
                     eager.push((DocumentId(r.array()?), Version::decode(&mut r)?));
                 }
-                let known = if flag(&mut r, "whether a subscription names a state")? {
-                    Some(Fingerprint { sum: u128::from_le_bytes(r.array()?), count: r.uint()? })
-                } else {
-                    None
-                };
+                let known =
+                    if flag(&mut r, "whether a subscription names a state")? { Some(decode_state(&mut r)?) } else { None };
                 Self::Subscribe { space, eager, known, ranges: decode_ranges(&mut r)? }
             }
             tag::UNSUBSCRIBE => Self::Unsubscribe { space: SpaceId(r.array()?) },
@@ -508,6 +475,16 @@ impl Message {
             }
             tag::SENT => Self::Sent { space: SpaceId(r.array()?) },
             tag::COMING => Self::Coming { space: SpaceId(r.array()?), documents: r.uint()?, bytes: r.uint()? },
+            tag::ROLL => Self::Roll {
+                space: SpaceId(r.array()?),
+                asks: flag(&mut r, "whether a roll asks")?,
+                state: decode_state(&mut r)?,
+                attested: decode_state(&mut r)?,
+                statements: decode_list(&mut r, 1 + GRANTS_MAX + REVOCATIONS_MAX)?,
+            },
+            tag::ATTESTATIONS => {
+                Self::Attestations { space: SpaceId(r.array()?), attestations: decode_list(&mut r, FRAME_ATTESTATIONS_MAX)? }
+            }
             tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
             tag => return Err(DecodeError::UnknownTag { what: "a message", tag }),
         };
@@ -575,6 +552,25 @@ fn decode_hello(r: &mut Reader<'_>) -> Result<Hello, DecodeError> {
         frame_bytes_max: r.uint()?,
         agent: r.text(TEXT_BYTES_MAX)?,
     })
+}
+
+fn encode_state(state: &Fingerprint, w: &mut Writer) {
+    w.put(&state.sum.to_le_bytes());
+    w.uint(state.count);
+}
+
+fn decode_state(r: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
+    Ok(Fingerprint { sum: u128::from_le_bytes(r.array()?), count: r.uint()? })
+}
+
+fn encode_list(list: &[Arc<[u8]>], w: &mut Writer) {
+    w.uint(list.len() as u64);
+    list.iter().for_each(|bytes| w.bytes(bytes));
+}
+
+fn decode_list(r: &mut Reader<'_>, max: usize) -> Result<Vec<Arc<[u8]>>, DecodeError> {
+    let count = r.count(max, 1)?;
+    (0..count).map(|_| Ok(Arc::from(r.bytes(usize::MAX)?))).collect()
 }
 
 fn flag(r: &mut Reader<'_>, what: &'static str) -> Result<bool, DecodeError> {

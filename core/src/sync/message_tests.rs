@@ -54,6 +54,14 @@ fn one_of_each() -> Vec<Message> {
         Message::Sent { space },
         Message::Snapshot { space, document, size: 300, offset: 256, bytes: Arc::from([7u8; 44].as_slice()) },
         Message::Coming { space, documents: 300, bytes: 70_000 },
+        Message::Roll {
+            space,
+            asks: true,
+            state: Fingerprint { sum: 9, count: 300 },
+            attested: Fingerprint { sum: 8, count: 7 },
+            statements: vec![Arc::from([1u8, 2].as_slice()), Arc::from([3u8].as_slice())],
+        },
+        Message::Attestations { space, attestations: vec![Arc::from([4u8, 5].as_slice())] },
     ]
 }
 
@@ -97,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..18, at: prop::sample::Index, bit in 0u8..8) {
+    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..20, at: prop::sample::Index, bit in 0u8..8) {
         let mut frame = one_of_each()[which].encode();
         let index = at.index(frame.len());
         frame[index] ^= 1 << bit;

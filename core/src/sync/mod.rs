@@ -5,6 +5,7 @@
 //! they exchange versions, and each sends what the other lacks ([`delta`]); from then on new entries are pushed.
 
 pub mod delta;
+pub mod error_code;
 pub mod hello;
 pub mod message;
 pub mod packed;

@@ -64,12 +64,17 @@ impl PresenceBoard {
 
     /// Takes away whatever came over a connection that ended; answers the goodbyes to tell and to pass on.
     pub fn drop_connection(&mut self, connection: ConnectionId) -> Vec<PresenceMessage> {
-        self.drop_where(|seen| seen.via == connection)
+        self.drop_where(|_, seen| seen.via == connection)
+    }
+
+    /// Takes away whatever came over a connection in one space; answers the goodbyes to tell and to pass on.
+    pub fn drop_in(&mut self, connection: ConnectionId, space: &SpaceId) -> Vec<PresenceMessage> {
+        self.drop_where(|of, seen| of == space && seen.via == connection)
     }
 
     /// Takes away whatever was not repeated in time; answers the goodbyes.
     pub fn expire(&mut self, now_ms: u64) -> Vec<PresenceMessage> {
-        self.drop_where(|seen| seen.heard_ms + EXPIRY_MS <= now_ms)
+        self.drop_where(|_, seen| seen.heard_ms + EXPIRY_MS <= now_ms)
     }
 
     /// When [`Self::expire`] next has something to do.
@@ -77,8 +82,8 @@ impl PresenceBoard {
         self.seen.values().map(|seen| seen.heard_ms + EXPIRY_MS).min()
     }
 
-    fn drop_where(&mut self, gone: impl Fn(&Seen) -> bool) -> Vec<PresenceMessage> {
-        let keys: Vec<_> = self.seen.iter().filter(|(_, seen)| gone(seen)).map(|(key, _)| *key).collect();
+    fn drop_where(&mut self, gone: impl Fn(&SpaceId, &Seen) -> bool) -> Vec<PresenceMessage> {
+        let keys: Vec<_> = self.seen.iter().filter(|(key, seen)| gone(&key.0, seen)).map(|(key, _)| *key).collect();
         let mut goodbyes = Vec::new();
         for key in keys {
             let Some(seen) = self.seen.remove(&key) else { continue };

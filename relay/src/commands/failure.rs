@@ -1,6 +1,7 @@
 //! How a command fails: a sentence for people, a word and an exit code for scripts.
 
-use crate::repo::RepoError;
+use crate::repo::{OwnedError, RepoError};
+use driftline_core::trust::invitation::InvitationError;
 use serde_json::json;
 
 /// Why a command could not do what it was asked.
@@ -91,7 +92,9 @@ impl From<RepoError> for Failure {
         let kind = match &error {
             RepoError::NotFound { .. } => FailureKind::NotFound,
             RepoError::Unreachable { .. } | RepoError::NotInTime { .. } => FailureKind::NotSynced,
-            RepoError::Refused(_) => FailureKind::Refused,
+            RepoError::Owned(OwnedError::Invitation(InvitationError::NotOne | InvitationError::Check)) => FailureKind::Usage,
+            RepoError::Owned(OwnedError::NoMember(_)) => FailureKind::NotFound,
+            RepoError::Refused(_) | RepoError::Owned(_) => FailureKind::Refused,
             RepoError::InUse { .. } => FailureKind::InUse,
             RepoError::Storage(_) | RepoError::Closed => FailureKind::Failed,
         };

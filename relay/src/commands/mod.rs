@@ -5,6 +5,7 @@ pub mod doc;
 mod failure;
 mod inspect;
 mod output;
+mod owned;
 pub mod peer;
 pub mod relay;
 mod signals;
@@ -27,6 +28,7 @@ Examples:
   driftline relay --help               everything that can be set, and examples
   driftline peer --folder ~/notes      a folder kept in step with a space
   driftline doc --help                 documents from the command line
+  driftline space --help               spaces that are owned, shared and taken back
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
   driftline verify DIR                 whether all of it checks out
@@ -48,6 +50,8 @@ enum Command {
     Peer(peer::PeerArguments),
     Doc(Box<doc::DocArgs>),
     Bridge(bridge::BridgeArguments),
+    #[command(flatten)]
+    Owned(owned::OwnedCommand),
     Inspect(inspect::InspectArguments),
     Sim(sim::SimArguments),
     Verify(verify::VerifyArguments),
@@ -69,6 +73,7 @@ pub fn run() -> ExitCode {
             Command::Peer(arguments) => peer::run(arguments).await,
             Command::Doc(arguments) => doc::run(*arguments).await,
             Command::Bridge(arguments) => bridge::run(arguments).await,
+            Command::Owned(command) => owned::run(command).await,
             Command::Inspect(arguments) => inspect::run(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),

@@ -26,6 +26,10 @@ must come after all it depends on, and what the store says of a document (how
 many changes, bytes, vector clock, heads) must be what its changes say. Then
 the named values and the database's pages and indexes are checked.
 
+In owned spaces every signature is checked, too: that whoever wrote was let in,
+and that what is held is what its writer vouches for. What a writer has not
+vouched for yet, as in the second before a crash, is counted.
+
 Nothing is written, and nothing is made: it can be run beside a relay at work,
 on a stopped relay's folder, and on a backup. It names the first thing that is
 wrong and stops there, since what comes after may be wrong for that reason.";
@@ -104,7 +108,18 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
                 0 => String::new(),
                 many => format!("\n{} set aside earlier: driftline inspect says which and why", amount(many, "document")),
             };
-            output.result(&format!("everything checks out: {counted}{aside}"), &to_json(&audited, None));
+            let vouched = match (audited.vouched, audited.unvouched) {
+                (0, 0) => String::new(),
+                (vouched, unvouched) => format!(
+                    "\nin owned spaces {} by the keys of their writers, {unvouched} are not yet",
+                    if vouched == 1 {
+                        "1 change is vouched for".to_owned()
+                    } else {
+                        format!("{vouched} changes are vouched for")
+                    }
+                ),
+            };
+            output.result(&format!("everything checks out: {counted}{vouched}{aside}"), &to_json(&audited, None));
             Ok(())
         }
         Verdict::Wrong(fault) => {
@@ -143,6 +158,8 @@ fn to_json(audited: &Audited, fault: Option<&Fault>) -> Value {
         "changes": audited.changes,
         "bytes": audited.bytes,
         "quarantined": audited.quarantined,
+        "vouched": audited.vouched,
+        "unvouched": audited.unvouched,
     });
     if let Some(fault) = fault {
         value["fault"] =

@@ -2,6 +2,7 @@
 
 use driftline_core::base::id::DocumentId;
 use driftline_core::doc::document::ChangeError;
+use driftline_core::engine::owned::OwnedError;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ pub enum RepoError {
     /// The store could not be opened, read or written.
     #[error("{0}")]
     Storage(String),
+    /// The rules of an owned space do not allow it, or an invitation is not good.
+    #[error(transparent)]
+    Owned(#[from] OwnedError),
     /// The repo is closed, or its engine has stopped.
     #[error("the repo is closed")]
     Closed,

@@ -14,12 +14,28 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A space that is known by a name is everybody's who knows the name. One that is *owned* is shared by invitations, each to read or to
+//! write and for as long as one likes, and whoever was let in can be shut out again:
+//!
+//! ```no_run
+//! # async fn example(anna: driftline_relay::repo::Repo, ben: driftline_relay::repo::Repo) -> Result<(), driftline_relay::repo::RepoError> {
+//! use driftline_relay::repo::{Offer, OfferLevel};
+//!
+//! let harbour = anna.found_space().await?;
+//! let link = harbour.invite(Offer { level: OfferLevel::Write, expires: 0, note: "Ben".into(), relays: vec![] }).await?;
+//! let same = ben.join(&link, "Ben's laptop").await?; // the link as text, which nobody else should read
+//! harbour.revoke(ben.peer_id()).await?; // what Ben wrote stays; what he writes from now on is refused everywhere
+//! # Ok(())
+//! # }
+//! ```
 
 mod changes;
 mod error;
 mod handle;
 mod known;
 mod options;
+mod owned;
 mod presence;
 mod space;
 
@@ -28,6 +44,7 @@ pub use error::RepoError;
 pub use handle::{DocHandle, Level};
 pub use known::{Connection, ConnectionState, SyncStatus};
 pub use options::{PATIENCE, RepoOptions};
+pub use owned::{Invitation, Member, MemberState, Offer, OfferLevel, OwnedError};
 pub use presence::Presence;
 pub use space::{Space, SpaceEvent, SpaceEvents};
 

@@ -14,6 +14,7 @@ mod recover;
 mod room;
 mod snapshot;
 mod view;
+mod vouched;
 mod write;
 
 pub use audit::{Audited, Fault, Verdict};

@@ -12,6 +12,8 @@ mod observability;
 #[cfg(unix)]
 mod operator;
 #[cfg(unix)]
+mod owned;
+#[cfg(unix)]
 mod process;
 mod replica;
 mod room;

@@ -151,6 +151,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Message::Sent { space: SPACE },
         Message::Snapshot { space: SPACE, document: NOTE, size: 300, offset: 256, bytes: snapshot.into() },
         Message::Coming { space: SPACE, documents: 300, bytes: 70_000 },
+        Message::Roll {
+            space: SPACE,
+            asks: true,
+            state: Fingerprint { sum: 9, count: 300 },
+            attested: Fingerprint { sum: 8, count: 7 },
+            statements: vec![Arc::from([1u8, 2].as_slice()), Arc::from([3u8].as_slice())],
+        },
+        Message::Attestations { space: SPACE, attestations: vec![Arc::from([4u8, 5].as_slice())] },
     ];
     let mut seeds: Vec<_> = messages.iter().map(Message::encode).collect();
     seeds.push(end_strands(many, usize::MAX / 4));

@@ -12,6 +12,7 @@ mod corpus;
 mod frames;
 mod journal;
 mod story;
+mod trust;
 
 /// Something that reads what others wrote.
 pub struct Target {
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "automerge-sync", read: automerge_sync::read, seeds: automerge_sync::seeds },
     Target { name: "journal", read: journal::read, seeds: journal::seeds },
     Target { name: "records", read: journal::read_records, seeds: journal::record_seeds },
+    Target { name: "trust", read: trust::read, seeds: trust::seeds },
 ];
 
 /// The target of this name.

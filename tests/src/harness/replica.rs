@@ -10,7 +10,7 @@ use driftline_core::engine::Engine;
 use driftline_core::engine::config::{AppendPace, Compaction, EngineConfig, Previews, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
-use driftline_core::sync::hello::VERSION_MAX;
+use driftline_core::sync::hello::{VERSION_MAX, VERSION_MIN};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A replica's side of a connection.
@@ -116,7 +116,11 @@ impl Replica {
         let utf16 = options.mixed_text_units && index % 2 == 1;
         Self {
             role,
-            version_max: if options.mixed_versions && index % 3 == 1 { VERSION_MAX - 1 } else { VERSION_MAX },
+            version_max: if options.mixed_versions {
+                [VERSION_MAX, VERSION_MIN, VERSION_MAX - 1][index % 3]
+            } else {
+                VERSION_MAX
+            },
             unit: if utf16 { TextUnit::Utf16 } else { TextUnit::CodePoint },
             limits,
             previews: options.previews.then_some(Previews { changes_min: 2, quiet_ms: 400 * (1 + index as u64) }),

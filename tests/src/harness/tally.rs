@@ -81,6 +81,8 @@ fn effect_name(effect: &Effect) -> &'static str {
             Event::Saved(_) => "event Saved",
             Event::Presence { .. } => "event Presence",
             Event::Trouble(_) => "event Trouble",
+            Event::AccessChanged { .. } => "event AccessChanged",
+            Event::StatementsShared { .. } => "event StatementsShared",
             Event::Durable { .. } => "event Durable",
             Event::Anew { .. } => "event Anew",
             Event::Reread { .. } => "event Reread",

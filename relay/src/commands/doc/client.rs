@@ -6,10 +6,13 @@ use super::output::Output;
 use super::waiting;
 use crate::repo::{ConnectionState, DocHandle, Level, Repo, RepoError, RepoOptions, Space};
 use driftline_core::base::id::DocumentId;
-use driftline_core::engine::effect::Saved;
+use driftline_core::engine::effect::{Saved, Trouble, TroubleKind};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How often connections and troubles are looked at; a person does not notice it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A command's own replica.
 pub(crate) struct Client<'a> {
@@ -39,21 +42,14 @@ impl<'a> Client<'a> {
             let repo = Repo::open(online(None)).await?;
             return Ok(Self::with(options, output, repo, true));
         }
-        let folder = match &options.data {
-            Some(folder) => folder.clone(),
-            None => default_data_folder()?,
-        };
+        let folder = data_folder(options)?;
         let (repo, in_memory) = match Repo::open(online(Some(folder.clone()))).await {
             Err(RepoError::InUse { .. }) if !options.relays.is_empty() => {
                 output
                     .note(&format!("note: {} is in use by another driftline; working through the relay alone", folder.display()));
                 (Repo::open(online(None)).await?, true)
             }
-            Err(error @ RepoError::InUse { .. }) => {
-                let advice = "wait until it ends, name another --data directory, or name a --relay to work through";
-                return Err(Failure::new(FailureKind::InUse, format!("{error}: {advice}")));
-            }
-            repo => (repo?, false),
+            repo => (repo.map_err(in_use)?, false),
         };
         Ok(Self::with(options, output, repo, in_memory))
     }
@@ -74,7 +70,12 @@ impl<'a> Client<'a> {
         if matches!(self.options.wait, Some(Wait::Device | Wait::None)) && !self.in_memory {
             return Ok(());
         }
-        match self.reach(self.repo.when_synced(&self.space)).await {
+        let reached = tokio::select! {
+            biased;
+            reached = self.reach(self.repo.when_synced(&self.space)) => reached,
+            why = self.forbidden(None) => return Err(Failure::new(FailureKind::Refused, why)),
+        };
+        match reached {
             Some(synced) => synced.map(drop).map_err(Failure::from),
             None if self.options.wait == Some(Wait::Relay) || self.in_memory => {
                 Err(Failure::new(FailureKind::NotSynced, format!("could not sync with the relay: {}", self.why())))
@@ -107,7 +108,15 @@ impl<'a> Client<'a> {
         if self.options.relays.is_empty() || (self.options.wait == Some(Wait::Device) && !self.in_memory) {
             return if wants_relay { Err(self.no_relay()) } else { Ok(handle.saved().await?) };
         }
-        match self.reach(handle.when_saved(Level::Relay)).await {
+        let reached = tokio::select! {
+            biased;
+            reached = self.reach(handle.when_saved(Level::Relay)) => reached,
+            why = self.forbidden(Some(handle.id())) => {
+                let kept = if self.in_memory { "" } else { "saved on this device, and nowhere else: " };
+                return Err(Failure::new(FailureKind::Refused, format!("{kept}{why}")));
+            }
+        };
+        match reached {
             Some(saved) => Ok(saved?),
             None if self.in_memory => Err(Failure::new(
                 FailureKind::NotSynced,
@@ -146,9 +155,20 @@ impl<'a> Client<'a> {
         waiting::while_shown(self.output, &self.space, reaching).await
     }
 
+    /// Why this replica may not be in the space, or may not write a document; waits until it is told so.
+    async fn forbidden(&self, document: Option<DocumentId>) -> String {
+        let is_about = |trouble: &Trouble| {
+            trouble.kind == TroubleKind::Forbidden && (trouble.document.is_none() || trouble.document == document)
+        };
+        loop {
+            if let Some(trouble) = self.repo.troubles().into_iter().find(is_about) {
+                return trouble.message;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn all_relays_away(&self) {
-        /// How often connections are looked at; a person does not notice it.
-        const LOOK_EVERY: Duration = Duration::from_millis(10);
         while !self.repo.connections().iter().all(|connection| matches!(connection.state, ConnectionState::Waiting { .. })) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -180,6 +200,25 @@ impl<'a> Client<'a> {
             Some(trouble) => Failure::new(FailureKind::Failed, trouble.message.clone()),
             None => error.into(),
         }
+    }
+}
+
+/// Where documents are kept.
+pub(crate) fn data_folder(options: &ClientOptions) -> Result<PathBuf, Failure> {
+    match &options.data {
+        Some(folder) => Ok(folder.clone()),
+        None => default_data_folder(),
+    }
+}
+
+/// What to do about a folder that is in use, beside the error.
+pub(crate) fn in_use(error: RepoError) -> Failure {
+    match error {
+        error @ RepoError::InUse { .. } => {
+            let advice = "wait until it ends, name another --data directory, or name a --relay to work through";
+            Failure::new(FailureKind::InUse, format!("{error}: {advice}"))
+        }
+        error => error.into(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `driftline doc`: documents from the command line, for people and for scripts.
 
-mod client;
+pub(super) mod client;
 mod convert;
 mod format;
-mod options;
+pub(super) mod options;
 mod path;
 mod read;
 mod replay;

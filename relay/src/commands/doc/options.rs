@@ -309,7 +309,7 @@ pub(in crate::commands) fn parse_document(text: &str) -> Result<DocumentId, Stri
 }
 
 /// Seconds as typed, with a fraction if one likes.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(in crate::commands) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}` is not a number of seconds that can be waited"))
 }

@@ -8,6 +8,7 @@ use super::ledger::DocumentRow;
 use super::read::hash_key;
 use super::snapshot;
 use super::view::{StoreView, ViewError, document_columns, read_document};
+use super::vouched::{Unsound, Vouched};
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::change::entry_from_payload;
@@ -38,6 +39,10 @@ pub struct Audited {
     pub spaces: BTreeSet<SpaceId>,
     /// Documents that were set aside before and are not looked at.
     pub quarantined: u64,
+    /// Changes in owned spaces that their writers' keys vouch for.
+    pub vouched: u64,
+    /// Changes there that nobody has vouched for yet.
+    pub unvouched: u64,
 }
 
 /// The first thing that is wrong.
@@ -93,7 +98,8 @@ impl StoreView {
     /// Verifies everything held; `progress` is told how far it has come, often.
     pub fn audit(&self, progress: &mut dyn FnMut(&Audited)) -> Result<(Verdict, Audited), ViewError> {
         let (connection, schema_version) = (&self.connection, self.schema_version);
-        let mut audit = Audit { connection, schema_version, actors: BTreeMap::new(), audited: Audited::default(), progress };
+        let (actors, vouched, audited) = (BTreeMap::new(), Vouched::default(), Audited::default());
+        let mut audit = Audit { connection, schema_version, actors, vouched, audited, progress };
         match audit.run() {
             Ok(()) => Ok((Verdict::Sound, audit.audited)),
             Err(Stop::Wrong(fault)) => Ok((Verdict::Wrong(fault), audit.audited)),
@@ -106,6 +112,7 @@ struct Audit<'a> {
     connection: &'a Connection,
     schema_version: i32,
     actors: BTreeMap<i64, ActorId>,
+    vouched: Vouched,
     audited: Audited,
     progress: &'a mut dyn FnMut(&Audited),
 }
@@ -116,6 +123,11 @@ impl Audit<'_> {
         self.audited.quarantined = count("SELECT count(*) FROM quarantined")? as u64;
         self.audited.documents_total =
             count("SELECT count(*) FROM documents WHERE number NOT IN (SELECT number FROM quarantined)")? as u64;
+        // A value that does not check out is found where the others are looked at.
+        let values: Vec<(String, Vec<u8>)> = whole_store(self.named_values())?;
+        self.vouched = Vouched::of(&values).map_err(|Unsound { space, document, what }| {
+            Stop::Wrong(Fault { space: Some(space), document, what, ..Fault::default() })
+        })?;
         let mut last = 0;
         while let Some(number) = whole_store(self.next_document(last))? {
             self.document(number)?;
@@ -138,7 +150,7 @@ impl Audit<'_> {
     fn document(&mut self, number: i64) -> Checked<()> {
         let moment = whole_store(self.connection.unchecked_transaction().map_err(Failure::from))?;
         let Some(row) = read_row(&moment, number, self.schema_version)? else { return Ok(()) };
-        let mut log = LogAudit::begin(&row);
+        let mut log = LogAudit::begin(&row, &self.vouched);
         let snapshot = snapshot::read_whole(&moment, &row).map_err(|failure| log.stop(failure))?;
         log.begin_with(snapshot).map_err(|failure| log.stop(failure))?;
         self.audited.changes += log.within.len() as u64;
@@ -159,6 +171,8 @@ impl Audit<'_> {
             }
         }
         log.compare().map_err(|what| Stop::Wrong(Fault { position: None, ..log.fault(what) }))?;
+        let (vouched, unvouched) = self.vouched.count(&row.space, &row.id, &row.version.clock);
+        (self.audited.vouched, self.audited.unvouched) = (self.audited.vouched + vouched, self.audited.unvouched + unvouched);
         self.audited.documents += 1;
         self.audited.spaces.insert(row.space);
         (self.progress)(&self.audited);
@@ -194,6 +208,20 @@ impl Audit<'_> {
                 }
             }
         }
+    }
+
+    /// The named values whose checksums fit.
+    fn named_values(&self) -> Outcome<Vec<(String, Vec<u8>)>> {
+        let mut statement = self.connection.prepare("SELECT name, value, checksum FROM meta ORDER BY name")?;
+        let mut rows = statement.query([])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (name, value, checksum): (String, Vec<u8>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if checksum == i64::from(crc32fast::hash(&value)) {
+                values.push((name, value));
+            }
+        }
+        Ok(values)
     }
 
     /// The named values.
@@ -265,6 +293,7 @@ fn read_row(connection: &Connection, number: i64, schema_version: i32) -> Checke
 /// One document's log, replayed: what its row should say, from its snapshot and its entries alone.
 struct LogAudit<'a> {
     row: &'a DocumentRow,
+    vouched: &'a Vouched,
     /// The clock here. It runs ahead of nothing: entries that the snapshot stands for count one by one.
     clock: VectorClock,
     version: Version,
@@ -279,10 +308,10 @@ struct LogAudit<'a> {
 
 impl<'a> LogAudit<'a> {
     /// A log begins with its snapshot or with nothing: no version, no position, no hash that an entry could depend on.
-    fn begin(row: &'a DocumentRow) -> Self {
+    fn begin(row: &'a DocumentRow, vouched: &'a Vouched) -> Self {
         let version = row.beginning.as_ref().map(|summary| summary.version.clone()).unwrap_or_default();
         let (begun, clock) = (version.clock.entries(), row.held_base().clock);
-        Self { row, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new(), within: HashSet::new() }
+        Self { row, vouched, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new(), within: HashSet::new() }
     }
 
     /// Puts the snapshot together that the log begins with, which makes the hash of every change in it again.
@@ -294,7 +323,12 @@ impl<'a> LogAudit<'a> {
         if assembled.document.version() != self.version {
             return Err(wrong("its snapshot stands for other changes than its row says"));
         }
-        self.within = assembled.document.entries().into_iter().map(|entry| entry.hash).collect();
+        for entry in assembled.document.entries() {
+            if let Some(what) = self.vouched.compare(&self.row.space, &entry) {
+                return Err(wrong(what));
+            }
+            self.within.insert(entry.hash);
+        }
         Ok(())
     }
 
@@ -328,6 +362,9 @@ impl<'a> LogAudit<'a> {
         }
         if let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep) && !self.within.contains(dep)) {
             return Err(wrong(format!("change {} depends on {dep}, which does not come before it", entry.hash)));
+        }
+        if let Some(what) = self.vouched.compare(&self.row.space, &entry) {
+            return Err(wrong(what));
         }
         if !self.held.insert(entry.hash) {
             return Err(wrong(format!("change {} is there twice", entry.hash)));
