@@ -76,6 +76,7 @@ impl Engine {
         let none = BTreeSet::new();
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max };
         let ranges = if known.is_some() { comparison.opening() } else { comparison.wide_opening() };
+        subscription.opening = Some(held.space.state());
         session.subscriptions.insert(space, subscription);
         self.begin_sync(connection, space);
         self.send(connection, &Message::Subscribe { space, eager, known, ranges });
@@ -241,8 +242,12 @@ impl Engine {
         else {
             return;
         };
+        let opening = subscription.opening.take();
         if ranges.is_empty() {
             subscription.comparing = false;
+            if let Some(opening) = opening {
+                self.on_equal(connection, space, &opening);
+            }
             return self.confirm_open(space);
         }
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
@@ -268,6 +273,24 @@ impl Engine {
         }
     }
 
+    /// Learns that a relay durably holds what was durable here when a comparison began: it had nothing to answer to that. Of documents that have
+    /// moved since, that says nothing any more. Others than relays compare on their own account as well, and may have answered something else.
+    fn on_equal(&mut self, connection: ConnectionId, space: SpaceId, opening: &Fingerprint) {
+        let Some(peer) = self.sessions.get(&connection).and_then(|session| session.peer.clone()).filter(|peer| peer.relay) else {
+            return;
+        };
+        let Some(held) = self.spaces.get(&space) else { return };
+        let eager = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space)).map(|s| &s.eager);
+        let Some((moved, eager)) = held.space.since(opening).zip(eager) else { return };
+        let is_equal =
+            |document: &&DocumentId| !moved.contains_key(*document) && !eager.contains(*document) && held.space.holds(document);
+        let equal: Vec<DocumentId> = self.saved.unconfirmed(space, Some(peer.id)).iter().filter(is_equal).copied().collect();
+        for document in equal {
+            let clock = self.log(&document).map(|log| log.durable().clock.clone());
+            self.on_receipt(connection, document, &clock.unwrap_or_default(), Receipt::All);
+        }
+    }
+
     /// Asks for their word on open documents the peers that have not confirmed them: the comparison of a space tells only one
     /// of the two what they agree on.
     pub(super) fn confirm_open(&mut self, space: SpaceId) {
@@ -276,13 +299,12 @@ impl Engine {
         }
     }
 
-    /// Asks every peer that has compared the space, and not confirmed the document, for its word on it; but where that was asked for, or
-    /// given, what is still to be confirmed will be acknowledged. That a peer sends what is new in it is no word on the rest.
+    /// Asks every peer that has compared the space, and not confirmed the document, for its word on it; but where it is
+    /// being exchanged, that will bring it.
     pub(super) fn confirm_everywhere(&mut self, space: SpaceId, document: DocumentId) {
         for connection in self.unconfirmed_by(&space, &document) {
             let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
-            let delta = subscription.map(|subscription| subscription.deltas.get(&document));
-            if delta.is_some_and(|delta| delta.is_none_or(|delta| delta.asked.is_none() && delta.target.is_empty())) {
+            if subscription.is_some_and(|subscription| !subscription.deltas.contains_key(&document)) {
                 self.ask(connection, space, document);
             }
         }

@@ -188,7 +188,7 @@ impl Engine {
         self.on_all_sent(connection, &space);
         let subscription = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space));
         if let Some(subscription) = subscription {
-            subscription.comparing = false;
+            (subscription.comparing, subscription.opening) = (false, None);
             subscription.prove_ms = Some(self.now.monotonic_ms + PROVE_MS);
             self.touch_progress(space);
             self.confirm_open(space);
@@ -219,7 +219,7 @@ impl Engine {
                     again_ms = again_ms.max(Some(prove_ms));
                     continue;
                 }
-                (subscription.prove_ms, subscription.comparing) = (None, true);
+                (subscription.prove_ms, subscription.comparing, subscription.opening) = (None, true, Some(state));
                 let comparison =
                     Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max: usize::MAX };
                 let ranges = comparison.opening();

@@ -4,6 +4,7 @@ use super::delta::Delta;
 use super::hello::Handshake;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::space::Space;
+use crate::log::tree::Fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One connection.
@@ -61,6 +62,8 @@ pub struct Subscription {
     pub eager: BTreeSet<DocumentId>,
     /// Whether the comparison of the space is still going on.
     pub comparing: bool,
+    /// What a comparison that began here began with, until it is answered: all that was durable.
+    pub opening: Option<Fingerprint>,
     /// Documents that were exchanged, or are being exchanged.
     pub deltas: BTreeMap<DocumentId, Delta>,
     /// Snapshots of which parts have arrived.
