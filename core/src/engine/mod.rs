@@ -9,6 +9,7 @@
 //! applied, pushed and written together.
 
 mod admission;
+mod anti_entropy;
 mod catch_up;
 pub mod config;
 mod documents;
@@ -37,6 +38,8 @@ pub mod stored;
 mod strands;
 mod timers;
 
+#[cfg(test)]
+mod anti_entropy_tests;
 #[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
@@ -266,6 +269,7 @@ impl Engine {
             Command::NetworkChanged => self.on_network_changed(),
             Command::OpenSpace { space } => self.on_open_space(space),
             Command::CloseSpace { space } => self.on_close_space(space),
+            Command::Compare { space, peer } => self.on_compare(space, peer),
             Command::OpenDocument { space, document } => self.on_open_document(space, document),
             Command::CloseDocument { document } => self.on_close_document(document),
             Command::EditDocument { document, number, edit } => self.on_edit_document(document, number, edit),

@@ -3,7 +3,6 @@
 use super::Node;
 use crate::lan::identity::peer_of;
 use crate::lan::limits::{REDIAL_FIRST, REDIAL_LATER};
-use crate::lan::neighbours;
 use crate::lan::peers::peer_in;
 use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -16,7 +15,15 @@ use std::time::{Duration, Instant};
 pub(super) struct Calls {
     under_way: BTreeMap<ConnectionId, PeerId>,
     nameless: Vec<Nameless>,
-    neighbours: BTreeSet<PeerId>,
+    /// Peers on the list that are to be called: the membership wants them as neighbours.
+    wanted: BTreeSet<PeerId>,
+}
+
+impl Calls {
+    /// Notes that a peer need not be called any more.
+    pub(super) fn no_longer_wanted(&mut self, peer: &PeerId) {
+        self.wanted.remove(peer);
+    }
 }
 
 /// An address without a name.
@@ -34,19 +41,31 @@ impl Node {
         let now = Instant::now();
         for address in addresses {
             match peer_in(&address) {
-                Some(peer) => {
-                    if let Some(peer) = self.peers.entry(peer, now) {
+                Some(id) => {
+                    if let Some(peer) = self.peers.entry(id, now) {
                         peer.told = true;
                         peer.add_address(address, now);
                     }
+                    self.offer(&id);
                 }
                 None => self.calls.nameless.push(Nameless { address, call: None, at: now, wait: REDIAL_FIRST }),
             }
         }
     }
 
-    /// Calls everyone whose time has come; answers when the next time comes.
-    pub(super) fn call_who_is_due(&mut self) -> Option<Instant> {
+    /// Notes that a peer is to be called, at one of these addresses or where else it is known to be.
+    pub(super) fn want_called(&mut self, id: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        self.make_room(&id, now);
+        if let Some(peer) = self.peers.entry(id, now) {
+            for address in addresses {
+                peer.add_address(address, now);
+            }
+            self.calls.wanted.insert(id);
+        }
+    }
+
+    /// Calls everyone whose time has come.
+    pub(super) fn call_who_is_due(&mut self) {
         let now = Instant::now();
         let due: Vec<PeerId> = self.wanted(now).filter(|(_, at)| *at <= now).map(|(peer, _)| peer).collect();
         for peer in due {
@@ -63,6 +82,11 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// When the next call is to be made, or the next question to pair put.
+    pub(super) fn next_call(&mut self) -> Option<Instant> {
+        let now = Instant::now();
         let pairing = self.next_asking(now);
         let nameless = self.calls.nameless.iter().filter(|nameless| nameless.call.is_none()).map(|nameless| nameless.at);
         self.wanted(now).map(|(_, at)| at).chain(nameless).chain(pairing).min()
@@ -75,15 +99,14 @@ impl Node {
         let wanted: Vec<(PeerId, Instant)> = self
             .peers
             .iter()
-            .filter(|(id, peer)| {
-                !peer.is_connected() && !peer.addresses().is_empty() && (peer.told || self.is_caller(id)) && !calling.contains(id)
-            })
+            .filter(|(id, peer)| !peer.is_connected() && !peer.addresses().is_empty() && !calling.contains(id))
             .filter_map(|(id, peer)| {
-                let listed = peer_of(id).is_some_and(|peer| list.has(&peer));
-                if listed && (peer.told || self.calls.neighbours.contains(id)) {
-                    return Some((*id, peer.dial_at));
+                if peer_of(id).is_some_and(|peer| list.has(&peer)) {
+                    return self.calls.wanted.contains(id).then_some((*id, peer.dial_at));
                 }
-                let ask_at = self.window.as_ref().and_then(|window| window.ask_at(id, now))?;
+                // Of two strangers one calls, in order to pair.
+                let window = self.window.as_ref().filter(|_| peer.told || self.is_caller(id));
+                let ask_at = window.and_then(|window| window.ask_at(id, now))?;
                 Some((*id, peer.dial_at.max(ask_at)))
             })
             .collect();
@@ -91,7 +114,7 @@ impl Node {
     }
 
     fn call(&mut self, id: PeerId, now: Instant) {
-        let chance = chance();
+        self.calls.wanted.remove(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let call = DialOpts::peer_id(id).condition(PeerCondition::Always).addresses(peer.addresses().to_vec()).build();
         let connection = call.connection_id();
@@ -99,7 +122,7 @@ impl Node {
             Ok(()) => drop(self.calls.under_way.insert(connection, id)),
             Err(error) => {
                 tracing::debug!(peer = %id, "cannot call: {error}");
-                peer.call_later(now, chance);
+                self.call_again_later(id, now);
             }
         }
     }
@@ -114,33 +137,27 @@ impl Node {
             peer.told = true;
             peer.add_address(nameless.address, now);
         }
+        self.offer(&id);
     }
 
     /// Notes that a call came to nothing.
     pub(super) fn on_call_failed(&mut self, connection: ConnectionId) {
         let now = Instant::now();
-        if let Some(id) = self.calls.under_way.remove(&connection)
-            && let Some(peer) = self.peers.get_mut(&id)
-        {
-            peer.call_later(now, chance());
+        if let Some(id) = self.calls.under_way.remove(&connection) {
+            self.call_again_later(id, now);
         }
         if let Some(nameless) = self.calls.nameless.iter_mut().find(|nameless| nameless.call == Some(connection)) {
             nameless.put_off(now);
         }
     }
 
-    /// Chooses neighbours again, after peers came, went or were put on the list.
-    pub(super) fn choose_neighbours(&mut self) {
-        let list = self.list();
-        let listed = |id: &PeerId| peer_of(id).is_some_and(|peer| list.has(&peer));
-        let others = self
-            .peers
-            .iter()
-            .filter(|(id, peer)| (peer.is_connected() || !peer.addresses().is_empty()) && listed(id))
-            .map(|(id, _)| *id)
-            .collect();
-        drop(list);
-        self.calls.neighbours = neighbours::choose(self.own, &others);
+    /// Plans the next call to one that could not be reached or is gone: of peers on the list the membership decides.
+    pub(super) fn call_again_later(&mut self, id: PeerId, now: Instant) {
+        if self.is_listed(&id) {
+            self.neighbours.call_failed(&id, now);
+        } else if let Some(peer) = self.peers.get_mut(&id) {
+            peer.call_later(now, chance());
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What happens on the network: peers found, connections opened and closed.
 
 use super::Node;
-use super::calls::chance;
 use crate::lan::identity::peer_of;
 use crate::lan::limits::{DISCOVERED_MAX, STRANGERS_MAX};
 use crate::lan::peers::{Connection, Peer, is_loopback};
@@ -74,12 +73,12 @@ impl Node {
             if let Some(peer) = self.peers.entry(id, now) {
                 peer.add_address(address, now);
             }
+            self.offer(&id);
         }
-        self.choose_neighbours();
     }
 
     /// Forgets strangers where there is no room for a peer on the list.
-    fn make_room(&mut self, id: &PeerId, now: Instant) {
+    pub(super) fn make_room(&mut self, id: &PeerId, now: Instant) {
         if self.peers.get(id).is_none() && self.peers.entry(*id, now).is_none() {
             self.forget_strangers(|_| true);
         }
@@ -115,7 +114,7 @@ impl Node {
         for address in addresses.into_iter().filter(|address| is_loopback(address) == near) {
             peer.add_address(address, now);
         }
-        self.choose_neighbours();
+        self.offer(&id);
     }
 
     fn on_connected(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
@@ -126,9 +125,7 @@ impl Node {
             self.refused.strangers += 1;
             tracing::debug!(peer = %id, "hung up on a peer that is not on the list");
             self.swarm.close_connection(connection);
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.call_later(now, chance());
-            }
+            self.call_again_later(id, now);
             return;
         }
         let caller = self.is_caller(&id);
@@ -155,9 +152,8 @@ impl Node {
             if first && let Some(peer) = peer_of(&id) {
                 self.tell(LanNews::Connected { peer, address: shown });
             }
-            self.name_to_engine(id);
+            self.meet(id, dialled);
         }
-        self.choose_neighbours();
         self.ask_to_pair(id, now);
     }
 
@@ -175,21 +171,20 @@ impl Node {
         if peer.connections.remove(&connection).is_none() || peer.is_connected() {
             return;
         }
-        peer.call_later(now, chance());
-        self.take_from_engine(&id);
+        self.neighbours.disconnected(&id, now);
         if self.is_listed(&id)
             && let Some(peer) = peer_of(&id)
         {
             tracing::info!(peer = %id, "disconnected");
             self.tell(LanNews::Disconnected { peer });
         } else {
+            self.call_again_later(id, now);
             self.forget_strangers(|peer| peer.addresses().is_empty());
         }
-        self.choose_neighbours();
     }
 
     /// Closes a connection, which may take long where the network is cut; until then it counts as gone.
-    fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
+    pub(super) fn doom(&mut self, id: &PeerId, connection: ConnectionId) {
         if let Some(connection) = self.peers.get_mut(id).and_then(|peer| peer.connections.get_mut(&connection)) {
             connection.doomed = true;
         }
@@ -203,9 +198,6 @@ impl Node {
         for connection in open {
             self.doom(id, connection);
         }
-        self.take_from_engine(id);
-        if let Some(peer) = self.peers.get_mut(id) {
-            peer.dial_at = Instant::now();
-        }
+        self.neighbours.disconnected(id, Instant::now());
     }
 }
