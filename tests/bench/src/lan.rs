@@ -11,7 +11,7 @@ use crate::figures::quantile;
 use crate::report::{Report, Table};
 use crate::scratch::Scratch;
 use anyhow::{Result, ensure};
-use crew::{Changed, Crew};
+use crew::{Changed, Crew, Memory};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) fn run(programs: &Path, peers: usize, changes: usize, results: &Path)
     let mut report = Report::begin("lan");
     let scratch = Scratch::new()?;
     let mut crew = Crew::start(programs, &scratch, peers)?;
-    let alone_mb = crew.alone_mb;
+    let alone = crew.alone;
     crew.gather(GATHER_TIME_MAX)?;
     crew.write(0, "a first line\n")?;
     crew.settle(GATHER_TIME_MAX)?;
@@ -59,7 +59,7 @@ pub(crate) fn run(programs: &Path, peers: usize, changes: usize, results: &Path)
     let copies = entries as f64 / new as f64;
     let neighbours = crew.neighbours()?;
     let mean = neighbours.iter().sum::<usize>() as f64 / peers as f64;
-    let (resident_mb, own_mb) = crew.memory_mb()?;
+    let among = crew.memory()?;
 
     let sorted = |of: fn(&Delivery) -> f64| {
         let mut all: Vec<f64> = deliveries.iter().map(of).collect();
@@ -88,17 +88,19 @@ pub(crate) fn run(programs: &Path, peers: usize, changes: usize, results: &Path)
         "processor time for each delivery, folders included, ms",
         [format!("{:.2}", cpu * 1_000.0 / new as f64), String::new()],
     );
-    table.row("memory of a peer alone, MB (its share)", [format!("{alone_mb:.1}"), String::new()]);
-    table.row("memory of a peer among these, MB (its share)", [format!("{own_mb:.1}"), String::new()]);
-    table.row("... with what it shares with the others (resident)", [format!("{resident_mb:.1}"), String::new()]);
-    let per_connection = (own_mb - alone_mb) * 1_024.0 / mean;
-    table.row("... for each connection, KiB", [format!("{per_connection:.0}"), String::new()]);
+    let mb = |of: fn(&Memory) -> f64| [format!("{:.1}; {:.1}", of(&alone), of(&among)), String::new()];
+    table.row("resident MB of a peer: alone; among these", mb(|memory| memory.resident_mb));
+    table.row("... its share where pages are common (PSS)", mb(|memory| memory.share_mb));
+    table.row("... its heap and stacks", mb(|memory| memory.own_mb));
+    let per_connection = (among.own_mb - alone.own_mb) * 1_024.0 / mean;
+    table.row("... KiB for each connection", [format!("{per_connection:.0}"), String::new()]);
     report.tables.push(table);
     report.figures = json!({
         "peers": peers, "changes": changes, "arrivedEverywhere": deliveries.len(),
         "halfP50Ms": quantile(&half, 0.5), "allP50Ms": quantile(&all, 0.5), "allP95Ms": quantile(&all, 0.95), "allMaxMs": quantile(&all, 1.0),
         "copiesPerDelivery": copies, "entriesReceived": entries, "entriesNew": new, "neighbours": neighbours,
-        "cpuMsPerDelivery": cpu * 1_000.0 / new as f64, "aloneMb": alone_mb, "ownMb": own_mb, "residentMb": resident_mb,
+        "cpuMsPerDelivery": cpu * 1_000.0 / new as f64, "aloneResidentMb": alone.resident_mb, "aloneShareMb": alone.share_mb, "aloneOwnMb": alone.own_mb,
+        "residentMb": among.resident_mb, "shareMb": among.share_mb, "ownMb": among.own_mb,
         "kibPerConnection": per_connection, "allMs": all,
     });
     report.finish(results)

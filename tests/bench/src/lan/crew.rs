@@ -49,12 +49,23 @@ pub(super) struct Received {
     pub(super) again: u64,
 }
 
+/// What a process takes in memory, in megabytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Memory {
+    /// All of it that is in memory, the program and its libraries included.
+    pub(super) resident_mb: f64,
+    /// The same, where a page of several processes counts a part for each.
+    pub(super) share_mb: f64,
+    /// What it has asked for itself: heap and stacks.
+    pub(super) own_mb: f64,
+}
+
 /// All peers, killed at the end.
 pub(super) struct Crew {
     peers: Vec<Peer>,
     told: Receiver<Changed>,
-    /// Megabytes that the first took before there were others.
-    pub(super) alone_mb: f64,
+    /// What the first took before there were others.
+    pub(super) alone: Memory,
 }
 
 struct Peer {
@@ -82,18 +93,18 @@ impl Crew {
         let plans = plan(scratch, count)?;
         let (tell, told) = channel();
         let mut peers = Vec::new();
-        let mut alone_mb = 0.0;
+        let mut alone = Memory::default();
         for (at, own) in plans.iter().enumerate() {
             let others = (1..=TOLD.min(count - 1)).map(|step| &plans[(at + step * step * 5 % (count - 1).max(1) + 1) % count]);
             let dial = others.filter(|other| other.address != own.address).map(|other| other.address.as_str());
             peers.push(Peer::start(programs, at, own, dial, tell.clone())?);
             if at == 0 {
                 std::thread::sleep(ALONE);
-                alone_mb = peers[0].memory_mb()?.1;
+                alone = peers[0].memory()?;
             }
             std::thread::sleep(STAGGER);
         }
-        Ok(Self { peers, told, alone_mb })
+        Ok(Self { peers, told, alone })
     }
 
     /// Waits until each has as many neighbours as it wants.
@@ -173,15 +184,15 @@ impl Crew {
         self.peers.iter().map(|peer| cpu_seconds_of(peer.child.id())).sum()
     }
 
-    /// Megabytes of memory of each on average: resident, and its share of them.
-    pub(super) fn memory_mb(&self) -> Result<(f64, f64)> {
-        let mut sums = (0.0, 0.0);
-        for peer in &self.peers {
-            let (resident, own) = peer.memory_mb()?;
-            sums = (sums.0 + resident, sums.1 + own);
-        }
-        let count = self.peers.len() as f64;
-        Ok((sums.0 / count, sums.1 / count))
+    /// Memory of each on average.
+    pub(super) fn memory(&self) -> Result<Memory> {
+        let all: Vec<Memory> = self.peers.iter().map(Peer::memory).collect::<Result<_>>()?;
+        let mean = |of: fn(&Memory) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+        Ok(Memory {
+            resident_mb: mean(|memory| memory.resident_mb),
+            share_mb: mean(|memory| memory.share_mb),
+            own_mb: mean(|memory| memory.own_mb),
+        })
     }
 }
 
@@ -214,15 +225,14 @@ impl Peer {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Megabytes resident, and its share of them where several processes have the same pages.
-    fn memory_mb(&self) -> Result<(f64, f64)> {
+    fn memory(&self) -> Result<Memory> {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
         let field = |name: &str| {
             let line = rollup.lines().find_map(|line| line.strip_prefix(name));
             let kib: f64 = line.with_context(|| format!("no {name}"))?.trim().trim_end_matches("kB").trim().parse()?;
             anyhow::Ok(kib / 1_024.0)
         };
-        Ok((field("Rss:")?, field("Pss:")?))
+        Ok(Memory { resident_mb: field("Rss:")?, share_mb: field("Pss:")?, own_mb: field("Anonymous:")? })
     }
 }
 
