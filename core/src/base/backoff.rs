@@ -18,7 +18,12 @@ impl Backoff {
     ///
     /// Source of the spread: Brooker, Exponential Backoff and Jitter, 2015 ("equal jitter").
     pub fn next_ms(&mut self, rng: &mut Rng) -> u64 {
-        let whole = FIRST_MS.saturating_mul(1 << self.attempts.min(16)).min(LONGEST_MS);
+        self.next_ms_within(LONGEST_MS, rng)
+    }
+
+    /// The same where the wait is never longer than `longest_ms`.
+    pub fn next_ms_within(&mut self, longest_ms: u64, rng: &mut Rng) -> u64 {
+        let whole = FIRST_MS.saturating_mul(1 << self.attempts.min(16)).min(longest_ms);
         self.attempts = self.attempts.saturating_add(1);
         whole / 2 + rng.below(whole / 2 + 1)
     }

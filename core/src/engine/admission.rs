@@ -128,11 +128,14 @@ impl Engine {
                 if !self.locations.contains_key(&document) {
                     self.add_document(space, document);
                 }
+                self.stats.received += 1;
                 self.on_sent_by(source, &entry);
                 self.append(entry, Some(source));
             }
             Admission::Held => {
                 let durable = log.durable().clock.covers(&entry.actor, entry.seq);
+                self.stats.received += 1;
+                self.stats.received_again += 1;
                 self.on_sent_by(source, &entry);
                 if durable {
                     self.owe_ack(source, document, entry.actor, entry.seq);

@@ -469,6 +469,7 @@ impl Engine {
     fn on_ack(&mut self, connection: ConnectionId, document: DocumentId, held: Vec<(ActorId, u64)>) {
         let clock: VectorClock = held.into_iter().collect();
         self.on_receipt(connection, document, &clock, Receipt::More);
+        self.on_hint(connection, document, &clock);
         // It may say so of what it was not sent, so that it is not.
         if let Some(space) = self.locations.get(&document).copied() {
             self.with_delta(connection, space, document, |delta, log| delta.on_acknowledged(log, &clock));

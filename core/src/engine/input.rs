@@ -1,6 +1,6 @@
 //! Everything that can happen to an engine.
 
-use crate::base::id::{ChangeHash, ConnectionId, DocumentId, MirrorId, SpaceId, TaskId, ViewId};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, MirrorId, PeerId, SpaceId, TaskId, ViewId};
 use crate::doc::assembly::{Assembled, AssemblyError};
 use crate::doc::edit::Edit;
 use crate::store::task::{StoreDone, StoreError};
@@ -116,6 +116,14 @@ pub enum Command {
     CloseSpace {
         /// The space.
         space: SpaceId,
+    },
+    /// Compare a space with one peer that syncs it, although both may be in sync as far as is known: anti-entropy. With nobody there,
+    /// or while it is being compared already, nothing happens.
+    Compare {
+        /// The space.
+        space: SpaceId,
+        /// Who proved to be there.
+        peer: PeerId,
     },
     /// Hold a document in memory, so that it can be read and edited; answered by `DocumentOpened`. One that is not held yet
     /// is an empty document until its entries arrive.

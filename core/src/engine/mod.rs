@@ -9,6 +9,7 @@
 //! applied, pushed and written together.
 
 mod admission;
+mod anti_entropy;
 pub mod attests;
 mod catch_up;
 pub mod config;
@@ -44,6 +45,8 @@ mod strands;
 mod timers;
 mod trust;
 
+#[cfg(test)]
+mod anti_entropy_tests;
 #[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
@@ -283,6 +286,7 @@ impl Engine {
             Command::NetworkChanged => self.on_network_changed(),
             Command::OpenSpace { space } => self.on_open_space(space),
             Command::CloseSpace { space } => self.on_close_space(space),
+            Command::Compare { space, peer } => self.on_compare(space, peer),
             Command::OpenDocument { space, document } => self.on_open_document(space, document),
             Command::CloseDocument { document } => self.on_close_document(document),
             Command::EditDocument { document, number, edit } => self.on_edit_document(document, number, edit),

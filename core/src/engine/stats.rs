@@ -26,6 +26,10 @@ pub struct EngineStats {
     pub sync_bytes_out: u64,
     /// Entries admitted that their writer made without knowing of others held here: merged.
     pub merged: u64,
+    /// Entries that peers sent, as often as they did.
+    pub received: u64,
+    /// Of these, those that were held already: another peer was faster.
+    pub received_again: u64,
     /// Entries that an open document took by replaying them, and did not have to apply.
     pub replayed: u64,
     /// Errors sent to peers, by what they were about.

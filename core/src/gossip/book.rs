@@ -5,7 +5,7 @@
 //! chosen from it, and what it tells beyond that displaces what it told itself.
 
 use super::message::{Addresses, Contact};
-use crate::base::backoff::Backoff;
+use crate::base::backoff::{self, Backoff};
 use crate::base::id::PeerId;
 use crate::base::limits::{CONFIGURED_MAX, FOUND_MAX, MET_MAX, NEIGHBOURS_PER_TELLER_MAX, TOLD_MAX, TOLD_PER_TELLER_MAX};
 use crate::base::rng::Rng;
@@ -17,10 +17,40 @@ const TELLERS_MAX: usize = 3;
 const FAILURES_MAX: u8 = 8;
 /// ... and one that others told of.
 const TOLD_FAILURES_MAX: u8 = 2;
-/// Milliseconds that a peer leaves the dialling to one that has the lower id, where both have found each other.
+/// Milliseconds that a peer leaves the dialling to the other, where both have found each other and it is the other's turn.
 const YIELD_MS: u64 = 2_000;
 /// How long a lost neighbour is dialled again although there are others, in milliseconds.
 const MISSED_MS: u64 = 3_600_000;
+/// A connection that lasted for less was no success: the wait before the next attempt goes on growing. In milliseconds.
+const STEADY_MS: u64 = 5_000;
+
+/// How a peer is dialled again that was lost or did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redial {
+    /// Longest wait between two attempts, in milliseconds.
+    pub longest_ms: u64,
+    /// ... at one that has been away for [`Self::away_ms`].
+    pub longest_away_ms: u64,
+    /// Milliseconds without a peer after which it is away.
+    pub away_ms: u64,
+    /// Whether of two that both know where the other is, one waits each time for the other to dial. Without it that is so of the first
+    /// attempt.
+    pub one_first: bool,
+    /// Whether a peer that someone configured is dialled however many neighbours there are, and not parted from.
+    pub keeps_configured: bool,
+}
+
+impl Default for Redial {
+    fn default() -> Self {
+        Self {
+            longest_ms: backoff::LONGEST_MS,
+            longest_away_ms: backoff::LONGEST_MS,
+            away_ms: 600_000,
+            one_first: false,
+            keeps_configured: false,
+        }
+    }
+}
 
 /// How a peer came to be known, from the least to the most of one's own knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +87,12 @@ pub(super) fn teller(peer: &PeerId) -> Teller {
     u64::from_be_bytes(first)
 }
 
+/// Whether of two it is `me` that dials first. By half of all pairs that is the lower id, by the others the higher: were it always the
+/// lower, whoever has a high id would be dialled by all that come together.
+fn dials_first(me: &PeerId, other: &PeerId) -> bool {
+    (me < other) == ((me.0[0] ^ other.0[0]) & 1 == 0)
+}
+
 /// One peer that is known.
 #[derive(Clone, Debug)]
 struct Known {
@@ -79,6 +115,7 @@ struct Known {
 #[derive(Clone, Debug)]
 pub struct Book {
     me: PeerId,
+    redial: Redial,
     known: BTreeMap<PeerId, Known>,
     /// How many are known in each way, in the order of [`Standing`].
     counts: [usize; 4],
@@ -92,9 +129,10 @@ pub struct Book {
 
 impl Book {
     /// The empty book of a peer.
-    pub fn new(me: PeerId) -> Self {
+    pub fn new(me: PeerId, redial: Redial) -> Self {
         Self {
             me,
+            redial,
             known: BTreeMap::new(),
             counts: [0; 4],
             told_by: BTreeMap::new(),
@@ -139,8 +177,14 @@ impl Book {
         if peer == self.me {
             return;
         }
+        // Both sides find each other: one dials, and the other only where nobody comes.
+        let yields = standing == Standing::Found && !dials_first(&self.me, &peer);
+        let ready_ms = if yields { now_ms + YIELD_MS } else { now_ms };
         if let Some(known) = self.known.get_mut(&peer) {
-            if !addresses.is_empty() {
+            if !addresses.is_empty() && addresses != known.addresses {
+                // It is somewhere else now: what was tried before says nothing.
+                known.not_before_ms = known.not_before_ms.min(ready_ms);
+                known.backoff.reset();
                 known.addresses = addresses;
             }
             if standing <= known.standing {
@@ -148,9 +192,7 @@ impl Book {
             }
             self.raise(&peer, standing);
         } else {
-            // Both sides find each other: one dials, and the other only where nobody comes.
-            let not_before_ms = if standing == Standing::Found && peer < self.me { now_ms + YIELD_MS } else { now_ms };
-            let known = Known { standing, not_before_ms, ..Known::new(addresses, now_ms) };
+            let known = Known { standing, not_before_ms: ready_ms, ..Known::new(addresses, now_ms) };
             self.insert(peer, known);
         }
         self.keep_within(standing, &peer);
@@ -203,12 +245,9 @@ impl Book {
         known.seen_ms = now_ms;
         known.missed_until_ms = 0;
         known.failures = 0;
-        if dialled {
-            known.backoff.reset();
-            if known.standing < Standing::Met {
-                self.raise(&peer, Standing::Met);
-                self.keep_within(Standing::Met, &peer);
-            }
+        if dialled && known.standing < Standing::Met {
+            self.raise(&peer, Standing::Met);
+            self.keep_within(Standing::Met, &peer);
         }
     }
 
@@ -217,27 +256,35 @@ impl Book {
         self.connected.remove(peer);
         if let Some(known) = self.known.get_mut(peer) {
             known.seen_ms = now_ms;
+            known.backoff.reset();
             known.not_before_ms = now_ms + rest_ms;
         }
     }
 
     /// Learns that a neighbour was lost: it is dialled again, also where there are others, because it is owed what it misses.
     pub(super) fn on_lost(&mut self, peer: &PeerId, now_ms: u64, rng: &mut Rng) {
-        let yields = *peer < self.me;
+        let yields = if self.redial.one_first { !dials_first(&self.me, peer) } else { *peer < self.me };
         self.connected.remove(peer);
         self.missed_until_ms = now_ms + MISSED_MS;
         if let Some(known) = self.known.get_mut(peer) {
             known.missed_until_ms = now_ms + MISSED_MS;
-            let wait_ms = known.backoff.next_ms(rng) + if yields { YIELD_MS } else { 0 };
+            if now_ms >= known.seen_ms + STEADY_MS {
+                known.backoff.reset();
+            }
+            known.seen_ms = now_ms;
+            let wait_ms = known.backoff.next_ms_within(self.redial.longest_ms, rng) + if yields { YIELD_MS } else { 0 };
             known.not_before_ms = now_ms + wait_ms;
         }
     }
 
     /// Learns that dialling a peer led nowhere.
     pub(super) fn on_failed(&mut self, peer: &PeerId, now_ms: u64, rng: &mut Rng) {
+        let yields = self.redial.one_first && !dials_first(&self.me, peer);
         let Some(known) = self.known.get_mut(peer) else { return };
         known.failures = known.failures.saturating_add(1);
-        known.not_before_ms = now_ms + known.backoff.next_ms(rng);
+        let is_away = now_ms >= known.seen_ms.saturating_add(self.redial.away_ms);
+        let longest_ms = if is_away { self.redial.longest_away_ms } else { self.redial.longest_ms };
+        known.not_before_ms = now_ms + known.backoff.next_ms_within(longest_ms, rng) + if yields { YIELD_MS } else { 0 };
         let is_missed = known.missed_until_ms > now_ms;
         let forgotten = match known.standing {
             Standing::Told => known.failures >= TOLD_FAILURES_MAX && !is_missed,
@@ -287,9 +334,19 @@ impl Book {
         left.map(|(_, known)| known.not_before_ms).min()
     }
 
-    /// Whether a neighbour was lost that may be dialled again.
+    /// Whether a neighbour was lost that may be dialled again, or someone is dialled whoever else is there.
     pub(super) fn misses_someone(&self, now_ms: u64) -> bool {
-        self.missed_until_ms > now_ms
+        self.missed_until_ms > now_ms || (self.redial.keeps_configured && self.count(Standing::Configured) > 0)
+    }
+
+    /// Whether a peer is kept however many neighbours there are.
+    pub(super) fn is_kept(&self, peer: &PeerId) -> bool {
+        self.redial.keeps_configured && self.standing(peer) == Some(Standing::Configured)
+    }
+
+    /// How often in a row dialling a peer failed, and before when it is not dialled again; nothing of one that is not known.
+    pub(super) fn patience(&self, peer: &PeerId) -> Option<(u8, u64)> {
+        self.known.get(peer).map(|known| (known.failures, known.not_before_ms))
     }
 
     /// A neighbour that was lost and may be dialled again now, the one whose turn came first, and when the next may be.
@@ -299,7 +356,10 @@ impl Book {
         dialling: &BTreeMap<PeerId, u64>,
         charged: &BTreeMap<Teller, usize>,
     ) -> (Option<(PeerId, Addresses)>, Option<u64>) {
-        let missed = self.known.iter().filter(|(peer, known)| known.missed_until_ms > now_ms && !self.is_taken(peer, dialling));
+        let is_wanted = |known: &Known| {
+            known.missed_until_ms > now_ms || (self.redial.keeps_configured && known.standing == Standing::Configured)
+        };
+        let missed = self.known.iter().filter(|(peer, known)| is_wanted(known) && !self.is_taken(peer, dialling));
         let missed = missed.filter(|(_, known)| !known.addresses.is_empty() && known.may_be_charged(charged));
         let (mut due, mut next_ms) = (None::<(u64, PeerId, &Known)>, None::<u64>);
         for (peer, known) in missed {

@@ -8,7 +8,7 @@
 //! and dialled again beside, and every few minutes somebody else takes the place of one of them. What keeps a peer from being
 //! surrounded: half of its neighbours it chose itself, and of those it chose no teller accounts for more than two.
 
-use super::book::{Book, Standing, Teller, teller};
+use super::book::{Book, Redial, Standing, Teller, teller};
 use super::message::{Addresses, Contact, GossipMessage, bounded};
 use super::neighbour::{Neighbour, Silence};
 use crate::base::id::{ConnectionId, PeerId};
@@ -16,8 +16,6 @@ use crate::base::limits::{CONTACTS_MAX, NEIGHBOURS_CHOSEN_MIN, NEIGHBOURS_MANY, 
 use crate::base::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Most peers dialled at once.
-const DIALS_MAX: usize = 4;
 /// Milliseconds after which a dial that was not answered counts as failed.
 const DIAL_MS_MAX: u64 = 30_000;
 /// Two connections of one pair that both sides dialled within this time were dialled at once, in milliseconds.
@@ -46,11 +44,26 @@ pub struct MembershipConfig {
     pub rotate_ms: u64,
     /// How often all is compared with a neighbour chosen at random, in milliseconds.
     pub compare_ms: u64,
+    /// Most peers dialled at once.
+    pub dials_max: usize,
+    /// ... of those that were neighbours and are missed.
+    pub missed_dials_max: usize,
+    /// How those are dialled again that do not answer.
+    pub redial: Redial,
 }
 
 impl Default for MembershipConfig {
     fn default() -> Self {
-        Self { heartbeat_idle_ms: 30_000, heartbeat_busy_ms: 5_000, shuffle_ms: 60_000, rotate_ms: 300_000, compare_ms: 10_000 }
+        Self {
+            heartbeat_idle_ms: 30_000,
+            heartbeat_busy_ms: 5_000,
+            shuffle_ms: 60_000,
+            rotate_ms: 300_000,
+            compare_ms: 10_000,
+            dials_max: 4,
+            missed_dials_max: 4,
+            redial: Redial::default(),
+        }
     }
 }
 
@@ -104,11 +117,11 @@ pub struct Membership {
     me: PeerId,
     config: MembershipConfig,
     rng: Rng,
-    book: Book,
+    pub(super) book: Book,
     addresses: Addresses,
-    neighbours: BTreeMap<ConnectionId, Neighbour>,
+    pub(super) neighbours: BTreeMap<ConnectionId, Neighbour>,
     /// Who is being dialled, and since when.
-    dialling: BTreeMap<PeerId, u64>,
+    pub(super) dialling: BTreeMap<PeerId, u64>,
     /// Who is to take the place of another.
     rotating: Option<PeerId>,
     effects: VecDeque<Effect>,
@@ -131,9 +144,9 @@ impl Membership {
         let rotate_at_ms = first(config.rotate_ms) + config.rotate_ms / 2;
         Self {
             me,
-            config,
             rng,
-            book: Book::new(me),
+            book: Book::new(me, config.redial),
+            config,
             addresses: Addresses::from([]),
             neighbours: BTreeMap::new(),
             dialling: BTreeMap::new(),
@@ -239,11 +252,13 @@ impl Membership {
         self.fill(now_ms);
     }
 
-    /// Learns that dialling a peer led nowhere.
+    /// Learns that dialling a peer led nowhere; or to one that has become a neighbour meanwhile, which is no failure.
     pub fn handle_dial_failed(&mut self, now_ms: u64, peer: &PeerId) {
         if self.dialling.remove(peer).is_some() {
             self.rotating.take_if(|rotating| rotating == peer);
-            self.book.on_failed(peer, now_ms, &mut self.rng);
+            if !self.neighbours.values().any(|neighbour| neighbour.peer == *peer) {
+                self.book.on_failed(peer, now_ms, &mut self.rng);
+            }
             self.fill(now_ms);
         }
     }
@@ -407,11 +422,11 @@ impl Membership {
         while self.book.misses_someone(now_ms) {
             let (missed, later_ms) = self.book.missed(now_ms, &self.dialling, &self.charged());
             next_ms = later_ms;
-            let has_room = self.dialling.len() < DIALS_MAX && self.neighbours.len() < NEIGHBOURS_MAX;
+            let has_room = self.dialling.len() < self.config.missed_dials_max && self.neighbours.len() < NEIGHBOURS_MAX;
             let Some((peer, addresses)) = missed.filter(|_| has_room) else { break };
             self.dial(now_ms, peer, addresses);
         }
-        while self.wants_more() && self.dialling.len() < DIALS_MAX {
+        while self.wants_more() && self.dialling.len() < self.config.dials_max {
             if self.dial_someone(now_ms).is_some() {
                 continue;
             }
@@ -469,7 +484,10 @@ impl Membership {
     fn part_from_one(&mut self, now_ms: u64, except: Option<ConnectionId>) {
         let spare = self.chosen() > NEIGHBOURS_CHOSEN_MIN;
         let may_go = |connection: &ConnectionId, neighbour: &Neighbour| {
-            Some(*connection) != except && (spare || !neighbour.chosen) && now_ms >= neighbour.since_ms + REST_MS
+            Some(*connection) != except
+                && (spare || !neighbour.chosen)
+                && now_ms >= neighbour.since_ms + REST_MS
+                && !self.book.is_kept(&neighbour.peer)
         };
         let among: Vec<ConnectionId> =
             self.neighbours.iter().filter(|(connection, neighbour)| may_go(connection, neighbour)).map(|(at, _)| *at).collect();

@@ -1,12 +1,13 @@
 //! One peer, and whatever the others do.
 
-use super::book::Standing;
+use super::book::{Redial, Standing};
 use super::membership::{Effect, Membership, MembershipConfig};
 use super::message::{Contact, GossipMessage, bounded};
 use crate::base::id::{ConnectionId, PeerId};
 use crate::base::limits::{
-    CONTACTS_MAX, NEIGHBOURS_MAX, NEIGHBOURS_MIN, NEIGHBOURS_PER_TELLER_MAX, TOLD_MAX, TOLD_PER_TELLER_MAX,
+    CONTACTS_MAX, NEIGHBOURS_MANY, NEIGHBOURS_MAX, NEIGHBOURS_MIN, NEIGHBOURS_PER_TELLER_MAX, TOLD_MAX, TOLD_PER_TELLER_MAX,
 };
+use crate::base::rng::Rng;
 use proptest::prelude::*;
 
 fn peer(number: u16) -> PeerId {
@@ -18,6 +19,89 @@ fn peer(number: u16) -> PeerId {
 
 fn membership(me: u16) -> Membership {
     Membership::new(peer(me), MembershipConfig::default(), [7; 32], 0)
+}
+
+/// As a driver on a local network has it: who was lost is dialled again soon, by one of the two first, and who was configured is kept.
+fn eager(me: u16) -> Membership {
+    let redial =
+        Redial { longest_ms: 1_000, longest_away_ms: 5_000, one_first: true, keeps_configured: true, ..Redial::default() };
+    Membership::new(
+        peer(me),
+        MembershipConfig { dials_max: 8, missed_dials_max: 6, redial, ..MembershipConfig::default() },
+        [7; 32],
+        0,
+    )
+}
+
+/// When a membership dials a peer that is lost and does not answer, in the time from 0 on.
+fn redials(membership: &mut Membership, until_ms: u64) -> Vec<u64> {
+    let mut dialled = Vec::new();
+    membership.handle_disconnected(0, ConnectionId(1));
+    for now_ms in (0..until_ms).step_by(50) {
+        membership.handle_time(now_ms);
+        for peer in dials(membership) {
+            dialled.push(now_ms);
+            membership.handle_dial_failed(now_ms, &peer);
+        }
+    }
+    dialled
+}
+
+/// Two that are cut from each other: one dials about every second, and after long every five; the other leaves it to that one, but not for ever.
+#[test]
+fn where_redialling_is_bounded_a_lost_peer_is_dialled_soon_and_by_one_of_the_two_first() {
+    let (mut lower, mut higher) = (eager(1), eager(2));
+    for (membership, other) in [(&mut lower, 2), (&mut higher, 1)] {
+        membership.handle_connected(0, ConnectionId(1), peer(other), true);
+        membership.handle_found(0, peer(other), [format!("at {other}")], Standing::Found);
+    }
+    let waits = |dialled: &[u64]| dialled.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
+    let by_lower = redials(&mut lower, 1_200_000);
+    let early: Vec<u64> = by_lower.iter().copied().filter(|at| *at < 500_000).collect();
+    assert!(by_lower[0] <= 300 && waits(&early).iter().all(|wait| *wait <= 1_050), "{early:?}");
+    let late: Vec<u64> = by_lower.iter().copied().filter(|at| *at > 700_000).collect();
+    assert!(late.len() > 50 && waits(&late).iter().all(|wait| (2_500..=5_050).contains(wait)), "{:?}", waits(&late));
+    let by_higher = redials(&mut higher, 60_000);
+    assert!(by_higher[0] >= 2_000 && waits(&by_higher).iter().all(|wait| (2_000..=3_050).contains(wait)), "{by_higher:?}");
+}
+
+/// Who answers and hangs up at once is not dialled at once again and again.
+#[test]
+fn a_connection_that_does_not_last_is_no_reason_to_dial_sooner() {
+    let mut membership = membership(1);
+    membership.handle_found(0, peer(2), ["at 2".to_owned()], Standing::Found);
+    let mut dialled = Vec::new();
+    for now_ms in (0..60_000).step_by(50) {
+        membership.handle_time(now_ms);
+        if dials(&mut membership) == [peer(2)] {
+            let connection = ConnectionId(now_ms);
+            dialled.push(now_ms);
+            membership.handle_connected(now_ms, connection, peer(2), true);
+            membership.handle_disconnected(now_ms, connection);
+        }
+    }
+    assert!((4..12).contains(&dialled.len()), "{dialled:?}");
+}
+
+/// Somebody configured it: it is dialled though there are neighbours enough, and is not parted from.
+#[test]
+fn where_it_is_so_configured_a_configured_peer_is_always_a_neighbour() {
+    let mut membership = eager(1);
+    for number in 0..NEIGHBOURS_MANY as u16 + 10 {
+        membership.handle_connected(0, ConnectionId(u64::from(number)), peer(100 + number), true);
+    }
+    effects(&mut membership);
+    membership.handle_found(0, peer(2), ["at 2".to_owned()], Standing::Configured);
+    assert_eq!(dials(&mut membership), [peer(2)]);
+    membership.handle_connected(0, ConnectionId(1_000), peer(2), true);
+    for now_ms in (0..7_200_000).step_by(1_000) {
+        let heard: Vec<ConnectionId> = membership.neighbours().map(|(connection, _)| connection).collect();
+        heard.into_iter().for_each(|connection| membership.handle_heard(now_ms, connection));
+        membership.handle_time(now_ms);
+        effects(&mut membership);
+    }
+    assert!(membership.degree() <= NEIGHBOURS_MANY, "others were parted from");
+    assert!(membership.neighbours().any(|(_, neighbour)| neighbour == peer(2)));
 }
 
 fn contact(number: u16) -> Contact {
@@ -45,9 +129,28 @@ fn hangups(membership: &mut Membership) -> Vec<ConnectionId> {
     closed.collect()
 }
 
-/// Both have found each other on the network around: the lower id dials, and the other only if nobody comes.
+/// Each peer is the first to dial half of the others, and of each pair one is.
 #[test]
-fn of_two_that_found_each_other_the_lower_id_dials() {
+fn of_each_pair_one_dials_first_and_nobody_is_always_the_one_that_is_dialled() {
+    let mut rng = Rng::new([4; 32]);
+    let ids: Vec<PeerId> = (0..200).map(|_| PeerId(rng.bytes())).collect();
+    let dials_first = |me: PeerId, other: PeerId| {
+        let mut membership = Membership::new(me, MembershipConfig::default(), [7; 32], 0);
+        membership.handle_found(0, other, ["there".to_owned()], Standing::Found);
+        !dials(&mut membership).is_empty()
+    };
+    let (lowest, highest) = (*ids.iter().min().unwrap(), *ids.iter().max().unwrap());
+    for me in [ids[0], lowest, highest] {
+        let others = ids.iter().copied().filter(|other| *other != me);
+        let first = others.clone().filter(|other| dials_first(me, *other)).count();
+        assert!((60..=140).contains(&first), "{first} of 199");
+        assert!(others.into_iter().all(|other| dials_first(me, other) != dials_first(other, me)));
+    }
+}
+
+/// Both have found each other on the network around: one dials, and the other only if nobody comes.
+#[test]
+fn of_two_that_found_each_other_one_dials() {
     let (mut lower, mut higher) = (membership(1), membership(2));
     lower.handle_found(0, peer(2), ["at 2".to_owned()], Standing::Found);
     higher.handle_found(0, peer(1), ["at 1".to_owned()], Standing::Found);
@@ -234,8 +337,8 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     /// Whatever happens, in whatever order, every bound holds, and dials are of peers that are neither connected nor being dialled.
     #[test]
-    fn bounds_hold_whatever_happens(acts in proptest::collection::vec(act(), 1..400)) {
-        let mut membership = membership(5);
+    fn bounds_hold_whatever_happens(acts in proptest::collection::vec(act(), 1..400), is_eager: bool) {
+        let mut membership = if is_eager { eager(5) } else { membership(5) };
         let (mut now_ms, mut next, mut dialling) = (0u64, 0u64, std::collections::BTreeSet::new());
         for act in acts {
             let pick = |membership: &Membership, at: u8| {

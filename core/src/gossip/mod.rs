@@ -9,6 +9,7 @@ pub mod book;
 pub mod membership;
 pub mod message;
 mod neighbour;
+pub mod relation;
 pub mod rumour;
 
 #[cfg(test)]

@@ -24,11 +24,14 @@ pub struct RumourConfig {
     pub round_ms: u64,
     /// Milliseconds after which it is sent again to a neighbour that has not said that it holds it.
     pub again_ms: u64,
+    /// Milliseconds after which a neighbour that says that it holds something is asked for it, where it has not come by then. The engine
+    /// counts them: whoever was in nobody's first round need not wait for the next.
+    pub ask_ms: u64,
 }
 
 impl Default for RumourConfig {
     fn default() -> Self {
-        Self { fanout: 4, round_ms: 100, again_ms: 2_000 }
+        Self { fanout: 4, round_ms: 100, again_ms: 2_000, ask_ms: 20 }
     }
 }
 
@@ -189,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn rumours(fanout: usize) -> Rumours<u8, u32> {
-        Rumours::new(RumourConfig { fanout, round_ms: 100, again_ms: 1_000 }, [3; 32])
+        Rumours::new(RumourConfig { fanout, round_ms: 100, again_ms: 1_000, ..RumourConfig::default() }, [3; 32])
     }
 
     fn drain(rumours: &mut Rumours<u8, u32>, now_ms: u64) -> (Vec<u32>, Vec<u32>) {

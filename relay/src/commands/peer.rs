@@ -9,16 +9,16 @@ use super::output::Output;
 use super::signals::told_to_stop;
 use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
 use crate::lan::{RelayAddress, RelayAddressError};
-use crate::repo::{Repo, RepoError, RepoOptions, Space};
+use crate::repo::{Repo, RepoError, RepoOptions, Space, SpaceEvent};
 use clap::{Args, Subcommand};
 use driftline_core::base::id::SpaceId;
 use keeping::Keeping;
 use lan::{LanArguments, LanPlace};
 use serde_json::json;
-use status::Standing;
+use status::Asked;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const ABOUT: &str = "\
 Keeps a folder and a space in step, both ways, until Ctrl-C.
@@ -99,6 +99,9 @@ pub struct PeerArguments {
     /// Print JSON, one value a line: events on stdout, notes and errors on stderr
     #[arg(long)]
     json: bool,
+    /// Print each change of a document as it comes, and when that was: for measuring
+    #[arg(long, hide = true)]
+    tell_changes: bool,
     #[command(flatten)]
     lan: LanArguments,
 }
@@ -180,13 +183,16 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     }
     let kept = async {
         let keeper = keeper(&repo, &space, &folder, &data, false)?;
-        Keeping::new(output, repo.clone(), space.clone()).keep(keeper, &folder, &data).await
+        // Whoever has others to sync with waits for them a while before it says that it has nothing.
+        let awaits = lan.is_some() || !arguments.relays.is_empty();
+        Keeping::new(output, repo.clone(), space.clone(), awaits).keep(keeper, &folder, &data).await
     };
-    let standing = Standing { folder: &folder, repo: &repo, space: &space, lan };
+    let asked = Asked { folder: &folder, repo: &repo, space: &space, lan };
     let ended = tokio::select! {
         ended = kept => ended,
-        () = standing.answer(&data, output) => Ok(()),
+        () = asked.answer(&data, output) => Ok(()),
         () = lan::tell_of(place.as_ref(), output) => Ok(()),
+        () = tell_changes(arguments.tell_changes, &space, output) => Ok(()),
         _ = told_to_stop() => Ok(()),
     };
     // Goodbyes travel on what is left after them.
@@ -224,9 +230,23 @@ async fn foretell(
         output.note("no relay can be reached: this is by what is known on this device");
     }
     let keeper = keeper(&repo, &space, folder, data, true)?;
-    let done = Keeping::new(output, repo.clone(), space).foretell(keeper).await;
+    let done = Keeping::new(output, repo.clone(), space, false).foretell(keeper).await;
     repo.close().await;
     done
+}
+
+/// Says of each document that moves on when it did, in microseconds since 1970; for ever, or until the replica is gone.
+async fn tell_changes(wanted: bool, space: &Space, output: &Output) {
+    let mut events = space.subscribe();
+    while wanted && let Some(event) = events.next().await {
+        if let SpaceEvent::DocumentChanged { document, heads, local } = event {
+            let unix_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+            let unix_us = u64::try_from(unix_us).unwrap_or(u64::MAX);
+            let json = json!({ "event": "changed", "document": document, "heads": heads, "local": local, "unixUs": unix_us });
+            output.result(&format!("changed {document} at {unix_us}"), &json);
+        }
+    }
+    std::future::pending().await
 }
 
 fn keeper(repo: &Repo, space: &Space, folder: &Path, data: &Path, look_only: bool) -> Result<Keeper<SpaceShelf>, Failure> {

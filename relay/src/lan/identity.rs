@@ -148,6 +148,15 @@ pub fn did_of(peer: &PeerId) -> String {
     format!("did:key:z{}", bs58::encode(bytes).into_string())
 }
 
+/// The same in short, as lists for people have it: `did:key:z6MkhaXg…2doK`. Not for programs: another key can be made that looks like it.
+pub fn short_did_of(peer: &PeerId) -> String {
+    /// Letters before and after what is left out; the first four are those of every Ed25519 key.
+    const SHOWN: (usize, usize) = (8, 4);
+    let did = did_of(peer);
+    let key = did.strip_prefix("did:key:").unwrap_or(&did);
+    format!("did:key:{}…{}", &key[..SHOWN.0], &key[key.len() - SHOWN.1..])
+}
+
 /// The replica that a `did:key` names, if it is one with an Ed25519 key.
 pub fn peer_of_did(did: &str) -> Option<PeerId> {
     let bytes = bs58::decode(did.strip_prefix("did:key:z")?).into_vec().ok()?;
@@ -238,5 +247,8 @@ mod tests {
         assert!(did_of(&peer).starts_with("did:key:z6Mk"), "{}", did_of(&peer));
         assert_eq!(peer_of_did(&did_of(&peer)), Some(peer));
         assert_eq!(peer_of_did("did:key:z6Mk"), None);
+        let short = short_did_of(&peer);
+        let (begin, end) = short.split_once('…').expect("something is left out");
+        assert!(did_of(&peer).starts_with(begin) && did_of(&peer).ends_with(end) && short.chars().count() == 21, "{short}");
     }
 }

@@ -60,6 +60,14 @@ pub(super) const REDIAL_FIRST: Duration = Duration::from_millis(250);
 pub(super) const REDIAL_SOON: Duration = Duration::from_secs(1);
 /// Longest wait for one that has been away for longer than [`AWAY`].
 pub(super) const REDIAL_LATER: Duration = Duration::from_secs(5);
+/// Neighbours to come that are called at once: a call that nobody answers lasts for [`HANDSHAKE_TIME_MAX`].
+pub(super) const NEIGHBOURS_CALLED_MAX: usize = 8;
+/// Of these, those that were neighbours and are missed: others are looked for besides.
+pub(super) const NEIGHBOURS_MISSED_CALLED_MAX: usize = 6;
+/// How often peers are offered again as neighbours that were given up.
+pub(super) const REMIND: Duration = Duration::from_secs(30);
+/// Time that is taken to tell a neighbour of others before it is hung up on.
+pub(super) const FAREWELL_TIME_MAX: Duration = Duration::from_millis(500);
 /// After how long a peer that cannot be reached is dialled less often.
 pub(super) const AWAY: Duration = Duration::from_secs(600);
 /// Time a pairing may take from its first byte to its last.

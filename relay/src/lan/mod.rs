@@ -25,7 +25,7 @@ mod window;
 
 pub use code::{CodeError, PairingCode};
 pub use dialler::{LanDialler, is_lan_endpoint};
-pub use identity::{Identity, IdentityError, KEY_FILE, did_of, peer_of_did};
+pub use identity::{Identity, IdentityError, KEY_FILE, did_of, peer_of_did, short_did_of};
 pub use libp2p::Multiaddr;
 pub use list::{AllowList, LIST_FILE, ListError};
 pub use relays::{NamedRelay, RelayAddress, RelayAddressError};

@@ -1,11 +1,13 @@
 //! The task that owns the swarm: it hears what happens on the network, and decides whom to call, whom to hang up on, and whose streams to take.
 //!
-//! One peer of each pair calls and opens the stream, the one with the lower name; so there is one connection and one session for each pair. The session itself is
-//! the engine's: an endpoint is named to it while there is a connection to open a stream on, and taken back when there is none.
+//! Core's membership says whom to call, and to whom there is to be a connection. One peer of each pair decides which connection stays and opens the stream,
+//! the one with the lower name; so there is one connection and one session for each pair. The session itself is the engine's: an endpoint is named to it while
+//! the peer is a neighbour, and taken back when it is none.
 
 mod calls;
 mod circuits;
 mod connections;
+mod gossip;
 mod pairings;
 
 use super::dialler::endpoint_of;
@@ -13,18 +15,21 @@ use super::identity::{Identity, did_of, peer_of};
 use super::limits::ACCEPTED_MAX;
 use super::line::{self, LineCutter, LineEnd};
 use super::list::AllowList;
+use super::neighbours::Neighbours;
 use super::peers::{Peers, is_loopback, peer_in, without_peer};
 use super::relays::Relays;
-use super::status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused};
-use super::swarm::{Behaviour, PAIR, SYNC};
+use super::status::{LanNews, LanStatus, PathKind, PathStatus, PeerStatus, Refused, in_words};
+use super::swarm::{Behaviour, GOSSIP, PAIR, SYNC};
 use super::window::PairingWindow;
 use crate::host::Host;
 use calls::Calls;
 use driftline_core::base::id::SpaceId;
 use driftline_core::engine::input::Command;
+use driftline_core::gossip::message::GossipMessage;
+use driftline_core::gossip::relation::Relation;
 use futures_util::StreamExt as _;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::Swarm;
+use libp2p::swarm::{ConnectionId, Swarm};
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use libp2p_stream::{Control, IncomingStreams};
 use pairings::PairingEnd;
@@ -59,6 +64,20 @@ pub(super) enum Order {
         number: u64,
         /// How.
         how: LineEnd,
+    },
+    /// A peer said something of peers; nothing where that could not be understood.
+    Said {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        message: Option<GossipMessage>,
+    },
+    /// A peer has been told why it is hung up on.
+    Parted {
+        /// Who.
+        peer: PeerId,
+        /// Its connections then.
+        connections: Vec<ConnectionId>,
     },
     /// A pairing ended.
     Pairing(PairingEnd),
@@ -100,6 +119,9 @@ pub(super) struct Node {
     frame_bytes_max: usize,
     peers: Peers,
     calls: Calls,
+    neighbours: Neighbours,
+    /// When those are offered as neighbours again that were given up.
+    remind_at: Instant,
     relays: Relays,
     host: Option<Host>,
     /// Peers that were named to the engine as endpoints.
@@ -129,12 +151,16 @@ impl Node {
         } = beginning;
         let mut control = swarm.behaviour().streams.new_control();
         let mut sync_streams = accept(&mut control, SYNC);
+        let mut gossip_streams = accept(&mut control, GOSSIP);
         let mut pair_streams = match &window {
             Some(_) => accept(&mut control, PAIR),
             None => mpsc::channel(1).1,
         };
+        let now = Instant::now();
         let mut node = Self {
             own: identity.network_peer(),
+            neighbours: Neighbours::new(identity.peer(), crate::repo::random(), now),
+            remind_at: now,
             identity,
             name,
             swarm,
@@ -158,10 +184,11 @@ impl Node {
         node.told_to_call(dial);
         node.told_of_relays();
         loop {
-            let deadline = node.call_who_is_due();
+            let deadline = node.look_after();
             tokio::select! {
                 event = node.swarm.select_next_some() => node.on_swarm_event(event),
                 Some((peer, stream)) = sync_streams.recv() => node.on_sync_stream(peer, stream),
+                Some((peer, stream)) = gossip_streams.recv() => node.on_gossip_stream(peer, stream),
                 Some((peer, stream)) = pair_streams.recv() => node.on_pair_stream(peer, stream),
                 order = to_do.recv() => match order {
                     Some(Order::Leave(done)) => {
@@ -182,6 +209,16 @@ impl Node {
         }
     }
 
+    /// Does what is due; answers when something is due next.
+    fn look_after(&mut self) -> Option<Instant> {
+        self.tend_neighbours();
+        self.call_who_is_due();
+        // Of a call that could not even begin the membership has heard: it may want another.
+        self.tend_neighbours();
+        let places = self.ask_for_places(Instant::now());
+        self.next_call().into_iter().chain(places).chain([self.neighbours.deadline(), self.remind_at]).min()
+    }
+
     fn on_order(&mut self, order: Order) {
         match order {
             Order::Attach(host) => {
@@ -195,6 +232,8 @@ impl Node {
             }
             Order::Opened { peer, cutter, ended } => self.keep_line(peer, cutter, ended),
             Order::Ended { peer, number, how } => self.on_line_end(peer, number, how),
+            Order::Said { peer, message } => self.on_said(peer, message),
+            Order::Parted { peer, connections } => self.close(&peer, connections),
             Order::Pairing(end) => self.on_pairing_end(end),
             Order::Status(answer) => drop(answer.send(self.status())),
             Order::Leave(_) => {}
@@ -219,10 +258,10 @@ impl Node {
         drop(self.news.send(news));
     }
 
-    /// Names a peer to the engine as an endpoint, so that it opens a session.
+    /// Names a neighbour to the engine as an endpoint, so that it opens a session.
     fn name_to_engine(&mut self, peer: PeerId) {
         if self.is_caller(&peer)
-            && (self.is_listed(&peer) || self.relays.syncs_with(&peer))
+            && (self.neighbours.has(&peer) || self.relays.syncs_with(&peer))
             && let Some(host) = &self.host
             && self.endpoints.insert(peer)
         {
@@ -295,7 +334,16 @@ impl Node {
                     seconds: now.duration_since(open.since).as_secs(),
                     syncing: network.is_some_and(|network| self.lines.contains_key(&network)),
                 });
-                PeerStatus { peer: *peer, did: did_of(peer), name: name.to_owned(), path, connections: open().count() }
+                let relation = network.map_or(Relation::Unknown, |network| self.neighbours.relation(&network, now));
+                PeerStatus {
+                    peer: *peer,
+                    did: did_of(peer),
+                    name: name.to_owned(),
+                    path,
+                    connections: open().count(),
+                    neighbour: matches!(relation, Relation::Neighbour { .. }),
+                    why: in_words(relation),
+                }
             })
             .collect();
         let own = self.identity.peer();

@@ -1,6 +1,7 @@
 //! What the LAN looks like from here, for people and programs.
 
 use driftline_core::base::id::{PeerId, SpaceId};
+use driftline_core::gossip::relation::Relation;
 use serde::Serialize;
 
 /// Everything that can be asked about the LAN.
@@ -59,6 +60,10 @@ pub struct PeerStatus {
     pub path: Option<PathStatus>,
     /// Connections to it: one, but for moments.
     pub connections: usize,
+    /// Whether it is a neighbour: what is new is exchanged with it.
+    pub neighbour: bool,
+    /// Why it is one, or is none, in a few words.
+    pub why: String,
 }
 
 /// The way to a peer.
@@ -146,4 +151,22 @@ pub enum LanNews {
         /// Why, in its words.
         reason: String,
     },
+}
+
+/// Why a peer is a neighbour, or is none.
+pub(super) fn in_words(relation: Relation) -> String {
+    let seconds = |ms: u64| ms.div_ceil(1_000);
+    match relation {
+        Relation::Neighbour { configured: true, .. } => "was named by --dial".to_owned(),
+        Relation::Neighbour { dialled: true, .. } => "was chosen here".to_owned(),
+        Relation::Neighbour { dialled: false, .. } => "chose this peer".to_owned(),
+        Relation::Dialling => "is being called".to_owned(),
+        Relation::Unreachable { failures, retry_ms } => {
+            let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+            format!("did not answer {times}; is called again in {} s", seconds(retry_ms))
+        }
+        Relation::Resting { rest_ms } => format!("is left alone for {} s", seconds(rest_ms)),
+        Relation::Spare => "there are neighbours enough".to_owned(),
+        Relation::Unknown => "it is not known where it is".to_owned(),
+    }
 }

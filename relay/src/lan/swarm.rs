@@ -1,7 +1,7 @@
 //! The swarm: what libp2p does for the LAN, with every limit set.
 //!
-//! QUIC first, TCP with noise and yamux where UDP does not pass; mDNS finds peers, identify tells where a peer that called can be called back, streams carry sync
-//! and pairing. Connections may pass through a relay, and DCUtR makes them direct where the networks between allow it. Nothing else of libp2p is used.
+//! QUIC first, TCP with noise and yamux where UDP does not pass; mDNS finds peers, identify tells where a peer that called can be called back, streams carry sync,
+//! what peers say of peers, and pairing. Connections may pass through a relay, and DCUtR makes them direct where the networks between allow it. Nothing else of libp2p is used.
 
 use super::identity::Identity;
 use super::limits::*;
@@ -17,6 +17,8 @@ use libp2p::{PeerId, StreamProtocol, dcutr, dns, identify, mdns, noise, quic, re
 
 /// What carries the frames of a session.
 pub(super) const SYNC: StreamProtocol = StreamProtocol::new("/driftline/sync/1");
+/// What peers say of peers.
+pub(super) const GOSSIP: StreamProtocol = StreamProtocol::new("/driftline/gossip/1");
 /// What a pairing is made over.
 pub(super) const PAIR: StreamProtocol = StreamProtocol::new("/driftline/pair/1");
 /// What identify compares.

@@ -57,6 +57,7 @@ use driftline_core::engine::Engine;
 use driftline_core::engine::config::{EngineConfig, Role};
 use driftline_core::engine::effect::{Event, Trouble};
 use driftline_core::engine::input::Command;
+use driftline_core::gossip::rumour::RumourConfig;
 use known::Known;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -94,9 +95,11 @@ impl Repo {
         Self::open_with(options, config, dialler).await
     }
 
-    /// [`Self::open`] for a replica that is who this secret Ed25519 key says, and that `dialler` connects to others.
+    /// [`Self::open`] for a replica that is who this secret Ed25519 key says, and that `dialler` connects to others, which pass on what is new
+    /// as it does: it is sent to a few of them at once, and the others are told.
     pub async fn open_as(options: RepoOptions, secret: [u8; 32], dialler: impl Dialler) -> Result<Self, RepoError> {
-        let config = EngineConfig { identity: Some(secret), ..EngineConfig::new(Role::Client, random()) };
+        let spreading = Some(RumourConfig::default());
+        let config = EngineConfig { identity: Some(secret), spreading, ..EngineConfig::new(Role::Client, random()) };
         Self::open_with(options, config, dialler).await
     }
 

@@ -19,7 +19,7 @@ pub fn spread(peers: usize, fanout: usize, seed: u64) -> Textbook {
     let mut first = [0; 32];
     first[..8].copy_from_slice(&seed.to_le_bytes());
     let mut rng = Rng::new(first);
-    let config = RumourConfig { fanout, round_ms: 1, again_ms: u64::MAX / 2 };
+    let config = RumourConfig { fanout, round_ms: 1, again_ms: u64::MAX / 2, ..RumourConfig::default() };
     let mut rumours: Rumours<u32, u32> = Rumours::new(config, rng.bytes());
     let mut has_heard = vec![false; peers];
     let mut heard: Vec<u32> = vec![0];

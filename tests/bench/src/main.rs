@@ -11,6 +11,7 @@ mod history;
 mod hold;
 mod idle;
 mod ingest;
+mod lan;
 mod peers;
 mod reconnect;
 mod report;
@@ -34,6 +35,7 @@ driftline-bench reconnect [--documents N,N,...]
 driftline-bench cold      --trace FILE.json.gz
 driftline-bench histories [--trace FILE.json.gz]
 driftline-bench idle      [--connections N,N,...] [--seconds N]
+driftline-bench lan       [--peers N] [--changes N]
 driftline-bench peers-fanout | peers-flood | peers-reconnect | peers-long | peers-idle | peers-documents
                           [--readers N] [--rate N] [--seconds N] [--changes N] [--documents N] [--connections N] [--trace FILE.json.gz]
                           [--must-finish]                 a peer that does not get through is an error, not a figure
@@ -63,7 +65,7 @@ fn command() -> Result<()> {
     let programs = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let mut results = programs.join("../bench");
     let (mut into, mut trace, mut must_finish) = (None, None, false);
-    let (mut store_bytes, mut ceiling_mib) = (0, 256);
+    let (mut store_bytes, mut ceiling_mib, mut native_peers) = (0, 256, 50);
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
@@ -78,6 +80,7 @@ fn command() -> Result<()> {
             Long("trace") => trace = Some(PathBuf::from(arguments.value()?)),
             Long("store-bytes") => store_bytes = arguments.value()?.parse()?,
             Long("ceiling") => ceiling_mib = arguments.value()?.parse()?,
+            Long("peers") => native_peers = arguments.value()?.parse()?,
             Long("must-finish") => must_finish = true,
             Long("results") => results = arguments.value()?.into(),
             Long("into") => into = Some(PathBuf::from(arguments.value()?)),
@@ -105,6 +108,9 @@ fn command() -> Result<()> {
             must_finish,
         };
         return peers::run(&programs, name, &size, &results);
+    }
+    if name == "lan" {
+        return lan::run(&programs, native_peers, changes.unwrap_or(60), &results);
     }
     let changes = changes.unwrap_or(20_000);
     if !(100..=FLOOD_CHANGES_MAX).contains(&changes) {

@@ -47,6 +47,7 @@ const BENCHMARKS: &[Benchmark] = &[
         work: histories,
     },
     Benchmark { name: "idle", story: "what 100 to 5,000 idle connections cost", work: idle },
+    Benchmark { name: "lan", story: "what one of 50 native peers writes, until all have it", work: lan },
     Benchmark { name: "typing", story: "typing into that document in Chromium, five who follow", work: typing },
     Benchmark {
         name: "peers-fanout",
@@ -168,6 +169,10 @@ fn hold(repository: &Repository, options: &Options, name: &str) -> Result<()> {
 
 fn reconnect(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     measure(repository, options, name, &["--documents", "20"])
+}
+
+fn lan(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--peers", "4", "--changes", "2"])
 }
 
 fn idle(repository: &Repository, options: &Options, name: &str) -> Result<()> {

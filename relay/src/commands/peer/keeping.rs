@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A pass is tried again so long after it failed; so many times in a row.
 const RETRY: Duration = Duration::from_secs(2);
 const FAILURES_MAX: u32 = 5;
+/// How long others are waited for before an empty folder is said to be in step with nothing.
+const FIRST_SYNC_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What keeps a folder in step, and what it has told.
 pub(super) struct Keeping<'a> {
@@ -33,10 +35,13 @@ pub(super) struct Keeping<'a> {
     told_refused: BTreeSet<(String, String)>,
     told_connections: Vec<crate::repo::Connection>,
     told_summary: Option<String>,
+    /// Whether there are others to sync with that have not been met yet.
+    awaits: bool,
 }
 
 impl<'a> Keeping<'a> {
-    pub(super) fn new(output: &'a Output, repo: Repo, space: Space) -> Self {
+    /// `awaits`: whether there are others to sync with.
+    pub(super) fn new(output: &'a Output, repo: Repo, space: Space, awaits: bool) -> Self {
         Self {
             output,
             repo,
@@ -45,6 +50,7 @@ impl<'a> Keeping<'a> {
             told_refused: BTreeSet::new(),
             told_connections: Vec::new(),
             told_summary: None,
+            awaits,
         }
     }
 
@@ -60,14 +66,19 @@ impl<'a> Keeping<'a> {
         let mut events = self.space.subscribe();
         let mut failures = 0;
         loop {
+            // What the others have is seen by a pass that begins when it is here, and not by one under way.
+            let is_awaited = self.awaits && !self.has_met().await;
             let (back, report) = self.pass(keeper).await?;
             keeper = back;
             let mut rest = if watch.is_ok() { RESCAN } else { RESCAN_BLIND };
             match report {
                 Ok(report) => {
                     failures = 0;
-                    self.tell(&report);
-                    if report.unsettled > 0 {
+                    let is_early = is_awaited && report.files == 0 && report.acts.is_empty();
+                    if !is_early {
+                        self.tell(&report);
+                    }
+                    if report.unsettled > 0 || is_early {
                         rest = AGAIN;
                     } else if !report.acts.is_empty() {
                         rest = GATHER;
@@ -96,6 +107,13 @@ impl<'a> Keeping<'a> {
             if count == 0 { "nothing would be done".to_owned() } else { format!("{count} things would be done; nothing was") };
         self.output.result(&words, &json!({ "event": "dryRun", "acts": count }));
         Ok(())
+    }
+
+    /// Whether this replica holds what the others do that are there, or has waited for them long enough.
+    async fn has_met(&mut self) -> bool {
+        let is_synced = self.space.status().await.is_ok_and(|status| status.is_synced());
+        self.awaits = !is_synced && self.begun.elapsed() < FIRST_SYNC_TIME_MAX;
+        !self.awaits
     }
 
     /// One pass, on a thread that may wait.

@@ -4,8 +4,9 @@
 
 use crate::commands::failure::{Failure, FailureKind};
 use crate::commands::output::Output;
-use crate::lan::Lan;
+use crate::lan::{Lan, did_of, peer_of_did, short_did_of};
 use crate::repo::{ConnectionState, Repo, Space};
+use driftline_core::engine::standing::Standing;
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +19,7 @@ const SOCKET: &str = "peer.sock";
 const ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What is asked.
-pub(super) struct Standing<'a> {
+pub(super) struct Asked<'a> {
     /// The folder that is kept in step.
     pub(super) folder: &'a Path,
     /// The replica.
@@ -29,7 +30,7 @@ pub(super) struct Standing<'a> {
     pub(super) lan: Option<&'a Lan>,
 }
 
-impl Standing<'_> {
+impl Asked<'_> {
     async fn to_json(&self) -> Json {
         let space = self.space.id();
         let sync = self.space.status().await.unwrap_or_default();
@@ -41,9 +42,16 @@ impl Standing<'_> {
                     *count += usize::from(is_so);
                 }
             }
-            (documents.len(), counts, engine.standings(&space))
+            let stats = engine.stats();
+            (documents.len(), counts, engine.standings(&space), (stats.received, stats.received_again))
         });
-        let (documents, [device, replicas, relays], standings) = saved.await.unwrap_or_default();
+        let (documents, [device, replicas, relays], standings, (received, again)) = saved.await.unwrap_or_default();
+        let neighbour = |standing: &Standing| {
+            json!({
+                "peer": standing.peer, "did": did_of(&standing.peer), "relay": standing.relay, "comparing": standing.comparing,
+                "ahead": standing.ahead, "behind": standing.behind,
+            })
+        };
         let relay = |connection: crate::repo::Connection| {
             let state = match connection.state {
                 ConnectionState::Connecting => "connecting".to_owned(),
@@ -63,7 +71,8 @@ impl Standing<'_> {
             "documents": documents,
             "saved": { "device": device, "replicas": replicas, "relays": relays },
             "sync": { "peers": sync.peers, "inSync": sync.in_sync, "behind": sync.behind, "catchUp": sync.catch_up },
-            "neighbours": standings,
+            "neighbours": standings.iter().map(neighbour).collect::<Vec<_>>(),
+            "received": { "entries": received, "again": again },
             "relays": self.repo.connections().into_iter().map(relay).collect::<Vec<_>>(),
             "lan": lan,
         })
@@ -125,6 +134,7 @@ pub(super) async fn ask(_: &Path, _: &Output) -> Result<(), Failure> {
 /// The answer for people.
 fn in_words(answer: &Json) -> String {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let short = |did: &Json| peer_of_did(did.as_str().unwrap_or_default()).map_or_else(|| text(did), |peer| short_did_of(&peer));
     let mut words = String::new();
     let saved = &answer["saved"];
     // Writing into a string does not fail.
@@ -146,10 +156,10 @@ fn in_words(answer: &Json) -> String {
         let how = match (neighbour["comparing"].as_bool(), ahead + behind) {
             (Some(true), _) => "is being compared with".to_owned(),
             (_, 0) => "has the same".to_owned(),
-            _ => format!("is ahead in {ahead} documents and behind in {behind}"),
+            _ => format!("its clocks are ahead in {ahead} documents and behind in {behind}"),
         };
         let what = if neighbour["relay"].as_bool() == Some(true) { "relay" } else { "peer" };
-        let _ = writeln!(words, "neighbour  {what} {}: {how}", text(&neighbour["peer"]));
+        let _ = writeln!(words, "neighbour  {what} {}: {how}", short(&neighbour["did"]));
     }
     for relay in answer["relays"].as_array().into_iter().flatten() {
         let _ = writeln!(words, "relay      {}: {}", text(&relay["endpoint"]), text(&relay["state"]));
@@ -166,7 +176,9 @@ fn in_words(answer: &Json) -> String {
             true => "away".to_owned(),
             false => format!("{}, {}, {}", text(&path["kind"]), text(&path["transport"]), text(&path["address"])),
         };
-        let _ = writeln!(words, "peer       {} {}: {way}", text(&peer["name"]), text(&peer["did"]));
+        let is = if peer["neighbour"].as_bool() == Some(true) { "a neighbour" } else { "no neighbour" };
+        let (name, why) = (text(&peer["name"]), text(&peer["why"]));
+        let _ = writeln!(words, "peer       {name} {}: {way}; {is}: {why}", short(&peer["did"]));
     }
     for relay in lan["relays"].as_array().into_iter().flatten() {
         let stands = match (relay["connected"].as_bool(), relay["reachable"].as_bool(), relay["refused"].as_str()) {
@@ -203,14 +215,18 @@ mod tests {
             seconds: 3,
             syncing: true,
         };
+        let other = PeerId([1; 32]);
         let peer = PeerStatus {
-            peer: PeerId([1; 32]),
-            did: "did:key:z6MkOther".into(),
+            peer: other,
+            did: did_of(&other),
             name: "lamp".into(),
             path: Some(path),
             connections: 1,
+            neighbour: true,
+            why: "was chosen here".into(),
         };
-        let away = PeerStatus { name: "boat".into(), path: None, connections: 0, ..peer.clone() };
+        let why = "did not answer once".into();
+        let away = PeerStatus { name: "boat".into(), path: None, connections: 0, neighbour: false, why, ..peer.clone() };
         let lan = LanStatus {
             peer: PeerId([2; 32]),
             did: "did:key:z6MkOwn".into(),
@@ -232,7 +248,7 @@ mod tests {
         let answer = json!({
             "folder": "/notes", "space": "S", "documents": 3, "saved": { "device": 3, "replicas": 2, "relays": 0 },
             "sync": { "peers": 1, "inSync": 0, "behind": 1 }, "relays": [], "lan": lan,
-            "neighbours": [{ "peer": "01", "relay": false, "comparing": false, "ahead": 2, "behind": 1 }],
+            "neighbours": [{ "peer": other, "did": did_of(&other), "relay": false, "comparing": false, "ahead": 2, "behind": 1 }],
         });
         let words = in_words(&answer);
         for part in [
@@ -240,8 +256,10 @@ mod tests {
             "0 of 1 peers",
             "lamp",
             "lan, quic, /ip4/10.0.0.2",
-            "boat did:key:z6MkOther: away",
+            "; a neighbour: was chosen here",
+            &format!("boat {}: away; no neighbour: did not answer once", short_did_of(&other)),
             "tcp/4001/p2p/R: this peer is reachable through it, synced with",
+            &format!("neighbour  peer {}: its clocks are ahead in 2 documents and behind in 1", short_did_of(&other)),
             "4 strangers",
         ] {
             assert!(words.contains(part), "{part} in {words}");

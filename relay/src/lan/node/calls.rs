@@ -3,7 +3,6 @@
 use super::Node;
 use crate::lan::identity::peer_of;
 use crate::lan::limits::{REDIAL_FIRST, REDIAL_LATER};
-use crate::lan::neighbours;
 use crate::lan::peers::peer_in;
 use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -16,7 +15,15 @@ use std::time::{Duration, Instant};
 pub(super) struct Calls {
     under_way: BTreeMap<ConnectionId, PeerId>,
     nameless: Vec<Nameless>,
-    neighbours: BTreeSet<PeerId>,
+    /// Peers on the list that are to be called: the membership wants them as neighbours.
+    wanted: BTreeSet<PeerId>,
+}
+
+impl Calls {
+    /// Notes that a peer need not be called any more.
+    pub(super) fn no_longer_wanted(&mut self, peer: &PeerId) {
+        self.wanted.remove(peer);
+    }
 }
 
 /// An address without a name.
@@ -34,19 +41,32 @@ impl Node {
         let now = Instant::now();
         for address in addresses {
             match peer_in(&address) {
-                Some(peer) => {
-                    if let Some(peer) = self.peers.entry(peer, now) {
+                Some(id) => {
+                    if let Some(peer) = self.peers.entry(id, now) {
                         peer.told = true;
                         peer.add_address(address, now);
                     }
+                    self.offer(&id);
                 }
                 None => self.calls.nameless.push(Nameless { address, call: None, at: now, wait: REDIAL_FIRST }),
             }
         }
     }
 
-    /// Calls everyone whose time has come; answers when the next time comes.
-    pub(super) fn call_who_is_due(&mut self) -> Option<Instant> {
+    /// Notes that a peer is to be called, at one of these addresses or where else it is known to be.
+    pub(super) fn want_called(&mut self, id: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        self.make_room(&id, now);
+        if let Some(peer) = self.peers.entry(id, now) {
+            // Through relays of its own this peer calls without being told.
+            for address in addresses.into_iter().filter(|address| self.relays.circuits().all(|circuit| circuit != *address)) {
+                peer.add_address(address, now);
+            }
+            self.calls.wanted.insert(id);
+        }
+    }
+
+    /// Calls everyone whose time has come.
+    pub(super) fn call_who_is_due(&mut self) {
         let now = Instant::now();
         let due: Vec<PeerId> = self.wanted(now).filter(|(_, at)| *at <= now).map(|(peer, _)| peer).collect();
         for peer in due {
@@ -63,11 +83,14 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// When the next call is to be made, or the next question to pair put.
+    pub(super) fn next_call(&mut self) -> Option<Instant> {
+        let now = Instant::now();
         let pairing = self.next_asking(now);
         let nameless = self.calls.nameless.iter().filter(|nameless| nameless.call.is_none()).map(|nameless| nameless.at);
-        let next = self.wanted(now).map(|(_, at)| at).chain(nameless).chain(pairing).min();
-        let places = self.ask_for_places(now);
-        next.into_iter().chain(places).min()
+        self.wanted(now).map(|(_, at)| at).chain(nameless).chain(pairing).min()
     }
 
     /// Peers that should be connected and are not, or only through a relay, and when to call them.
@@ -77,18 +100,20 @@ impl Node {
         let wanted: Vec<(PeerId, Instant)> = self
             .peers
             .iter()
-            .filter(|(id, peer)| {
-                (!peer.is_connected() || peer.is_relayed())
-                    && self.can_be_called(id)
-                    && (peer.told || self.is_caller(id) || self.relays.greets(id))
-                    && !calling.contains(id)
-            })
+            .filter(|(id, peer)| (!peer.is_connected() || peer.is_relayed()) && self.can_be_called(id) && !calling.contains(id))
             .filter_map(|(id, peer)| {
-                let listed = peer_of(id).is_some_and(|peer| list.has(&peer));
-                if self.relays.has(id) || listed && (peer.told || self.calls.neighbours.contains(id)) {
+                if self.relays.has(id) {
                     return Some((*id, peer.dial_at));
                 }
-                let ask_at = self.window.as_ref().and_then(|window| window.ask_at(id, now))?;
+                // Of two that are connected through a relay, or are strangers to each other, one calls.
+                let is_caller = peer.told || self.is_caller(id) || self.relays.greets(id);
+                if peer_of(id).is_some_and(|peer| list.has(&peer)) {
+                    let missed = self.calls.wanted.contains(id) || self.relays.greets(id);
+                    let wanted = if peer.is_connected() { is_caller } else { missed };
+                    return wanted.then_some((*id, peer.dial_at));
+                }
+                let window = self.window.as_ref().filter(|_| is_caller);
+                let ask_at = window.and_then(|window| window.ask_at(id, now))?;
                 Some((*id, peer.dial_at.max(ask_at)))
             })
             .collect();
@@ -96,7 +121,7 @@ impl Node {
     }
 
     fn call(&mut self, id: PeerId, now: Instant) {
-        let chance = chance();
+        self.calls.wanted.remove(&id);
         let addresses = self.addresses_to_call(&id);
         let call = DialOpts::peer_id(id).condition(PeerCondition::Always).addresses(addresses).build();
         let connection = call.connection_id();
@@ -104,7 +129,7 @@ impl Node {
             Ok(()) => drop(self.calls.under_way.insert(connection, id)),
             Err(error) => {
                 tracing::debug!(peer = %id, "cannot call: {error}");
-                self.on_way_not_found(id, now, chance);
+                self.call_again_later(id, now);
             }
         }
     }
@@ -119,31 +144,26 @@ impl Node {
             peer.told = true;
             peer.add_address(nameless.address, now);
         }
+        self.offer(&id);
     }
 
     /// Notes that a call came to nothing.
     pub(super) fn on_call_failed(&mut self, connection: ConnectionId) {
         let now = Instant::now();
         if let Some(id) = self.calls.under_way.remove(&connection) {
-            self.on_way_not_found(id, now, chance());
+            self.call_again_later(id, now);
         }
         if let Some(nameless) = self.calls.nameless.iter_mut().find(|nameless| nameless.call == Some(connection)) {
             nameless.put_off(now);
         }
     }
 
-    /// Chooses neighbours again, after peers came, went or were put on the list.
-    pub(super) fn choose_neighbours(&mut self) {
-        let list = self.list();
-        let listed = |id: &PeerId| peer_of(id).is_some_and(|peer| list.has(&peer));
-        let others = self
-            .peers
-            .iter()
-            .filter(|(id, peer)| (peer.is_connected() || self.can_be_called(id)) && listed(id))
-            .map(|(id, _)| *id)
-            .collect();
-        drop(list);
-        self.calls.neighbours = neighbours::choose(self.own, &others);
+    /// Plans the next call to one that could not be reached or is gone: of peers on the list the membership decides.
+    pub(super) fn call_again_later(&mut self, id: PeerId, now: Instant) {
+        self.on_way_not_found(id, now, chance());
+        if self.is_listed(&id) {
+            self.neighbours.call_failed(&id, now);
+        }
     }
 }
 

@@ -63,7 +63,9 @@ impl Node {
                 peer.call_at(now);
             }
         }
-        self.choose_neighbours();
+        for id in &listed {
+            self.offer(id);
+        }
         self.relays.greet(listed);
         self.forget_unlisted_ways();
     }
@@ -141,16 +143,17 @@ impl Node {
         several.iter().for_each(|id| self.close_surplus(id));
     }
 
-    /// Plans the next call to a peer after one came to nothing; `chance` is between 0 and 1.
+    /// Plans the next call to a peer after one came to nothing, where that is not the membership's business; `chance` is between 0 and 1.
     pub(super) fn on_way_not_found(&mut self, id: PeerId, now: Instant, chance: f64) {
         self.relays.on_reached(id, false);
+        let listed = self.is_listed(&id);
         let through_relays_alone = self.relays.lead_on() && !self.relays.has(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.is_relayed() {
             peer.call_at(now + DIRECT_AGAIN.mul_f64(0.5 + chance / 2.0));
         } else if through_relays_alone && peer.addresses().iter().all(is_circuit) {
             peer.call_within(CIRCUIT_AGAIN, now, chance);
-        } else {
+        } else if !listed {
             peer.call_later(now, chance);
         }
     }

@@ -84,8 +84,8 @@ impl Node {
             if let Some(peer) = self.peers.entry(id, now) {
                 peer.add_address(address, now);
             }
+            self.offer(&id);
         }
-        self.choose_neighbours();
     }
 
     /// Forgets strangers where there is no room for a peer on the list.
@@ -124,7 +124,7 @@ impl Node {
         peer.hear(addresses.into_iter().filter(|address| is_loopback(address) == near).collect());
         if listed {
             peer.believe(now);
-            self.choose_neighbours();
+            self.offer(&id);
         }
     }
 
@@ -136,9 +136,7 @@ impl Node {
             self.refused.strangers += 1;
             tracing::debug!(peer = %id, "hung up on a peer that is not on the list");
             self.swarm.close_connection(connection);
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.call_later(now, chance());
-            }
+            self.call_again_later(id, now);
             return;
         }
         if listed {
@@ -164,10 +162,10 @@ impl Node {
             if first && let Some(peer) = peer_of(&id) {
                 self.tell(LanNews::Connected { peer, address: shown });
             }
-            self.name_to_engine(id);
+            // A relay that was named is synced with beside the neighbours, and is none of them.
+            if self.is_listed(&id) { self.meet(id, dialled) } else { self.name_to_engine(id) }
         }
         self.on_way_found(id, relayed, now);
-        self.choose_neighbours();
         self.ask_to_pair(id, now);
     }
 
@@ -185,8 +183,15 @@ impl Node {
         if peer.connections.remove(&connection).is_none() || peer.is_connected() {
             return;
         }
-        peer.call_later(now, chance());
+        // Of peers on the list the membership decides when.
+        let listed = peer_of(&id).is_some_and(|peer| self.list.lock().unwrap_or_else(PoisonError::into_inner).has(&peer));
+        if listed {
+            peer.call_at(now)
+        } else {
+            peer.call_later(now, chance())
+        }
         self.take_from_engine(&id);
+        self.neighbours.disconnected(&id, now);
         self.relays.on_changed(&id);
         if self.is_welcome(&id)
             && let Some(peer) = peer_of(&id)
@@ -196,7 +201,6 @@ impl Node {
         } else {
             self.forget_strangers(|peer| peer.addresses().is_empty());
         }
-        self.choose_neighbours();
     }
 
     /// Closes a connection, which may take long where the network is cut; until then it counts as gone.
@@ -214,9 +218,6 @@ impl Node {
         for connection in open {
             self.doom(id, connection);
         }
-        self.take_from_engine(id);
-        if let Some(peer) = self.peers.get_mut(id) {
-            peer.dial_at = Instant::now();
-        }
+        self.neighbours.disconnected(id, Instant::now());
     }
 }

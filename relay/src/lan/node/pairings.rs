@@ -122,9 +122,12 @@ impl Node {
                 self.tell(LanNews::NotPaired { peer, reason: error.to_string() });
             }
         }
-        if self.is_listed(&id) && self.peers.get(&id).is_some_and(|peer| peer.is_connected()) {
-            self.name_to_engine(id);
+        let connection = self.peers.get(&id).and_then(|peer| peer.connections.values().find(|open| !open.doomed));
+        if let Some(called) = connection.map(|connection| connection.dialled)
+            && self.is_listed(&id)
+        {
+            self.meet(id, called);
         }
-        self.choose_neighbours();
+        self.offer(&id);
     }
 }

@@ -120,8 +120,13 @@ impl Task {
             }
             Order::Opened { peer, cutter, ended } => self.keep_line(peer, Opener::Here, cutter, ended, Box::new(())),
             Order::Ended { peer, number, how } => self.on_line_end(peer, number, how),
-            // A peer's orders: a relay pairs with nobody and looks for nobody.
-            Order::Found(_) | Order::Pairing(_) | Order::Status(_) | Order::Leave(_) => {}
+            // A peer's orders: a relay pairs with nobody, looks for nobody and has no neighbours.
+            Order::Found(_)
+            | Order::Said { .. }
+            | Order::Parted { .. }
+            | Order::Pairing(_)
+            | Order::Status(_)
+            | Order::Leave(_) => {}
         }
     }
 

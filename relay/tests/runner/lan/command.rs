@@ -68,6 +68,8 @@ fn a_code_that_one_prints_pairs_it_with_the_other_and_both_tell_how_they_stand()
     let address = address.as_str().unwrap();
     let mut second = Peer::start(right, &["--pair", &code, "--dial", address, "--listen", "/ip4/127.0.0.1/tcp/0"]);
     assert!(second.told("paired")["peer"].as_str().unwrap().starts_with("did:key:z6Mk"));
+    // Not that it is in step with nothing, before anything could come.
+    assert_eq!(second.told("inStep")["files"], 1);
     let together = when(right, |answer| answer["saved"]["replicas"] == 1 && right.join("note.md").exists());
     assert_eq!(std::fs::read_to_string(right.join("note.md")).unwrap(), "tide\n");
     let path = &together["lan"]["peers"][0]["path"];
@@ -75,12 +77,14 @@ fn a_code_that_one_prints_pairs_it_with_the_other_and_both_tell_how_they_stand()
     let neighbour = &together["neighbours"][0];
     assert_eq!((&neighbour["ahead"], &neighbour["behind"]), (&0.into(), &0.into()), "{together}");
     assert_eq!(together["lan"]["peers"][0]["peer"], neighbour["peer"], "one key on the network and in the session");
+    assert_eq!(neighbour["did"], together["lan"]["peers"][0]["did"]);
+    assert_eq!(together["lan"]["peers"][0]["neighbour"], true, "{together}");
     assert_eq!(together["space"], when(left, |_| true)["space"]);
 
     drop(second);
     when(left, |answer| answer["lan"]["peers"][0]["path"].is_null());
     let (_, said) = run(driftline().args(["peer", "status", "--folder"]).arg(left));
-    assert!(said.contains("away") && said.contains("did:key:"), "{said}");
+    assert!(said.contains("away") && said.contains("did:key:") && said.contains("no neighbour: "), "{said}");
     // Without the code, by the list alone.
     let _again = Peer::start(right, &["--dial", address]);
     when(left, |answer| answer["lan"]["peers"][0]["path"]["syncing"] == true);
