@@ -182,9 +182,10 @@ impl World {
     fn run_in_bursts(&mut self) {
         while let Some((node, ..)) = self.frames.front() {
             let node = *node;
-            let (burst, rest) = std::mem::take(&mut self.frames).into_iter().partition(|(to, ..)| *to == node);
+            let (burst, rest): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut self.frames).into_iter().partition(|(to, ..)| *to == node);
             self.frames = rest;
-            for (_, connection, bytes) in VecDeque::from(burst) {
+            for (_, connection, bytes) in burst {
                 self.nodes[node].engine.handle(Now::at(self.now), Input::Frame { connection, bytes });
             }
             self.drain(node);
