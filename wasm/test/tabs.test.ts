@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Repo, splice } from "driftline";
+import { Repo, splice } from "driftline";
 import { eventually } from "./support/eventually.js";
-import { Profile } from "./support/profile.js";
+import { Profile, ProfileTab } from "./support/profile.js";
 
 interface Note {
   body: string;
@@ -38,6 +38,23 @@ test("two tabs show each other's edits, lists and presence, without a relay", as
   assert.deepEqual(list.presence.states[0]?.state, { name: "one" });
   second.tab.crash();
   await eventually("a tab that is gone is not seen any more", () => first.repo.space("s").presence.states.length === 0);
+  await first.repo.close();
+});
+
+test("a tab that is late to hold its lock is not taken for one that is gone", async () => {
+  const profile = new Profile();
+  const first = await profile.open();
+  const note = first.repo.space("s").create<Note>({ body: "early" });
+  const tab = new ProfileTab(profile);
+  tab.lockDelayMs = 100;
+  const late = await Repo.open({ worker: () => tab.worker() });
+  const list = late.space("s");
+  await eventually("it is told what there is", () => list.documents.includes(note.id));
+  const same = list.find<Note>(note.id);
+  await same.whenReady({ timeout: 5_000 });
+  same.change((d) => splice(d, ["body"], 5, 0, " and late"));
+  await eventually("and it is heard", () => note.doc()?.body === "early and late");
+  await late.close();
   await first.repo.close();
 });
 

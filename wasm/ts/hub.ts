@@ -42,6 +42,8 @@ export class Hub {
   /** The leader's term, whoever that is. */
   private term: number | undefined;
   private readonly ending = new AbortController();
+  /** Whether it holds a lock of its own. A leader that heard of it before would find the lock free, and take the tab for gone. */
+  private isAlive = false;
   /** Lets go of the profile's lock. */
   private letGo: (() => void) | undefined;
   private readonly watched = new Set<number>();
@@ -76,9 +78,13 @@ export class Hub {
     this.channel = openChannel(name);
     this.channel.onmessage = ({ data }: MessageEvent<BetweenHubs>) => this.handleHub(data);
     const { signal } = this.ending;
-    void locks.request(lockOf(name, start.tab), { signal }, () => this.untilEnd()).catch(() => {});
+    const live = (): Promise<void> => {
+      this.isAlive = true;
+      this.tellHubs({ type: "who" });
+      return this.untilEnd();
+    };
+    void locks.request(lockOf(name, start.tab), { signal }, live).catch(() => {});
     void this.compete(start, name, locks);
-    this.tellHubs({ type: "who" });
   }
 
   /** Waits for the profile's lock, and leads while it holds it. */
@@ -159,7 +165,7 @@ export class Hub {
         if (this.leader !== undefined && this.term !== undefined) this.tellHubs({ type: "leading", term: this.term });
         return;
       case "leading":
-        if (this.leader !== undefined || this.term === message.term) return;
+        if (!this.isAlive || this.leader !== undefined || this.term === message.term) return;
         this.term = message.term;
         return this.post({ type: "leader", term: message.term, role: "follower" });
       case "say":

@@ -96,6 +96,8 @@ class TabChannel {
 export class ProfileTab {
   readonly profile: Profile;
   isGone = false;
+  /** How long what it asks for of the browser's locks takes to get there. */
+  lockDelayMs = 0;
   private hub: Hub | undefined;
 
   constructor(profile: Profile) {
@@ -138,11 +140,14 @@ export class ProfileTab {
       request: (name: string, options: { signal?: AbortSignal }, grant: () => Promise<unknown>) =>
         new Promise<void>((resolve, reject) => {
           options.signal?.addEventListener("abort", () => reject(new Error("aborted")));
-          this.profile.request(this, name, async () => {
-            if (options.signal?.aborted) return;
-            await grant();
-            resolve();
-          });
+          const ask = (): void =>
+            this.profile.request(this, name, async () => {
+              if (options.signal?.aborted) return;
+              await grant();
+              resolve();
+            });
+          if (this.lockDelayMs > 0) setTimeout(ask, this.lockDelayMs);
+          else ask();
         }),
     };
     const hub = new Hub(
