@@ -202,6 +202,7 @@ impl Engine {
         let mut again_ms = None;
         let state = held.space.state();
         let none = BTreeSet::new();
+        let is_held_up = self.logs.held_up(&space, &self.locations).next().is_some();
         for connection in held.sessions.iter().copied().collect::<Vec<_>>() {
             let Some(Peer { id: peer, relay }) = self.sessions.get(&connection).and_then(|session| session.peer.clone()) else {
                 continue;
@@ -210,7 +211,6 @@ impl Engine {
             let held = self.spaces.get(&space)?;
             let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { continue };
             let Some(subscription) = session.subscriptions.get_mut(&space) else { continue };
-            let is_held_up = self.logs.held_up(&space, &self.locations).next().is_some();
             let is_settled = !is_held_up && subscription.is_settled(&held.space);
             let unconfirmed = self.saved.unconfirmed(space, Some(peer));
             if let Some(prove_ms) = subscription.prove_ms {
