@@ -2,27 +2,28 @@
 
 use super::PATIENCE;
 use crate::process::{Process, driftline, run};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
 
-/// A peer that is running, killed at the end.
-struct Peer(Child);
+/// A peer that is running, killed at the end, and the lines that it prints.
+struct Peer(Child, Lines<BufReader<ChildStdout>>);
 
 impl Peer {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = driftline();
         command.args(["peer", "--json", "--no-mdns", "--folder"]).arg(folder).args(arguments);
-        Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self(child, lines)
     }
 
     /// The next value that it prints of this kind.
     fn told(&mut self, event: &str) -> serde_json::Value {
-        let mut lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
         loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it ended before {event}")).unwrap();
+            let line = self.1.next().unwrap_or_else(|| panic!("it ended before {event}")).unwrap();
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             if value["event"] == event {
                 return value;
@@ -64,7 +65,9 @@ fn a_code_that_one_prints_pairs_it_with_the_other_and_both_tell_how_they_stand()
     std::fs::write(left.join("note.md"), "tide\n").unwrap();
     let mut first = Peer::start(left, &["--pair", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
     let code = first.told("pairingCode")["code"].as_str().unwrap().to_owned();
-    let address = when(left, |answer| answer["lan"]["addresses"][0].is_string())["lan"]["addresses"][0].clone();
+    // A peer may be met before it has looked into its folder: it holds nothing then, and the other is in step with that.
+    let is_ready = |answer: &serde_json::Value| answer["lan"]["addresses"][0].is_string() && answer["saved"]["device"] == 1;
+    let address = when(left, is_ready)["lan"]["addresses"][0].clone();
     let address = address.as_str().unwrap();
     let mut second = Peer::start(right, &["--pair", &code, "--dial", address, "--listen", "/ip4/127.0.0.1/tcp/0"]);
     assert!(second.told("paired")["peer"].as_str().unwrap().starts_with("did:key:z6Mk"));
