@@ -6,6 +6,7 @@
 
 pub mod delta;
 pub mod error_code;
+pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod packed;
