@@ -46,7 +46,8 @@ impl Engine {
         for connection in &held.sessions {
             let Some(session) = self.sessions.get(connection).filter(|session| !session.closing) else { continue };
             let Some(subscription) = session.subscriptions.get(space) else { continue };
-            comparing |= subscription.comparing;
+            // Who has announced what it will send has found what differs, though it has more to say while it sends.
+            comparing |= subscription.comparing && !arrivals.announced.contains_key(connection);
             let is_missing = |document: &&DocumentId| {
                 let log = held.space.log(document);
                 subscription.arriving.contains_key(*document)

@@ -19,6 +19,9 @@ use crate::sync::session::Subscription;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// What sets the tokens of pings that go before a subscription apart from those that ask whether the peer is there.
+const BEGINS: u64 = 1 << 63;
+
 impl Engine {
     pub(super) fn on_open_space(&mut self, space: SpaceId) {
         let held = self.open_space(space);
@@ -45,11 +48,20 @@ impl Engine {
         let connections = std::mem::take(&mut held.sessions);
         self.end_catch_up(&space);
         for connection in connections {
-            self.send(connection, &Message::Unsubscribe { space });
-            if let Some(session) = self.sessions.get_mut(&connection) {
-                session.subscriptions.remove(&space);
-            }
+            self.unsubscribe(connection, space);
         }
+    }
+
+    /// Tells a peer that a space is synced with it no longer.
+    pub(super) fn unsubscribe(&mut self, connection: ConnectionId, space: SpaceId) {
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            session.subscriptions.remove(&space);
+            session.left += 1;
+        }
+        if let Some(held) = self.spaces.get_mut(&space) {
+            held.sessions.remove(&connection);
+        }
+        self.send(connection, &Message::Unsubscribe { space });
     }
 
     /// Asks a peer to sync a space, unless it does already.
@@ -77,8 +89,13 @@ impl Engine {
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted: &none, bytes_max };
         let ranges = if known.is_some() { comparison.opening() } else { comparison.wide_opening() };
         subscription.opening = Some(held.space.state());
+        subscription.begins_at = (session.left > 0).then_some(BEGINS | session.left);
+        let begins_at = subscription.begins_at;
         session.subscriptions.insert(space, subscription);
         self.begin_sync(connection, space);
+        if let Some(token) = begins_at {
+            self.send(connection, &Message::Ping { token });
+        }
         self.send(connection, &Message::Subscribe { space, eager, known, ranges });
         if let Some(state) = &known {
             let pushed = self.push_since(connection, space, state);
@@ -122,7 +139,7 @@ impl Engine {
             | Message::Snapshot { space, .. } => Some(*space),
             _ => None,
         };
-        if space.is_some_and(|space| self.is_not_subscribed(connection, space)) {
+        if self.is_of_before(connection, &message) || space.is_some_and(|space| self.is_not_subscribed(connection, space)) {
             return;
         }
         match message {
@@ -144,6 +161,31 @@ impl Engine {
             }
             Message::Attestations { space, attestations } => self.on_attestations(connection, space, &attestations),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
+        }
+    }
+
+    /// Whether a peer says it of a subscription before the one that there is: then it says nothing of what was asked since. What it brings, and
+    /// what it has durably, is true all the same.
+    fn is_of_before(&self, connection: ConnectionId, message: &Message) -> bool {
+        let space = match message {
+            Message::Ranges { space, .. }
+            | Message::Sent { space }
+            | Message::Coming { space, .. }
+            | Message::Have { space, .. }
+            | Message::Unsubscribe { space } => Some(*space),
+            Message::Same { document, .. } => self.locations.get(document).copied(),
+            _ => None,
+        };
+        let session = self.sessions.get(&connection);
+        let subscription = session.zip(space).and_then(|(session, space)| session.subscriptions.get(&space));
+        subscription.is_some_and(|subscription| subscription.begins_at.is_some())
+    }
+
+    /// The peer has heard all that came before a ping of ours, and has said all it had to say to it.
+    pub(super) fn on_pong(&mut self, connection: ConnectionId, token: u64) {
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        for subscription in session.subscriptions.values_mut().filter(|subscription| subscription.begins_at == Some(token)) {
+            subscription.begins_at = None;
         }
     }
 
@@ -253,6 +295,10 @@ impl Engine {
         let comparison = Comparison { space: &held.space, except: &subscription.eager, wanted, bytes_max };
         let step = comparison.step(ranges);
         subscription.comparing = !step.reply.is_empty();
+        // Of what only this side holds the peer knows nothing: it is not in sync before that has come.
+        subscription.owed.documents.extend(step.lacking.iter().copied());
+        subscription.owed.compared = step.reply.is_empty();
+        self.pushes.lacking.insert((connection, space));
         for document in step.equal {
             let clock = self.log(&document).map(|log| log.durable().clock.clone());
             self.on_receipt(connection, document, &clock.unwrap_or_default(), Receipt::All);
@@ -266,10 +312,10 @@ impl Engine {
             self.with_delta(connection, space, document, |delta, log| delta.on_have(log, Default::default()));
             self.push_soon(connection, space, document);
         }
-        let compared = step.reply.is_empty();
-        self.send(connection, &Message::Ranges { space, ranges: step.reply });
-        if compared {
+        if step.reply.is_empty() {
             self.confirm_open(space);
+        } else {
+            self.send(connection, &Message::Ranges { space, ranges: step.reply });
         }
     }
 

@@ -1,12 +1,12 @@
 //! How far spaces have come with their peers.
 //!
 //! A peer is in sync when nothing more is to be sent to it or awaited from it. What has come and is not in its log yet, because something it
-//! depends on is looked up or there was no room for it, is still awaited: it can be neither read nor counted as saved.
+//! depends on is looked up, there was no room for it or it is a snapshot that is read first, is still awaited: it can be neither read nor counted as saved.
 
 use super::Engine;
 use super::effect::{CatchUp, Event};
 use super::timers::Timer;
-use crate::base::id::SpaceId;
+use crate::base::id::{DocumentId, SpaceId};
 use std::collections::BTreeSet;
 
 /// Milliseconds that changes of a space's progress are gathered before they are told.
@@ -72,10 +72,17 @@ impl Engine {
         now
     }
 
+    /// Documents of a space of which something has come that can be neither read nor counted as saved yet.
+    pub(super) fn held_up(&self, space: &SpaceId) -> BTreeSet<DocumentId> {
+        let adopting = self.snapshots.adopting_in(space).map(|(document, _)| document);
+        self.logs.held_up(space, &self.locations).chain(adopting).collect()
+    }
+
     /// Peers that sync a space, how many of them have nothing more to send or ask for, and documents that differ.
     pub fn progress_of(&self, space: &SpaceId) -> (usize, usize, usize) {
         let Some(held) = self.spaces.get(space) else { return (0, 0, 0) };
-        let mut behind: BTreeSet<_> = self.logs.held_up(space, &self.locations).collect();
+        let adopting: BTreeSet<_> = self.snapshots.adopting_in(space).collect();
+        let mut behind = self.held_up(space);
         let (mut peers, mut in_sync) = (0, 0);
         for connection in &held.sessions {
             let Some(session) = self.sessions.get(connection).filter(|session| session.peer.is_some() && !session.closing) else {
@@ -83,8 +90,10 @@ impl Engine {
             };
             let Some(subscription) = session.subscriptions.get(space) else { continue };
             peers += 1;
-            let mut settled =
-                !subscription.comparing && !behind.iter().any(|document| self.logs.is_held_up(document, *connection));
+            let is_from_them = |document: &DocumentId| {
+                self.logs.is_held_up(document, *connection) || adopting.contains(&(*document, *connection))
+            };
+            let mut settled = !subscription.comparing && subscription.arriving.is_empty() && !behind.iter().any(is_from_them);
             for (document, delta) in &subscription.deltas {
                 let done = held
                     .space

@@ -35,8 +35,8 @@ pub(super) struct Pushes {
     pub(super) moved: BTreeMap<DocumentId, u64>,
     /// Who else may lack something.
     due: BTreeMap<(SpaceId, DocumentId), BTreeSet<ConnectionId>>,
-    /// Who is being sent what has moved since a state it has named.
-    pub(super) owing_since: BTreeSet<(ConnectionId, SpaceId)>,
+    /// Who is being sent what it lacks, and is told when that was all.
+    pub(super) lacking: BTreeSet<(ConnectionId, SpaceId)>,
     /// Bytes handed to all connections and not yet written.
     pub(super) outbound_bytes: usize,
     /// Whether someone waits for other connections' bytes to be written.

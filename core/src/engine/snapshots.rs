@@ -83,19 +83,27 @@ struct Finished {
 impl Snapshots {
     /// Whether a peer's snapshot of a document is being taken in: entries that follow it wait.
     pub(super) fn is_adopting(&self, document: &DocumentId) -> bool {
-        let of = |finished: &Finished| finished.document == *document && finished.received.is_some() && !finished.is_void;
-        self.making.get(document).is_some_and(|making| making.received.is_some())
-            || self.received.contains_key(document)
-            || self.finished.iter().any(of)
-            || self.storing.as_ref().is_some_and(|(finished, _)| of(finished))
+        self.received.contains_key(document) || self.adopting().any(|(adopted, _)| adopted == *document)
+    }
+
+    /// Peers' snapshots that are being taken in.
+    fn adopting(&self) -> impl Iterator<Item = (DocumentId, &Received)> {
+        let making = self.making.iter().filter_map(|(document, making)| Some((*document, making.received.as_ref()?)));
+        let finished = self.finished.iter().chain(self.storing.as_ref().map(|(finished, _)| finished));
+        let finished = finished.filter(|finished| !finished.is_void);
+        let finished = finished.filter_map(|finished| Some((finished.document, finished.received.as_ref()?)));
+        let waiting = self.received.iter().flat_map(|(document, waiting)| waiting.iter().map(|received| (*document, received)));
+        making.chain(finished).chain(waiting)
+    }
+
+    /// Documents of a space of which a peer's snapshot is being taken in, and whose it is.
+    pub(super) fn adopting_in(&self, space: &SpaceId) -> impl Iterator<Item = (DocumentId, ConnectionId)> {
+        self.adopting().filter(|(_, received)| received.space == *space).map(|(document, received)| (document, received.source))
     }
 
     /// Bytes of peers' snapshots that are being taken in.
     pub(super) fn received_bytes(&self) -> usize {
-        let making = self.making.values().filter_map(|making| making.received.as_ref());
-        let finished = self.finished.iter().filter_map(|finished| finished.received.as_ref());
-        let waiting = self.received.values().flatten();
-        making.chain(finished).chain(waiting).map(|received| received.bytes.len()).sum()
+        self.adopting().map(|(_, received)| received.bytes.len()).sum()
     }
 
     /// Whether one is being stored.

@@ -153,34 +153,39 @@ impl Engine {
         }
         let owed = self.push_since(connection, space, state);
         if let Some(subscription) = self.sessions.get_mut(&connection).and_then(|session| session.subscriptions.get_mut(&space)) {
-            subscription.owed = Some(owed);
-            self.pushes.owing_since.insert((connection, space));
+            subscription.owed.documents.extend(owed);
+            subscription.owed.since = true;
+            self.pushes.lacking.insert((connection, space));
         }
         true
     }
 
-    /// Tells peers that have been sent everything since the state they named that this was all.
+    /// Tells peers that have been sent everything since the state they named, or that a comparison found them to lack, that this was all. What moved on
+    /// their side since that state is on its way, and has come when they send the fingerprint that ends it.
     pub(super) fn send_sent(&mut self) {
-        let mut sent = Vec::new();
+        let mut done = Vec::new();
         let (sessions, spaces) = (&mut self.sessions, &self.spaces);
-        self.pushes.owing_since.retain(|(connection, space)| {
+        self.pushes.lacking.retain(|(connection, space)| {
             let subscription = sessions.get_mut(connection).and_then(|session| session.subscriptions.get_mut(space));
             let Some(subscription) = subscription else { return false };
-            let Some(owed) = &mut subscription.owed else { return false };
-            let deltas = &subscription.deltas;
-            owed.retain(|document| {
+            let (owed, deltas) = (&mut subscription.owed, &subscription.deltas);
+            owed.documents.retain(|document| {
                 let log = spaces.get(space).and_then(|held| held.space.log(document));
                 log.zip(deltas.get(document)).is_some_and(|(log, delta)| delta.cursor() < log.end())
             });
-            let is_done = owed.is_empty();
+            let is_done = owed.documents.is_empty();
             if is_done {
-                (subscription.owed, subscription.comparing) = (None, false);
-                sent.push((*connection, *space));
+                done.push((*connection, *space, std::mem::take(owed)));
             }
             !is_done
         });
-        for (connection, space) in sent {
-            self.send(connection, &Message::Sent { space });
+        for (connection, space, owed) in done {
+            if owed.since {
+                self.send(connection, &Message::Sent { space });
+            }
+            if owed.compared {
+                self.send(connection, &Message::Ranges { space, ranges: Vec::new() });
+            }
         }
     }
 
@@ -202,7 +207,7 @@ impl Engine {
         let mut again_ms = None;
         let state = held.space.state();
         let none = BTreeSet::new();
-        let is_held_up = self.logs.held_up(&space, &self.locations).next().is_some();
+        let is_held_up = !self.held_up(&space).is_empty();
         for connection in held.sessions.iter().copied().collect::<Vec<_>>() {
             let Some(Peer { id: peer, relay }) = self.sessions.get(&connection).and_then(|session| session.peer.clone()) else {
                 continue;

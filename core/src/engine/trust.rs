@@ -246,12 +246,9 @@ impl Engine {
         let connections: Vec<ConnectionId> =
             self.sessions.iter().filter(|(_, session)| session.handshake.theirs().is_some()).map(|(id, _)| *id).collect();
         for connection in connections {
-            let session = self.sessions.get_mut(&connection);
-            if session.is_some_and(|session| session.endpoint.is_some() && session.subscriptions.remove(&space).is_some()) {
-                if let Some(held) = self.spaces.get_mut(&space) {
-                    held.sessions.remove(&connection);
-                }
-                self.send(connection, &Message::Unsubscribe { space });
+            let session = self.sessions.get(&connection);
+            if session.is_some_and(|session| session.endpoint.is_some() && session.subscriptions.contains_key(&space)) {
+                self.unsubscribe(connection, space);
             }
             self.subscribe(connection, space);
         }

@@ -33,6 +33,9 @@ pub struct Session {
     pub expecting: bool,
     /// Whether the connection is being closed: nothing more is sent or listened to.
     pub closing: bool,
+    /// Spaces that this side has stopped to sync on the connection, how often: of one that is subscribed to after that, the peer may still be
+    /// answering what was asked before.
+    pub left: u64,
     /// What became durable of what the peer sent and was not acknowledged yet.
     pub acks: BTreeMap<DocumentId, BTreeMap<ActorId, u64>>,
 }
@@ -60,6 +63,9 @@ pub struct Syncing {
 pub struct Subscription {
     /// Documents told by version when subscribing, which the ranges leave out.
     pub eager: BTreeSet<DocumentId>,
+    /// The token of the ping that went before it, where the space may have been synced on this connection before: until its pong comes, what the
+    /// peer says of the space was said of that.
+    pub begins_at: Option<u64>,
     /// Whether the comparison of the space is still going on.
     pub comparing: bool,
     /// What a comparison that began here began with, until it is answered: all that was durable.
@@ -72,19 +78,31 @@ pub struct Subscription {
     pub pushed: BTreeSet<DocumentId>,
     /// When it is to be proved at the latest that both are in sync again: the peer has sent all that moved there since that state.
     pub prove_ms: Option<u64>,
-    /// Documents of which the peer has yet to be sent what moved since a state it has named.
-    pub owed: Option<BTreeSet<DocumentId>>,
+    /// What the peer has yet to be sent, and is told the end of.
+    pub owed: Owed,
     /// Documents that moved on while the peer had more than enough to take.
     pub waiting: BTreeSet<DocumentId>,
+}
+
+/// What a peer lacks and has not been told of: it waits for the word that this was all.
+#[derive(Clone, Debug, Default)]
+pub struct Owed {
+    /// The documents.
+    pub documents: BTreeSet<DocumentId>,
+    /// Whether they are what moved since a state that the peer has named.
+    pub since: bool,
+    /// Whether a comparison that found them is over.
+    pub compared: bool,
 }
 
 impl Subscription {
     /// Whether all that is known to differ has been sent, and has arrived.
     pub fn is_settled(&self, space: &Space) -> bool {
-        self.deltas.iter().all(|(document, delta)| match space.log(document) {
-            Some(log) => delta.is_settled(log),
-            None => delta.asked.is_none() && delta.target.is_empty(),
-        })
+        self.arriving.is_empty()
+            && self.deltas.iter().all(|(document, delta)| match space.log(document) {
+                Some(log) => delta.is_settled(log),
+                None => delta.asked.is_none() && delta.target.is_empty(),
+            })
     }
 }
 
@@ -104,6 +122,7 @@ impl Session {
             gone_ms: None,
             expecting: false,
             closing: false,
+            left: 0,
             acks: BTreeMap::new(),
         }
     }

@@ -7,12 +7,14 @@
 //! | S3 | every change in a document is one the workload made, once |
 //! | S4 | no log holds an entry before what it depends on, nor a gap in an actor's line |
 //! | S8 | what a store refused is not there after a crash |
+//! | S9 | who says that it is in sync with another holds what that one had saved when it was asked |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
 use super::disk::{Carried, Logs, expand, hashes};
 use super::replica::Replica;
 use super::workload::{Intent, number_of};
-use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, ViewId};
+use driftline_core::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, ViewId};
+use driftline_core::engine::Engine;
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Event, Saved};
 use driftline_core::log::entry::Entry;
@@ -68,6 +70,8 @@ struct Witness {
     refusing: bool,
     /// Whether its disk was tampered with, so that it may have lost anything.
     tampered: bool,
+    /// What the disks of others held when its process asked to sync with them, by the connection.
+    asked: BTreeMap<ConnectionId, BTreeMap<DocumentId, BTreeMap<ActorId, u64>>>,
 }
 
 /// A log as the oracle sees it.
@@ -213,6 +217,31 @@ impl Oracle {
         assert!(
             self.tampered || saved.replicas <= holders.len() && saved.relays <= relays,
             "S2: replica {replica} says {saved:?}, but only the disks of {holders:?} hold all of it ({relays} relays)"
+        );
+    }
+
+    /// A replica asks to sync with another over a connection that it dialled.
+    pub fn on_subscribe(&mut self, replica: usize, connection: ConnectionId, other: usize) {
+        let holds = self.witnesses[other].held.iter().map(|(document, held)| (*document, held.clock.clone())).collect();
+        self.witnesses[replica].asked.insert(connection, holds);
+    }
+
+    /// A replica says with how many it is in sync: of those that it asked, each that is counted has given all that its disk held when it was
+    /// asked. `others` are connected and were not asked.
+    pub fn on_in_sync(&self, replica: usize, (engine, connections, others): (&Engine, &[ConnectionId], usize), in_sync: usize) {
+        let asked = &self.witnesses[replica].asked;
+        let has_come = |connection: &&ConnectionId| {
+            asked.get(connection).is_some_and(|holds| {
+                holds.iter().all(|(document, clock)| {
+                    let here = engine.log(document).map(|log| &log.version().clock);
+                    clock.iter().all(|(actor, seq)| here.is_some_and(|here| here.covers(actor, *seq)))
+                })
+            })
+        };
+        let may_be = connections.iter().filter(has_come).count() + others;
+        assert!(
+            self.tampered || in_sync <= may_be,
+            "S9: replica {replica} says that it is in sync with {in_sync}, but only {may_be} have sent what they held when they were asked"
         );
     }
 
@@ -367,6 +396,7 @@ impl Oracle {
             );
         }
         witness.held.clear();
+        witness.asked.clear();
         witness.at_start = logs.iter().map(|(document, log)| (*document, hashes(log))).collect();
         for (document, log) in logs {
             let mut held = Held::default();

@@ -76,6 +76,8 @@ pub struct Replica {
     pub disk_busy: bool,
     /// Its open connections.
     pub connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections that ended since it was last drained: what it says until then may count them.
+    pub ended: usize,
     /// Whom it dials.
     pub endpoints: BTreeSet<String>,
     /// Whether it works online.
@@ -131,6 +133,7 @@ impl Replica {
             disk: Disk::new(options.seed, index),
             disk_busy: false,
             connections: BTreeMap::new(),
+            ended: 0,
             endpoints: BTreeSet::new(),
             online: true,
             app: App::default(),

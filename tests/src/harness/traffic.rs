@@ -1,7 +1,7 @@
 //! What goes over the links: frames, the ends of connections, and dials.
 
 use super::link::{Cargo, End};
-use super::replica::Connection;
+use super::replica::{Connection, Replica};
 use super::world::{Happening, World};
 use driftline_core::base::id::ConnectionId;
 use driftline_core::engine::input::Input;
@@ -22,6 +22,9 @@ impl World {
         }
         let frame_bytes_max = self.replicas.iter().map(|replica| replica.limits.frame_bytes_max).min().unwrap_or(usize::MAX);
         assert!(frame.len() <= frame_bytes_max, "S7: replica {index} sends a {name} of {} bytes", frame.len());
+        if name == "subscribe" {
+            self.asks(index, connection);
+        }
         if matches!(name, "entries" | "strands") {
             self.changes_sent += match Message::decode(&frame) {
                 Ok(Message::Entries { payloads, .. }) => payloads.len() as u64,
@@ -45,6 +48,23 @@ impl World {
             self.plan(at, Happening::Arrive(wire, side));
         }
         reports.then_some(bytes)
+    }
+
+    /// A replica asks to sync with whom it dialled.
+    fn asks(&mut self, index: usize, connection: ConnectionId) {
+        let dialled = self.replicas[index].connections.get(&connection).filter(|found| found.side == 0);
+        let wire = dialled.and_then(|found| self.links.wires.get(&found.wire));
+        if let Some(other) = wire.map(|wire| wire.ends[1].replica) {
+            self.oracle.on_subscribe(index, connection, other);
+        }
+    }
+
+    /// A replica says with how many it is in sync.
+    pub(super) fn says_in_sync(&self, index: usize, in_sync: usize) {
+        let Replica { engine: Some(engine), connections, ended, .. } = &self.replicas[index] else { return };
+        let (dialled, others): (Vec<_>, Vec<_>) = connections.iter().partition(|(_, connection)| connection.side == 0);
+        let dialled: Vec<ConnectionId> = dialled.into_iter().map(|(connection, _)| *connection).collect();
+        self.oracle.on_in_sync(index, (engine, &dialled, others.len() + ended), in_sync);
     }
 
     /// One side of a wire goes away without a word more than that.
@@ -91,6 +111,7 @@ impl World {
         self.links.drain(found.wire, 1 - found.side);
         self.links.forget_ended(found.wire);
         self.tally.count("connection gone");
+        self.replicas[index].ended += 1;
         self.tell(index, Input::Disconnected { connection, reason });
     }
 

@@ -268,6 +268,7 @@ impl World {
             self.tally.effect(&effect);
             self.carry_out(index, effect, &mut written);
         }
+        self.replicas[index].ended = 0;
         let life = self.replicas[index].life;
         for (connection, bytes) in written {
             let at = self.now_ms + self.disk_dice.below(2);
@@ -354,6 +355,7 @@ impl World {
                 }
             }
             Event::DocumentChanged { .. } => self.busy_ms = self.now_ms,
+            Event::SpaceSync { in_sync, .. } => self.says_in_sync(index, in_sync),
             Event::Trouble(trouble) if trouble.kind == TroubleKind::StoreOpen => {
                 // Whoever runs it sees that, and tries again.
                 let at = self.now_ms + self.disk_dice.between(500, 5_000);

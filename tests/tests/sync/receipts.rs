@@ -78,6 +78,41 @@ fn an_answer_to_an_earlier_question_is_no_receipt_for_what_was_written_since() {
     assert_eq!(saved(&lab, ada).relays, 1);
 }
 
+/// The same of what the answer does not name: a relay's word that nothing differs is about what was asked, and comes late.
+#[test]
+fn a_word_that_nothing_differs_is_about_what_it_answers() {
+    let mut lab = Lab::new(100);
+    let (relay, ada) = (lab.add(Role::Relay), lab.add(Role::Client));
+    // Of so many that are open, the last is not told by its version.
+    let documents = [1, 2, 3, 4].map(document);
+    lab.open_everywhere(space(), &documents);
+    lab.connect(ada, relay);
+    for document in documents {
+        lab.change(ada, document, |tx| tx.put("title", "tides"));
+    }
+    lab.run(1_000);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    lab.command(ada, Command::OpenSpace { space: space() });
+    lab.run(50);
+    lab.command(ada, Command::CloseSpace { space: space() });
+    for document in documents {
+        lab.change(ada, document, |tx| tx.put("title", "neap tides"));
+    }
+    lab.parties[relay].holds_tasks = true;
+    let said = lab.parties[ada].events.len();
+    lab.command(ada, Command::OpenSpace { space: space() });
+    // The way there and back takes longer.
+    lab.run(195);
+    let too_early = |event: &&Event| matches!(event, Event::SpaceSync { in_sync: 1.., .. });
+    assert_eq!(lab.parties[ada].events[said..].iter().find(too_early), None, "the relay has not heard the question yet");
+    lab.run(60_000);
+    let too_much = |event: &&Event| matches!(event, Event::Saved(saved) if saved.replicas > 0);
+    assert_eq!(lab.parties[ada].events[said..].iter().find(too_much), None, "the relay's disk has not got it yet");
+    lab.release(relay);
+    lab.run(30_000);
+    assert_eq!(documents.map(|document| lab.parties[ada].engine.saved(&document).unwrap().relays), [1; 4]);
+}
+
 /// An app that starts with no network knows from before where its work is.
 #[test]
 fn what_was_confirmed_before_is_known_at_an_offline_start() {
