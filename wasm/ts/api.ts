@@ -103,7 +103,7 @@ export interface ConnectionStatus {
 /** Something that went wrong, that people should know of. */
 export interface Trouble {
   /** Of what kind. `crash` means that the engine stopped; it is started again, a few times. */
-  readonly kind: "storeWrite" | "storeRead" | "storeOpen" | "damaged" | "protocol" | "refused" | "forked" | "forbidden" | "editRefused" | "crash";
+  readonly kind: "storeWrite" | "storeRead" | "storeOpen" | "damaged" | "protocol" | "refused" | "forked" | "forbidden" | "wentBack" | "heldBack" | "editRefused" | "crash";
   /** The document it is about. */
   readonly document?: DocumentId;
   /** A sentence for people: what happened, and what can be done. */

@@ -130,6 +130,12 @@ impl Engine {
         self.attests.get(document, actor).map_or(0, |held| held.attestation.seq)
     }
 
+    /// Up to which of its changes each actor's key has vouched, by document, in a space.
+    pub(super) fn vouched_for_in(&self, space: &SpaceId) -> Vec<(DocumentId, ActorId, u64)> {
+        let of_documents = self.attests.held.values().flat_map(BTreeMap::values).filter(|held| held.space == *space);
+        of_documents.map(|held| (held.attestation.document, held.attestation.actor, held.attestation.seq)).collect()
+    }
+
     /// What stands for the attestations held of a space.
     pub(super) fn attested_state(&self, space: &SpaceId) -> Fingerprint {
         self.attests.states.get(space).copied().unwrap_or_default()
@@ -322,6 +328,9 @@ impl Engine {
         if !is_new || room {
             self.keep_attestation(space, attestation, Some(connection));
             let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
+            if !clock.covers(&actor, seq) {
+                self.watch_for_held_back(&space);
+            }
             if held_here.is_none() && clock.covers(&actor, seq) {
                 self.read_change(Work::Compare { space, document }, document, clock, (actor, seq));
             }

@@ -303,4 +303,8 @@ pub enum TroubleKind {
     Forked,
     /// This replica may not do something in an owned space, or changes there were set aside because their writer was shut out.
     Forbidden,
+    /// A peer has lost what it had said it had saved: it was set back to an old backup, or its disk failed. It is sent again what is held here.
+    WentBack,
+    /// Somebody has vouched for changes in an owned space that nobody who is synced with sends.
+    HeldBack,
 }

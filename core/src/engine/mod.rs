@@ -20,6 +20,7 @@ mod endpoints;
 mod exchange;
 pub mod following;
 mod handover;
+mod held_back;
 pub mod input;
 mod logs;
 mod memory;
@@ -104,6 +105,7 @@ pub struct Engine {
     trust: trust::Trust,
     attests: attests::Attests,
     cuts: cuts::Cuts,
+    held_back: held_back::HeldBack,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
@@ -176,6 +178,7 @@ impl Engine {
             trust: trust::Trust::default(),
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
+            held_back: held_back::HeldBack::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),
@@ -317,6 +320,7 @@ impl Engine {
                 Timer::PresenceSend => self.on_presence_send(),
                 Timer::PresenceExpiry => self.on_presence_expiry(),
                 Timer::Receipts => self.write_receipts(),
+                Timer::HeldBack(space) => self.on_held_back(space),
                 Timer::SpaceSync => self.tell_progress(),
                 Timer::Confirm => self.on_confirm(),
                 Timer::Compaction => self.on_compaction_due(),

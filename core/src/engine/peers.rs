@@ -117,6 +117,12 @@ impl Engine {
             Err(refusal) => return self.refuse(connection, refusal),
         };
         session.peer = Some(Peer { id: hello.peer, relay: hello.relay });
+        let of_same = |session: &&mut Session| session.peer.as_ref().is_some_and(|peer| peer.id == hello.peer);
+        let of_peer: Vec<&mut Session> = self.sessions.values_mut().filter(of_same).collect();
+        if of_peer.len() > 1 {
+            of_peer.into_iter().for_each(|session| session.alone = false);
+        }
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
         let endpoint = session.endpoint.clone();
         let spaces: Vec<SpaceId> = session.subscriptions.keys().copied().collect();
         for space in spaces {
@@ -180,6 +186,10 @@ impl Engine {
 
     pub(super) fn on_disconnected(&mut self, connection: ConnectionId, reason: String) {
         let Some(session) = self.sessions.remove(&connection) else { return };
+        // Of a connection that is not proved yet the peer may be the same.
+        for other in self.sessions.values_mut().filter(|other| other.peer.is_none()) {
+            other.alone = false;
+        }
         self.timers.cancel(&Timer::Hello(connection));
         self.timers.cancel(&Timer::Silence(connection));
         self.on_left(session.outbound_bytes);
@@ -194,6 +204,7 @@ impl Engine {
         self.stop_spreading_to(connection);
         self.drop_presences(connection);
         self.forget_peer_rolls(connection);
+        self.forget_held_back(connection);
         // What had arrived of a snapshot made others wait.
         self.ask_for_refused();
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));

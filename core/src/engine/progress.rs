@@ -54,6 +54,9 @@ impl Engine {
                 continue;
             }
             let ((peers, in_sync, behind), catch_up) = now;
+            if in_sync > 0 {
+                self.watch_for_held_back(&space);
+            }
             self.tell(Event::SpaceSync { space, peers, in_sync, behind, catch_up });
             // A document that is nobody's work here is saved where it is in sync.
             for document in self.documents.open_in(&space) {

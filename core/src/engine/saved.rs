@@ -156,10 +156,12 @@ impl Engine {
             Receipt::All => confirmed.clock = within,
             Receipt::More => confirmed.clock.merge(&within),
         }
-        if confirmed.clock != before {
+        let now = confirmed.clock.clone();
+        if now != before {
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
+        self.compare_receipts((connection, peer.id), (space, document), &before, &now);
         self.touch_progress(space);
         let is_confirmed = self.saved.is_confirmed(&document, &peer.id);
         if let Some(documents) = self.saved.unconfirmed.get_mut(&(space, peer.id)) {

@@ -1,6 +1,6 @@
 //! What the engine wants to be woken for.
 
-use crate::base::id::{ConnectionId, DocumentId};
+use crate::base::id::{ConnectionId, DocumentId, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A reason to wake up.
@@ -42,6 +42,8 @@ pub(super) enum Timer {
     GrantEnd,
     /// This replica's newest changes in owned spaces are vouched for.
     Attest,
+    /// What is vouched for in an owned space is compared with what has come.
+    HeldBack(SpaceId),
 }
 
 /// At most one deadline for each reason.

@@ -348,6 +348,34 @@ fn a_writers_word_follows_what_it_wrote_once_a_second_and_stands_at_everyone() {
     assert_eq!(attested(&world, RELAY), (30, 30));
 }
 
+/// A relay was set back to an old backup, or keeps to itself what Ben wrote last. His word for it came by another way.
+#[test]
+fn what_somebody_vouched_for_and_nobody_sends_is_told_of() {
+    let mut world = world();
+    let space = shared(&mut world, Level::Read);
+    world.write(BEN, "ben ");
+    world.wait(2_000);
+    world.wait(20_000);
+    let told = |world: &World| {
+        let held_back = |event: &Event| match event {
+            Event::Trouble(trouble) if trouble.kind == TroubleKind::HeldBack => Some(trouble.message.clone()),
+            _ => None,
+        };
+        world.nodes[CAT].events.iter().filter_map(held_back).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&world), Vec::<String>::new(), "nothing is missing");
+    let bens = world.nodes[CAT].engine.authorship(&NOTE).into_iter().find(|author| author.writer == Some(peer(BEN))).unwrap();
+    let hash = version(&world, CAT).heads.first().copied().unwrap();
+    let word = Attestation::sign(&space, NOTE, bens.actor, (bens.changes + 3, hash), &SecretKey::new(&secret(BEN)));
+    assert_eq!(says(&mut world, CAT, 2, &Message::Attestations { space, attestations: vec![Arc::from(word.to_bytes())] }), []);
+    world.write(OWNER, "owner ");
+    world.wait(60);
+    assert_eq!(told(&world), Vec::<String>::new(), "it may yet come");
+    world.wait(11_000);
+    let told = told(&world);
+    assert!(told.len() == 1 && told[0].contains("has vouched for 4 changes") && told[0].contains("only 1 of them"), "{told:?}");
+}
+
 #[test]
 fn what_was_written_in_the_second_before_the_end_is_vouched_for_after_the_next_start() {
     let mut world = world();

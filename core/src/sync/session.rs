@@ -17,6 +17,8 @@ pub struct Session {
     pub handshake: Handshake,
     /// Who is there, once proved.
     pub peer: Option<Peer>,
+    /// Whether there was never another connection with the same peer beside it: then what the peer says comes in the order in which it says it.
+    pub alone: bool,
     /// What is synced.
     pub subscriptions: BTreeMap<SpaceId, Subscription>,
     /// What is synced and was not in sync yet.
@@ -114,6 +116,7 @@ impl Session {
             endpoint,
             handshake,
             peer: None,
+            alone: true,
             subscriptions: BTreeMap::new(),
             syncing: BTreeMap::new(),
             outbound_bytes: 0,

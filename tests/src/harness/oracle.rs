@@ -8,6 +8,7 @@
 //! | S4 | no log holds an entry before what it depends on, nor a gap in an actor's line |
 //! | S8 | what a store refused is not there after a crash |
 //! | S9 | who says that it is in sync with another holds what that one had saved when it was asked |
+//! | S10 | nobody is said to have lost what it had saved whose disk lost nothing |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
 use super::disk::{Carried, Logs, expand, hashes};
@@ -16,7 +17,7 @@ use super::workload::{Intent, number_of};
 use driftline_core::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, ViewId};
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::Role;
-use driftline_core::engine::effect::{Event, Saved};
+use driftline_core::engine::effect::{Event, Saved, TroubleKind};
 use driftline_core::log::entry::Entry;
 use driftline_core::store::task::{StoreDone, StoreTask};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,6 +167,9 @@ impl Oracle {
                 witness.of_views.retain(|(view, at), _| *view != update.view || *at > update.covers);
             }
             Event::Saved(saved) => self.on_saved(replica, saved),
+            Event::Trouble(trouble) if matches!(trouble.kind, TroubleKind::WentBack | TroubleKind::HeldBack) => {
+                assert!(self.tampered, "S10: replica {replica} accuses someone whose disk is sound: {}", trouble.message);
+            }
             _ => {}
         }
     }

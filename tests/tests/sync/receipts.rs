@@ -166,6 +166,9 @@ fn a_relay_that_has_lost_what_it_acknowledged_is_not_counted_until_it_has_it_aga
     lab.connect(ada, relay);
     lab.run(5_000);
     assert_eq!(saved(&lab, ada).relays, 0, "the second title is in its memory alone");
+    let went_back = |event: &&Event| matches!(event, Event::Trouble(trouble) if trouble.kind == TroubleKind::WentBack);
+    let told: Vec<String> = lab.parties[ada].events.iter().filter(went_back).map(|event| format!("{event:?}")).collect();
+    assert!(told.len() == 1 && told[0].contains("no longer has 1 changes") && told[0].contains("old backup"), "{told:?}");
     lab.release(relay);
     lab.run(5_000);
     assert_eq!(saved(&lab, ada).relays, 1);

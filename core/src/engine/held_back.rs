@@ -1,0 +1,94 @@
+//! Whether a peer holds back what it had, or what somebody has vouched for: a relay that was set back to an old backup, whose disk lost what it had
+//! acknowledged, or that keeps something to itself.
+//!
+//! None of that can lose an edit that is held here: what a peer lacks it is sent. It can delay what others wrote, and people ought to know of it. Two
+//! things show it. A peer says that it durably holds less than it had said before: then it went back. And, in an owned space, somebody's key has vouched
+//! for changes that are here with nobody, though all is in sync: then who is synced with holds them back, or never got them.
+
+use super::Engine;
+use super::effect::TroubleKind;
+use super::timers::Timer;
+use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
+use crate::log::clock::VectorClock;
+use crate::trust::owned::is_owned;
+use std::collections::BTreeSet;
+
+/// Milliseconds for which a space must be in sync before what is vouched for and did not come counts as held back: it may come by another way.
+const PATIENCE_MS: u64 = 10_000;
+/// Documents and actors that were told of, remembered so that each is told of once.
+const TOLD_MAX: usize = 1_024;
+
+/// What was told of peers that hold something back.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    /// Connections whose peer went back, and in which space.
+    went_back: BTreeSet<(ConnectionId, SpaceId)>,
+    /// What was vouched for and has not come.
+    missing: BTreeSet<(DocumentId, ActorId)>,
+}
+
+impl Engine {
+    /// Looks at what a peer says that it holds beside what it had said. Of what is not accepted any more it holds nothing, rightly.
+    pub(super) fn compare_receipts(
+        &mut self,
+        (connection, peer): (ConnectionId, PeerId),
+        (space, document): (SpaceId, DocumentId),
+        before: &VectorClock,
+        now: &VectorClock,
+    ) {
+        // What comes over one connection may be older than what came over another.
+        let is_alone = self.sessions.get(&connection).is_some_and(|session| session.alone);
+        let Some(log) = self.log(&document).filter(|_| is_alone) else { return };
+        let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
+        let accepted = |actor: &ActorId| {
+            let bound = standing.and_then(|standing| standing.accepted(&standing.writer(actor)?, &document, actor));
+            log.version().clock.get(actor).min(bound.unwrap_or(u64::MAX))
+        };
+        let lost: u64 = before.iter().map(|(actor, seq)| seq.min(accepted(actor)).saturating_sub(now.get(actor))).sum();
+        if lost == 0 || !self.held_back.went_back.insert((connection, space)) {
+            return;
+        }
+        let text = format!(
+            "peer {peer} no longer has {lost} changes of document {document} that it had saved: it was set back to an old backup, or its disk lost them. \
+             What is here is sent to it again"
+        );
+        self.trouble(TroubleKind::WentBack, Some(document), Some(connection), text);
+    }
+
+    /// Looks later, while a space is in sync, at what is vouched for in it.
+    pub(super) fn watch_for_held_back(&mut self, space: &SpaceId) {
+        if is_owned(space) && !self.is_relay() {
+            self.timers.set_no_later(Timer::HeldBack(*space), self.now.monotonic_ms + PATIENCE_MS);
+        }
+    }
+
+    /// Tells of what is vouched for in a space and did not come, though all is in sync.
+    pub(super) fn on_held_back(&mut self, space: SpaceId) {
+        let (peers, in_sync, behind) = self.progress_of(&space);
+        if in_sync == 0 || in_sync < peers || behind > 0 {
+            return;
+        }
+        for (document, actor, vouched) in self.vouched_for_in(&space) {
+            let held = self.log(&document).map_or(0, |log| log.version().clock.get(&actor));
+            let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
+            let writer = standing.and_then(|standing| standing.writer(&actor));
+            let bound = standing.zip(writer).and_then(|(standing, writer)| standing.accepted(&writer, &document, &actor));
+            let accepted = vouched.min(bound.unwrap_or(u64::MAX));
+            let told = &mut self.held_back.missing;
+            if held >= accepted || told.len() >= TOLD_MAX || !told.insert((document, actor)) {
+                continue;
+            }
+            let who = writer.map_or_else(|| actor.to_string(), |writer| writer.to_string());
+            let text = format!(
+                "{who} has vouched for {accepted} changes of document {document}, and only {held} of them have come, though everything is in sync: \
+                 whoever is synced with holds the others back, or was set back to an old backup"
+            );
+            self.trouble(TroubleKind::HeldBack, Some(document), None, text);
+        }
+    }
+
+    /// Forgets what was told of a connection that is gone.
+    pub(super) fn forget_held_back(&mut self, connection: ConnectionId) {
+        self.held_back.went_back.retain(|(told, _)| *told != connection);
+    }
+}
