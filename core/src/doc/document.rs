@@ -346,7 +346,7 @@ impl Document {
     }
 
     /// The entry of a change that was just made here.
-    fn count_in(&mut self, change: automerge::Change) -> Result<Entry, String> {
+    pub(super) fn count_in(&mut self, change: automerge::Change) -> Result<Entry, String> {
         let chunk = Chunk::read(&mut Reader::new(change.raw_bytes())).map_err(|error| error.to_string())?;
         let raw = RawChange::read(chunk.body).map_err(|error| error.to_string())?;
         self.census.admit(&raw, raw.start_op - 1)?;

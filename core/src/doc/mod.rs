@@ -11,6 +11,7 @@ pub mod history;
 pub mod mark;
 pub mod patch;
 pub mod path;
+pub mod remake;
 pub mod value;
 pub mod view;
 

@@ -1,7 +1,7 @@
 //! Cutting documents back: what this replica took in before it heard that its writer was shut out goes again.
 //!
 //! All of a document is read, parted by [`crate::trust::cut`], and its log begun anew with what remains. What goes is set aside in the
-//! store with all the rest of the old log, where an operator finds it. It happens rarely and to few documents, so it may cost a load.
+//! store with all the rest of the old log, where an operator finds it. What this replica built on what goes it makes again on what remains. It happens rarely and to few documents, so it may cost a load.
 //! Meanwhile entries of the document wait in line.
 
 use super::Engine;
@@ -9,6 +9,7 @@ use super::effect::TroubleKind;
 use super::logs::Work;
 use crate::base::id::{ConnectionId, DocumentId, SpaceId};
 use crate::doc::assembly::{Assembled, AssemblyError};
+use crate::doc::remake::remake;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
@@ -148,31 +149,36 @@ impl Engine {
         let tail = self.log(&document).into_iter().flat_map(|log| log.tail_after(log.tail_start() - 1).into_iter().flatten());
         let tail: Vec<Arc<Entry>> = tail.map(|(_, entry)| entry.clone()).collect();
         let mut seen = BTreeSet::new();
-        let entries = read.into_iter().chain(tail).filter(|entry| seen.insert(entry.hash));
+        let whole: Vec<Arc<Entry>> = read.into_iter().chain(tail).filter(|entry| seen.insert(entry.hash)).collect();
         let own = self.peer_id();
         let Some(held) = self.trust.rolls.get(&space) else { return };
-        let parted = part(held.roll.standing(), own, entries);
+        let parted = part(held.roll.standing(), own, whole.iter().cloned());
         if parted.refused.is_empty() {
             return self.on_found(document, Vec::new());
         }
-        let own_built_on = parted.built_on.iter().filter(|entry| held.roll.standing().writer(&entry.actor) == own).count();
+        let is_own = |entry: &&Arc<Entry>| held.roll.standing().writer(&entry.actor) == own;
+        let own_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(is_own).cloned().collect();
         let message = format!(
-            "{} changes of document {document} by someone whose grant was revoked are not accepted, and were set aside with {} that others built on them ({own_built_on} of this replica's own); the store keeps them",
+            "{} changes of document {document} by someone whose grant was revoked are not accepted, and were set aside with {} that others built on them; \
+             whoever wrote those makes them again ({} of this replica's own)",
             parted.refused.len(),
-            parted.built_on.len()
+            parted.built_on.len(),
+            own_built_on.len()
         );
         self.trouble(TroubleKind::Forbidden, Some(document), None, message);
-        if own_built_on > 0 {
+        let mut remade = Vec::new();
+        if !own_built_on.is_empty() {
             // What was written under these numbers may be held somewhere: they are not used again.
             let nonce = self.rng.bytes();
-            if let super::Phase::Running { identity, owned_actor, .. } = &mut self.phase {
-                *owned_actor = actor_of(&identity.peer(), &nonce);
-            }
+            let super::Phase::Running { identity, owned_actor, .. } = &mut self.phase else { return };
+            *owned_actor = actor_of(&identity.peer(), &nonce);
+            remade = remake((document, *owned_actor), &parted.kept, &whole, &own_built_on);
         }
-        self.begin_anew(space, document, parted.kept);
+        self.begin_anew(space, document, parted.kept, remade);
     }
 
-    fn begin_anew(&mut self, space: SpaceId, document: DocumentId, kept: Vec<Arc<Entry>>) {
+    /// Begins a document's log anew with what remains, and with what this replica made again on that.
+    fn begin_anew(&mut self, space: SpaceId, document: DocumentId, mut kept: Vec<Arc<Entry>>, remade: Vec<Entry>) {
         self.set_aside(space, document);
         self.forget_attestations(space, document);
         for entry in &kept {
@@ -180,6 +186,10 @@ impl Engine {
         }
         let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
         self.saved.lower(&document, &clock);
+        for entry in remade {
+            kept.push(Arc::new(entry.clone()));
+            self.append_local(space, entry);
+        }
         self.replace_document(space, document, kept);
         self.ask_everyone(space, document);
         self.touch_progress(space);

@@ -293,11 +293,15 @@ fn what_a_revoked_writer_wrote_meanwhile_is_refused_everywhere_and_all_others_co
         if !is_loaded {
             open_note(&mut world, CAT, space);
         }
-        assert_eq!(world.text(CAT).as_deref(), Some("owner ben "), "what was refused, and what she built on it, is set aside");
+        assert_eq!(
+            world.text(CAT).as_deref(),
+            Some("owner ben cat "),
+            "what was refused is gone, what she wrote behind it is not"
+        );
         assert!(troubles(&world, CAT).iter().any(|told| told.contains("1 of this replica's own")), "{:?}", troubles(&world, CAT));
         world.write(CAT, "more");
         world.run();
-        assert_eq!(world.text(OWNER).as_deref(), Some("owner ben more"));
+        assert_eq!(world.text(OWNER).as_deref(), Some("owner ben cat more"));
         // And brings the word to the other relay, where Ben still is.
         world.disconnect(5);
         world.connect(CAT, ELSEWHERE);
