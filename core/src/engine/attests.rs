@@ -15,6 +15,7 @@ use crate::base::limits::{ATTESTATIONS_MAX, ATTESTATIONS_PER_SPACE_MAX, ATTESTED
 use crate::doc::document::Document;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
+use crate::log::log::Log;
 use crate::log::tree::Fingerprint;
 use crate::store::task::StoreTask;
 use crate::sync::message::{ErrorCode, Message};
@@ -44,6 +45,9 @@ pub(super) struct Attests {
     /// What was taken since the last drain, and from whom.
     fresh: BTreeMap<(SpaceId, DocumentId), BTreeSet<ConnectionId>>,
 }
+
+/// A change of this replica's that is its actor's newest in a document, with its number and its name.
+type Unvouched = ((SpaceId, DocumentId, ActorId), (u64, ChangeHash));
 
 #[derive(Debug)]
 struct Held {
@@ -188,23 +192,65 @@ impl Engine {
         }
     }
 
+    /// Vouches for this replica's newest changes where members are connected that pass them on: they may only once they have its word, so that goes
+    /// first.
+    pub(super) fn attest_to_members(&mut self) {
+        let is_member = |connection: &ConnectionId| {
+            let peer = self.sessions.get(connection).and_then(|session| session.peer.as_ref());
+            peer.is_some_and(|peer| !peer.relay)
+        };
+        let has_members = |space: &SpaceId| self.spaces.get(space).is_some_and(|held| held.sessions.iter().any(is_member));
+        let due = self.due_to_vouch().into_iter().filter(|((space, _, _), _)| has_members(space)).collect();
+        self.vouch(due);
+    }
+
+    /// This replica's newest changes that it has not vouched for. What a reader writes stays here, and waits until it may write.
+    fn due_to_vouch(&self) -> Vec<Unvouched> {
+        let unvouched = self.attests.unvouched.iter().map(|(of, newest)| (*of, *newest));
+        unvouched.filter(|((space, _, _), _)| self.own_access(space).allows(Level::Write)).collect()
+    }
+
+    fn vouch(&mut self, due: Vec<Unvouched>) {
+        for ((space, document, actor), newest) in due {
+            let Phase::Running { identity, .. } = &self.phase else { return };
+            let attestation = Attestation::sign(&space, document, actor, newest, identity);
+            self.attests.unvouched.remove(&(space, document, actor));
+            self.attests.vouched_ms = Some(self.now.monotonic_ms);
+            self.keep_attestation(space, attestation, None);
+        }
+    }
+
+    /// Up to where of a log a peer may be sent it: it takes what others wrote only where they have vouched for it, unless this replica is a relay that it
+    /// dialled. What stands behind that waits for their word.
+    pub(super) fn vouched_end(&self, connection: ConnectionId, log: &Log, end: u64) -> u64 {
+        let (space, document) = (log.space(), log.document());
+        let Some(session) = self.sessions.get(&connection).filter(|_| is_owned(&space)) else { return end };
+        if self.is_relay() && session.endpoint.is_none() {
+            return end;
+        }
+        let Some(standing) = self.trust.rolls.get(&space).map(|held| held.roll.standing()) else { return end };
+        let delta = session.subscriptions.get(&space).and_then(|subscription| subscription.deltas.get(&document));
+        let (Some(delta), own) = (delta, self.peer_id()) else { return end };
+        let Some(mut tail) = log.tail_after(delta.cursor()) else { return end };
+        let peer = session.peer.as_ref().map(|peer| peer.id);
+        let first = tail.find(|(position, entry)| {
+            *position <= end
+                && self.attested(&document, &entry.actor) < entry.seq
+                && !delta.peer_holds().covers(&entry.actor, entry.seq)
+                && standing.writer(&entry.actor).is_some_and(|writer| Some(writer) != own && Some(writer) != peer)
+        });
+        first.map_or(end, |(position, _)| position - 1)
+    }
+
     /// Vouches for this replica's newest changes, at most once a second, and passes on what others have vouched for.
     pub(super) fn attest(&mut self) {
         let now_ms = self.now.monotonic_ms;
         let due_ms = self.attests.vouched_ms.map_or(0, |last| last + ATTEST_MS);
-        // What a reader writes stays here, and waits until it may write.
-        let unvouched = self.attests.unvouched.iter().map(|(of, newest)| (*of, *newest));
-        let due: Vec<_> = unvouched.filter(|((space, _, _), _)| self.own_access(space).allows(Level::Write)).collect();
+        let due = self.due_to_vouch();
         if !due.is_empty() && now_ms < due_ms && !self.pace.is_hurried() {
             self.timers.set_no_later(Timer::Attest, due_ms);
-        } else if !due.is_empty() {
-            self.attests.vouched_ms = Some(now_ms);
-            for ((space, document, actor), newest) in due {
-                let Phase::Running { identity, .. } = &self.phase else { return };
-                let attestation = Attestation::sign(&space, document, actor, newest, identity);
-                self.attests.unvouched.remove(&(space, document, actor));
-                self.keep_attestation(space, attestation, None);
-            }
+        } else {
+            self.vouch(due);
         }
         for ((space, document), sources) in std::mem::take(&mut self.attests.fresh) {
             let connections: Vec<ConnectionId> =
@@ -222,10 +268,15 @@ impl Engine {
         self.attests.put(space, attestation);
         self.store(Work::Meta, StoreTask::PutMeta { key, value });
         self.attests.fresh.entry((space, document)).or_default().extend(source);
+        // What waited for this word goes now.
+        if let Some(held) = self.spaces.get(&space) {
+            self.pushes.note(space, document, held.sessions.iter().copied());
+        }
         self.needs_flush = true;
     }
 
-    /// Sends a peer what it was not sent of the attestations of a document.
+    /// Sends a peer what it was not sent of the attestations of a document. A word for what is not held here would have the peer miss what this replica
+    /// cannot send: it goes with that.
     pub(super) fn send_attestations_of(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
         if !is_owned(&space) || !self.speaks_rolls(connection) {
             return;
@@ -233,8 +284,12 @@ impl Engine {
         let Some(held) = self.attests.held.get(&document) else { return };
         let peer = self.trust.peers.entry((connection, space)).or_default();
         let told = peer.attested.get(&document).copied().unwrap_or(0);
-        let newer: Vec<&Held> = held.values().filter(|held| held.number > told && held.space == space).collect();
+        let newer = held.values().filter(|held| held.number > told && held.space == space);
+        let clock = self.spaces.get(&space).and_then(|held| held.space.log(&document)).map(|log| &log.version().clock);
+        let is_held = |held: &&Held| clock.is_some_and(|clock| clock.covers(&held.attestation.actor, held.attestation.seq));
+        let (newer, early): (Vec<&Held>, Vec<&Held>) = newer.partition(is_held);
         let Some(newest) = newer.iter().map(|held| held.number).max() else { return };
+        let newest = early.iter().map(|held| held.number - 1).min().map_or(newest, |before| before.min(newest));
         if peer.attested.len() >= ATTESTED_TOLD_MAX {
             peer.attested.clear();
         }
@@ -252,8 +307,13 @@ impl Engine {
             return;
         }
         let latest = self.attests.latest.values().rev().filter_map(|(document, actor)| self.attests.get(document, actor));
+        let is_held = |held: &&Held| {
+            let log = self.spaces.get(&space).and_then(|space| space.space.log(&held.attestation.document));
+            log.is_some_and(|log| log.version().clock.covers(&held.attestation.actor, held.attestation.seq))
+        };
         let items: Vec<Arc<[u8]>> = latest
             .filter(|held| held.space == space)
+            .filter(is_held)
             .take(LATEST_MAX)
             .map(|held| Arc::from(held.attestation.to_bytes()))
             .collect();

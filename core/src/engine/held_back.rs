@@ -11,9 +11,9 @@ use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::clock::VectorClock;
 use crate::trust::owned::is_owned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Milliseconds for which a space must be in sync before what is vouched for and did not come counts as held back: it may come by another way.
+/// Milliseconds for which something must have been vouched for, and not come though the space was in sync, before it counts as held back.
 const PATIENCE_MS: u64 = 10_000;
 /// Documents and actors that were told of, remembered so that each is told of once.
 const TOLD_MAX: usize = 1_024;
@@ -24,7 +24,18 @@ pub(super) struct HeldBack {
     /// Connections whose peer went back, and in which space.
     went_back: BTreeSet<(ConnectionId, SpaceId)>,
     /// What was vouched for and has not come.
-    missing: BTreeSet<(DocumentId, ActorId)>,
+    missing: BTreeMap<(DocumentId, ActorId), Suspect>,
+}
+
+/// What was vouched for, and had not come when it was looked at.
+#[derive(Debug)]
+struct Suspect {
+    /// How many of the actor's changes were here.
+    held: u64,
+    /// Since when, in monotonic milliseconds.
+    since_ms: u64,
+    /// Whether it was told of.
+    told: bool,
 }
 
 impl Engine {
@@ -68,22 +79,40 @@ impl Engine {
         if in_sync == 0 || in_sync < peers || behind > 0 {
             return;
         }
+        let mut is_suspicious = false;
         for (document, actor, vouched) in self.vouched_for_in(&space) {
             let held = self.log(&document).map_or(0, |log| log.version().clock.get(&actor));
             let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
             let writer = standing.and_then(|standing| standing.writer(&actor));
             let bound = standing.zip(writer).and_then(|(standing, writer)| standing.accepted(&writer, &document, &actor));
             let accepted = vouched.min(bound.unwrap_or(u64::MAX));
-            let told = &mut self.held_back.missing;
-            if held >= accepted || told.len() >= TOLD_MAX || !told.insert((document, actor)) {
+            let missing = &mut self.held_back.missing;
+            if held >= accepted {
+                missing.remove(&(document, actor));
                 continue;
             }
+            if missing.len() >= TOLD_MAX && !missing.contains_key(&(document, actor)) {
+                continue;
+            }
+            let now_ms = self.now.monotonic_ms;
+            let suspect = missing.entry((document, actor)).or_insert(Suspect { held, since_ms: now_ms, told: false });
+            if suspect.held != held {
+                (suspect.held, suspect.since_ms) = (held, now_ms);
+            }
+            if suspect.told || now_ms < suspect.since_ms + PATIENCE_MS {
+                is_suspicious |= !suspect.told;
+                continue;
+            }
+            suspect.told = true;
             let who = writer.map_or_else(|| actor.to_string(), |writer| writer.to_string());
             let text = format!(
                 "{who} has vouched for {accepted} changes of document {document}, and only {held} of them have come, though everything is in sync: \
                  whoever is synced with holds the others back, or was set back to an old backup"
             );
             self.trouble(TroubleKind::HeldBack, Some(document), None, text);
+        }
+        if is_suspicious {
+            self.watch_for_held_back(&space);
         }
     }
 

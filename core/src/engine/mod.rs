@@ -340,6 +340,7 @@ impl Engine {
         self.finish_cuts();
         self.apply_entries();
         self.answer_views();
+        self.attest_to_members();
         self.push_entries();
         self.attest();
         self.send_sent();

@@ -8,6 +8,7 @@
 pub mod dice;
 pub mod disk;
 pub mod fault;
+pub mod founding;
 pub mod lab;
 pub mod life;
 pub mod link;

@@ -148,6 +148,8 @@ pub struct Options {
     pub tabs_stay: bool,
     /// Whether some of the replicas count text in UTF-16, as browsers do.
     pub mixed_text_units: bool,
+    /// Whether the space is owned, and everyone joins it by a link that its owner made and went away.
+    pub owned: bool,
 }
 
 /// The usual faults that are drawn first.
@@ -185,11 +187,14 @@ impl Options {
             mixed_versions: dice.percent(20),
             letting_go: dice.percent(60),
             previews: dice.percent(60),
+            owned: false,
         };
         // Drawn last, so that what was drawn before stays what it was.
         if dice.percent(40) && !options.faults.is_empty() {
             options.faults.insert(Fault::ReadFails);
         }
+        // Who speaks an older version is not served owned spaces.
+        options.owned = std::env::var("DRIFTLINE_SIM_OWNED").is_ok() && dice.percent(30) && !options.mixed_versions;
         options
     }
 

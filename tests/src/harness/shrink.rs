@@ -120,6 +120,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.mixed_versions = false);
+    offer(&|other| other.owned = false);
     offer(&|other| other.disk_ms_max = 0);
     offer(&|other| other.delay_ms_max = 1);
     found
@@ -145,7 +146,8 @@ pub fn rerun_line(options: &Options) -> String {
             + 8 * u8::from(options.mixed_versions)
             + 16 * u8::from(options.compacting)
             + 32 * u8::from(options.letting_go)
-            + 64 * u8::from(options.previews),
+            + 64 * u8::from(options.previews)
+            + 128 * u8::from(options.owned),
     )
 }
 
@@ -180,6 +182,7 @@ pub fn from_environment() -> Option<Options> {
         options.compacting = flags & 16 == 16;
         options.letting_go = flags & 32 == 32;
         options.previews = flags & 64 == 64;
+        options.owned = flags & 128 == 128;
     }
     Some(options)
 }

@@ -5,6 +5,7 @@
 use super::dice::Dice;
 use super::disk::Death;
 use super::fault::Trick;
+use super::founding::invitation;
 use super::link::Links;
 use super::options::{Fault, Options, Shape};
 use super::oracle::Oracle;
@@ -18,6 +19,7 @@ use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Effect, Event, TroubleKind};
 use driftline_core::engine::input::{Command, Input};
 use driftline_core::store::task::StoreTask;
+use driftline_core::trust::invitation::Invitation;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Effects of one drain above which an engine is taken to be going round in circles.
@@ -42,6 +44,8 @@ pub enum Happening {
     DiskDone(usize, u32),
     /// A process has put a document together.
     Assembled(usize, u32, TaskId, Box<Assembly>),
+    /// A process takes up the link to the space it shares.
+    Join(usize, u32),
     /// A process is woken.
     Wake(usize, u32),
     /// A process is drained that was told something before.
@@ -78,6 +82,8 @@ pub struct World {
     pub tally: Tally,
     /// The space everyone shares.
     pub space: SpaceId,
+    /// The link to it, where it is owned.
+    invitation: Option<Invitation>,
     /// Its documents.
     pub documents: Vec<DocumentId>,
     /// The number of the last edit.
@@ -112,6 +118,8 @@ impl World {
         let replicas: Vec<_> = (0..options.replicas).map(|index| Replica::new(&options, index, role(index))).collect();
         let seed = options.seed;
         let mut ids = Dice::new(seed, "ids");
+        let open = SpaceId(ids.bytes());
+        let invitation = options.owned.then(|| invitation(&mut ids));
         let mut oracle = Oracle::new(&replicas);
         // A disk that does not write does not cut a file short either.
         oracle.refusals_may_stay = options.has(Fault::WriteFails);
@@ -122,7 +130,8 @@ impl World {
             replicas,
             trace: Trace::new(recording),
             tally: Tally::default(),
-            space: SpaceId(ids.bytes()),
+            space: invitation.as_ref().map_or(open, |invitation| invitation.space),
+            invitation,
             documents: (0..options.documents).map(|_| DocumentId(ids.bytes())).collect(),
             last_edit: 0,
             last_mirror: 0,
@@ -409,6 +418,7 @@ impl World {
                 let result = assembly.run().map(Box::new);
                 self.tell(index, Input::Assembled { task, result });
             }
+            Happening::Join(index, life) if alive(self, index, life) => self.join(index),
             Happening::DiskDone(index, life) if alive(self, index, life) => self.disk_done(index),
             Happening::Wake(index, life) if alive(self, index, life) && self.replicas[index].wake_ms == Some(self.now_ms) => {
                 let (at, times) = self.wakes.entry(index).or_default();
@@ -472,6 +482,9 @@ impl World {
         for endpoint in self.replicas[index].endpoints.clone() {
             self.command(index, Command::AddEndpoint { endpoint });
         }
+        if self.invitation.is_some() && self.replicas[index].role == Role::Client {
+            self.plan(self.now_ms, Happening::Join(index, self.replicas[index].life));
+        }
         if !self.replicas[index].online {
             self.command(index, Command::SetOnline { online: false });
         }
@@ -485,6 +498,15 @@ impl World {
                 self.command(index, Command::SetPresence { space, instance, state: Some(state) });
             }
         }
+    }
+
+    /// Has a replica join the owned space, unless it has.
+    fn join(&mut self, index: usize) {
+        let now = self.now(index);
+        let (Some(engine), Some(invitation)) = (self.replicas[index].engine.as_mut(), &self.invitation) else { return };
+        engine.join(now, invitation, format!("replica {index}")).expect("the link is good");
+        self.tally.count("joined an owned space");
+        self.told(index);
     }
 
     /// Has a replica's app ask for something, through the queue, so that it never comes in the middle of a drain.
