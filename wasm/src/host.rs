@@ -1,5 +1,6 @@
 //! One engine and its store, as JavaScript drives them.
 
+use crate::owned::{self, Act};
 use crate::panic;
 use crate::query::{self, Question};
 use crate::shelf::Shelf;
@@ -188,6 +189,12 @@ impl EngineHost {
     pub fn ask(&self, question: &str) -> Result<String, JsError> {
         let question: Question = serde_json::from_str(question)?;
         Ok(serde_json::to_string(&query::answer(&self.engine, question)?)?)
+    }
+
+    /// Does what a person asked for in an owned space, and answers: JSON both ways. Afterwards there is something to poll.
+    pub fn act(&mut self, act: &str) -> Result<String, JsError> {
+        let act: Act = serde_json::from_str(act)?;
+        Ok(serde_json::to_string(&owned::act(&mut self.engine, now(), act)?)?)
     }
 
     /// An open document as an `.automerge` file.

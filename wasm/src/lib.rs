@@ -6,6 +6,7 @@
 //! write or to send.
 
 mod host;
+mod owned;
 mod panic;
 mod query;
 mod shelf;

@@ -7,7 +7,7 @@
 
 import { type Driver, EngineHost, takePanic } from "./engine.js";
 import type { Area, Medium } from "./media.js";
-import type { Command, EngineEvent, EngineSaved, Question } from "./protocol.js";
+import type { Act, Command, EngineAccess, EngineEvent, EngineSaved, Question } from "./protocol.js";
 import { Socket } from "./socket.js";
 import { reasonOf } from "./storage.js";
 
@@ -85,12 +85,25 @@ export class Host implements Driver {
     if (this.isOver) throw new Error("the engine has stopped");
     if (question.ask === "settled") return this.settled();
     try {
+      if (question.ask === "act") return await this.carryOut(question.act);
       if (question.ask === "export") return this.engine.exportDocument(question.document);
       return JSON.parse(this.engine.ask(JSON.stringify(question)));
     } catch (error) {
       if (isPanic(error)) this.crash(error);
       throw error;
     }
+  }
+
+  /** What this device may do in a space. */
+  access(space: string): EngineAccess | undefined {
+    return this.read(() => JSON.parse(this.engine.ask(JSON.stringify({ ask: "access", space }))) as EngineAccess);
+  }
+
+  /** Does something, and answers once it is durable: a space that was founded and forgotten would be lost with all that is in it. */
+  private async carryOut(act: Act): Promise<unknown> {
+    const answer = JSON.parse(this.engine.act(JSON.stringify(act))) as unknown;
+    await this.settled();
+    return answer;
   }
 
   /** Resolved when nothing is on its way to the medium. */

@@ -188,6 +188,7 @@ export class Leader {
     tab.spaces.add(space);
     if (!isOpen) this.host.command({ command: "openSpace", space });
     this.listener.tell(tabId, { tell: "documents", space, documents: this.host.documents(space) });
+    this.tellAccess(space, [tabId]);
     const events = [...(this.last.get(space)?.values() ?? [])];
     if (events.length > 0) this.listener.tell(tabId, { tell: "events", events });
   }
@@ -196,6 +197,30 @@ export class Leader {
     if ([...this.tabs.values()].some((tab) => tab.spaces.has(space))) return;
     this.host.command({ command: "closeSpace", space });
     this.last.delete(space);
+    this.refusals.delete(space);
+  }
+
+  /** Of spaces that a relay or a peer does not sync with this device: why. */
+  private readonly refusals = new Map<string, string>();
+
+  private tellAccess(space: string, tabs: Iterable<number> = this.tabs.keys()): void {
+    const access = this.host.access(space);
+    if (access === undefined) return;
+    const refusal = this.refusals.get(space);
+    for (const tab of tabs) {
+      if (!this.tabs.get(tab)?.spaces.has(space)) continue;
+      this.listener.tell(tab, { tell: "access", space, access: refusal === undefined ? access : { ...access, refusal } });
+    }
+  }
+
+  /** A refusal says in its sentence of which space it is. */
+  private noteRefusal(message: string): void {
+    const spaces = new Set([...this.tabs.values()].flatMap((tab) => [...tab.spaces]));
+    for (const space of spaces) {
+      if (!message.includes(space)) continue;
+      this.refusals.set(space, message);
+      this.tellAccess(space);
+    }
   }
 
   private closeView(tab: Tab, view: number): void {
@@ -264,11 +289,19 @@ export class Leader {
         return;
       case "trouble":
         if (event.kind === "storeOpen") this.onUnusable?.(event.message);
+        if (event.kind === "forbidden" && event.document === null) this.noteRefusal(event.message);
         return;
+      case "accessChanged":
+        this.refusals.delete(event.space);
+        return this.tellAccess(event.space);
+      case "membersChanged":
+        // Perhaps for longer than before.
+        return this.tellAccess(event.space);
       case "viewUpdated":
         // Answer number 0 is a stored view, told before the document is loaded.
         return event.number === 0 ? undefined : this.onLoaded(event.document);
       case "spaceSync":
+        if (event.peers > 0 && this.refusals.delete(event.space)) this.tellAccess(event.space);
         return this.remember(event.space, "sync", event);
       case "presence":
         return this.remember(event.space, `${event.peer} ${event.instance}`, event.state === null ? undefined : event);
@@ -300,6 +333,7 @@ function concerns(event: EngineEvent, tab: Tab): boolean {
     case "documentAdded":
     case "spaceSync":
     case "presence":
+    case "membersChanged":
       return tab.spaces.has(event.space);
     case "trouble":
       return true;

@@ -1,11 +1,11 @@
 /** A repo, as one tab has it: routes what the leader tells to spaces and documents. */
 
-import type { ConnectionStatus, DocumentId, PeerId, Repo, RepoEvents, RepoOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
+import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, PeerId, Repo, RepoEvents, RepoOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
 import { Events } from "./events.js";
 import type { HandleOfTab } from "./handle.js";
 import { spaceIdOf } from "./ids.js";
 import { type Link, openLink } from "./link.js";
-import { type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
+import { type Act, type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
 import { SpaceOfTab } from "./space.js";
 import { persistenceIsQuiet, requestPersistence } from "./storage.js";
 
@@ -36,7 +36,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private readonly options: RepoOptions;
   private readonly link: Link;
   private crashes = 0;
-  private relays: readonly string[];
+  /** Relays that are kept connections to. */
+  relays: readonly string[];
   /** The leader that is spoken to; nothing between two. */
   private term: number | undefined;
   /** What `setOnline` asked for and no leader has confirmed. */
@@ -101,6 +102,23 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     return space;
   }
 
+  async foundSpace({ sealed = false }: FoundOptions = {}): Promise<SpaceOfTab> {
+    const { space } = (await this.act({ act: "foundSpace", sealed })) as { space: string };
+    return this.opened(space);
+  }
+
+  async join(link: string | URL, { note = "" }: JoinOptions = {}): Promise<SpaceOfTab> {
+    const { space, relays } = (await this.act({ act: "join", link: String(link), note })) as { space: string; relays: string[] };
+    for (const relay of relays) if (/^wss?:\/\//.test(relay)) this.addRelay(relay);
+    return this.opened(space);
+  }
+
+  private async opened(id: string): Promise<SpaceOfTab> {
+    const space = this.space(id);
+    await space.whenReady();
+    return space;
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
     if (this.term !== undefined) await Promise.race([this.ask({ ask: "settled" }), sleep(CLOSE_MS_MAX)]).catch(() => {});
@@ -123,6 +141,11 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   /** Tells the engine to do something; between two leaders nothing, because the next is told everything anew. */
   command(command: Command): void {
     this.say({ say: "command", command });
+  }
+
+  /** Has the engine do something; answered once it is durable. */
+  act(act: Act): Promise<unknown> {
+    return this.ask({ ask: "act", act });
   }
 
   /** Asks the engine something. */
@@ -201,6 +224,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return this.handleStatus(tell.status);
       case "documents":
         return this.spaces.get(tell.space as SpaceId)?.handleDocuments(tell.documents, true);
+      case "access":
+        return this.spaces.get(tell.space as SpaceId)?.handleAccess(tell.access);
       case "events":
         return this.handleEvents(tell.events);
       case "answer": {
@@ -251,6 +276,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return;
       case "spaceSync":
         return this.spaces.get(event.space as SpaceId)?.handleSync(event);
+      case "membersChanged":
+        return this.spaces.get(event.space as SpaceId)?.handleMembers();
       case "presence":
         return this.spaces.get(event.space as SpaceId)?.presence.handle(event.peer, event.instance, event.state);
       case "editRefused":

@@ -211,6 +211,7 @@ impl Engine {
             }
         }
         self.on_standing_changed(space);
+        self.tell(Event::MembersChanged { space });
         // Nothing else takes away what was accepted.
         if taken.iter().any(|statement| matches!(statement.claim(), Claim::Revocation(_))) {
             self.cut_back(space);
