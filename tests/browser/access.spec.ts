@@ -143,7 +143,8 @@ test("By keyboard alone: find, write, walk the list, go offline, read the detail
 
 test("A screen reader hears who comes, and that one has gone offline and where one's words are; and not every save.", { timeout: 60_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const notes = await mara.tab(relay.url);
+  const notes = await mara.tab(relay.openNotebook());
+  await notes.write("Heard", "Of.");
   await notes.waitForRelay();
   await notes.page.evaluate(() => {
     const said: string[] = [];

@@ -34,7 +34,7 @@ test("Without the private file system the notes are kept in the browser's databa
 
 test("A browser that stores nothing: the app says so in plain words, works all the same, and shares through the relay.", { timeout: 60_000 }, async (t) => {
   const mara = await Profile.open(t);
-  const notes = await mara.tab(await alteredSite(t, relay, first(NO_STORAGE)));
+  const notes = await mara.tab(`${await alteredSite(t, relay, first(NO_STORAGE))}#on-water`);
   await notes.write("Written on water", "Gone with the tab, but not from the relay.");
   await notes.until("the status line warns", () => notes.get("status").innerText(), (words) => /not on this device|this tab only/.test(words));
   await notes.get("status").click();

@@ -14,7 +14,7 @@ import { Repo } from "driftline";
 import { App } from "./app.ts";
 import { loadIdentity } from "./model/identity.ts";
 import { loadOfflineChoice } from "./model/offline-choice.ts";
-import { relayEndpoint } from "./model/places.ts";
+import { loadFurtherRelays, relayEndpoint } from "./model/places.ts";
 import { keepShell } from "./offline/keep-shell.ts";
 import { h } from "./view/dom.ts";
 
@@ -30,7 +30,7 @@ async function start(root: HTMLElement): Promise<void> {
   const opening = setTimeout(() => root.replaceChildren(waiting("Opening your notes…", false)), OPENING_MS);
   const slow = setTimeout(() => root.replaceChildren(waiting("Still opening your notes. If another tab has them open and hangs, close it.", true)), SLOW_MS);
   try {
-    const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))], online: !loadOfflineChoice(storage) });
+    const repo = await Repo.open({ name: "driftline-notes", relays: [...new Set([relayEndpoint(new URL(location.href)), ...loadFurtherRelays(storage)])], online: !loadOfflineChoice(storage) });
     clearTimeout(opening);
     clearTimeout(slow);
     const app = new App(repo, storage, loadIdentity(storage), root);

@@ -1,5 +1,6 @@
 /** The notebook's name, and behind it the way to rename it, to leave for another, and to bring deleted notes back. */
 
+import { invitationIn } from "driftline";
 import type { Recent } from "../model/places.ts";
 import { placeFragment, placeFrom } from "../model/places.ts";
 import { attribute, h, text } from "./dom.ts";
@@ -10,6 +11,8 @@ import { opens } from "./popover.ts";
 export interface NotebookMenuEvents {
   onRename(name: string): void;
   onNew(): void;
+  /** A link by which one joins was pasted. */
+  onJoin(invitation: string): void;
   onForget(notebook: string): void;
   onRestore(note: string): void;
 }
@@ -19,6 +22,8 @@ export interface NotebookMenuContents {
   name: string;
   notebook: string;
   recent: readonly Recent[];
+  /** Whether one may rename it, and bring notes back. */
+  mayWrite: boolean;
   deleted: readonly { id: string; headline: string }[];
 }
 
@@ -48,12 +53,14 @@ export class NotebookMenu {
     const openForm = h("form", { class: "field-row" }, link, h("button", { class: "quiet", type: "submit" }, "Open"));
     openForm.addEventListener("submit", (event) => {
       event.preventDefault();
+      const invitation = invitationIn(link.value);
       const place = placeFrom(link.value);
-      attribute(link, "aria-invalid", place === null ? "true" : null);
-      if (place === null) return;
+      attribute(link, "aria-invalid", invitation === undefined && place === null ? "true" : null);
+      if (invitation === undefined && place === null) return;
       link.value = "";
       this.#panel.hidePopover();
-      location.hash = placeFragment(place);
+      if (invitation !== undefined) events.onJoin(invitation);
+      else if (place !== null) location.hash = placeFragment(place);
     });
     this.#panel = h(
       "div",
@@ -75,8 +82,9 @@ export class NotebookMenu {
     text(this.#label, name);
   }
 
-  #fill({ name, notebook, recent, deleted }: NotebookMenuContents): void {
+  #fill({ name, notebook, recent, deleted, mayWrite }: NotebookMenuContents): void {
     this.#name.value = name;
+    this.#name.readOnly = !mayWrite;
     this.#body.replaceChildren();
     const others = recent.filter((each) => each.notebook !== notebook).slice(0, 8);
     if (others.length > 0) {
@@ -109,7 +117,7 @@ export class NotebookMenu {
         ),
       );
     }
-    if (deleted.length > 0) {
+    if (deleted.length > 0 && mayWrite) {
       this.#body.append(
         h("h2", {}, "Deleted notes"),
         h(
