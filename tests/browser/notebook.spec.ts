@@ -116,7 +116,7 @@ test("Markdown as a page: what others wrote becomes neither markup nor script, a
 test("A notebook of sixty notes: all of them are known to be on the relay after a reload, and after a reload by someone who only reads.", { timeout: 90_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
   const left = await mara.tab(relay.openNotebook());
-  for (let count = 1; count < 60; count += 1) {
+  for (let count = 1; count <= 60; count += 1) {
     await left.page.keyboard.press("ControlOrMeta+Alt+n");
     await left.page.keyboard.insertText(`Note ${count}`);
   }

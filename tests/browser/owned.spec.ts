@@ -87,7 +87,7 @@ test("With a link to read nothing can be written: not on the page, and not past 
   await left.append(" More.");
   await right.waitForText("what others write still comes, and nothing else", (text) => text === "One line. More.");
   assert.equal(await right.page.locator(".note").count(), 2, "no note was made");
-  assert.equal(await right.phase(), "relay");
+  await right.waitForRelay();
 
   // Past the page: one that was changed to believe that it may write shows what is typed, and the relay takes none of it.
   let isAltered = false;

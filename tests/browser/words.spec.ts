@@ -11,7 +11,7 @@ const WELL: StatusFacts = {
   isOnline: true,
   hasNetwork: true,
   connections: [{ endpoint: "wss://notes.example/sync", state: "connected", relay: true }],
-  storage: { kind: "opfs", durable: true, persisted: true },
+  storage: { kind: "opfs", durable: true, persisted: true, isEmpty: true },
   sync: { peers: 1, inSync: 1, behind: 0 },
   saved: [{ level: "replicas", device: true, replicas: 1, relays: 1, unsaved: 0 }],
   now: 1_000_000,
@@ -43,7 +43,7 @@ test("The status line never says that the relay has what it may not have.", () =
 test("It never says that this device has what is not on disk yet.", () => {
   for (const isOnline of [true, false]) {
     assert.match(statusOf({ ...WELL, isOnline, saved: [UNSAVED] }).addition, /saving on this device/);
-    const memory = statusOf({ ...WELL, isOnline, storage: { kind: "memory", durable: false, persisted: false, warning: "Gone when the tab closes." } });
+    const memory = statusOf({ ...WELL, isOnline, storage: { kind: "memory", durable: false, persisted: false, isEmpty: true, warning: "Gone when the tab closes." } });
     assert.doesNotMatch(memory.addition, /saved on this device/);
     assert.equal(memory.isWarning, true);
     assert.equal(memory.details[0]?.text, "Gone when the tab closes.");

@@ -5,11 +5,13 @@
 //! sockets and the medium that the journal is written on; entries and keys never leave this module but as bytes to
 //! write or to send.
 
+mod backup;
 mod host;
 mod owned;
 mod panic;
 mod query;
 mod shelf;
 
+pub use backup::{Restored, documents_in, identity_in, journal_area, restored, without_identity};
 pub use host::EngineHost;
 pub use panic::take_panic;

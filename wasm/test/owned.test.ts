@@ -121,6 +121,8 @@ test("who is shut out hears of it at once, keeps what they have, and nothing of 
   const { ada, bob, mine, yours, note, same } = await two(relay, "write");
   same.change((d) => splice(d, ["body"], 8, 0, " at noon"));
   await eventually("it has come", () => note.doc()?.body === "Low tide at noon");
+  mine.presence.set({ name: "Ada" });
+  await eventually("the founder is seen", () => yours.presence.states.length === 1);
   let changes = 0;
   mine.on("members", () => changes++);
   const began = Date.now();
@@ -129,6 +131,7 @@ test("who is shut out hears of it at once, keeps what they have, and nothing of 
   if (yours.access.mayWrite) same.change((d) => splice(d, ["body"], 16, 0, "!"));
   await eventually("it is told", () => yours.access.state === "revoked");
   assert.ok(Date.now() - began < 1_000);
+  assert.deepEqual(yours.presence.states, [], "and nobody is seen any more");
   assert.throws(() => same.change((d) => splice(d, ["body"], 0, 0, "x")), /were removed.*stays here/);
   assert.match(same.doc()?.body ?? "", /^Low tide at noon!?$/);
   note.change((d) => splice(d, ["body"], 0, 0, "Now: "));
@@ -196,6 +199,8 @@ test("two tabs of a profile are one member, whichever leads: founded in one, sha
   const yours = await bob.join(link, { note: "Bob" });
   const same = yours.find<Note>(note.id);
   await same.whenReady({ timeout: 5_000 });
+  while ((await members(mine))["Bob"] === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await mine.share({ level: "read" }); // Answered once this is kept, and with it what came before.
   // Without a word, in the moment in which it was asked.
   const revoked = mine.revoke(bob.peerId);
   first.tab.crash();

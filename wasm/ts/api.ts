@@ -8,9 +8,11 @@
  * Names are automerge-repo's where the thing is the same.
  */
 
+import type { Backup, RestoreOptions } from "./api-backup.js";
 import type { Authorship, FoundOptions, JoinOptions, Member, ShareOptions, SpaceAccess } from "./api-owned.js";
 import type { Counter, ImmutableString } from "./scalar.js";
 
+export * from "./api-backup.js";
 export * from "./api-owned.js";
 
 /** A document in every replica, shown in base58check as automerge-repo shows it. */
@@ -71,6 +73,12 @@ export interface RepoOptions {
    * `new URL("./worker.js", import.meta.url)`), or `false` to run it on this thread. A worker where there are workers unless told.
    */
   worker?: (() => Worker) | false;
+  /**
+   * Goes on from a recovery phrase and a backup, instead of from what is stored. Opening is rejected, with a sentence for people, where documents are
+   * stored already, or another tab has the store open, or phrase or file are wrong; nothing is changed then. The device that was backed up must be gone: two of
+   * one key count as one.
+   */
+  restore?: RestoreOptions;
   /** The engine's module, when it is not to be loaded from beside the package: its address, or its bytes. */
   wasm?: string | URL | Uint8Array | WebAssembly.Module;
 }
@@ -83,6 +91,8 @@ export interface StorageStatus {
   readonly durable: boolean;
   /** Whether the browser has promised not to evict it when room gets short. */
   readonly persisted: boolean;
+  /** Whether not one document was kept when it was opened: a first visit, or the browser has cleared what there was. */
+  readonly isEmpty: boolean;
   /** A sentence to show to people when `durable` is false: what that means for them, and why it is so. */
   readonly warning?: string;
 }
@@ -166,6 +176,12 @@ export interface Repo extends Emitter<RepoEvents> {
    * where the browser decides without a question to the person; elsewhere call it when they have just made something of worth.
    */
   persist(): Promise<boolean>;
+  /** The spaces of which this device holds documents, or that are open. */
+  heldSpaces(): Promise<readonly SpaceId[]>;
+  /** Looks whether opening with `restore` would go on from these: rejected with a sentence for people where not. */
+  checkRestore(restore: RestoreOptions): Promise<void>;
+  /** A backup of all that is kept on this device, and its recovery phrase. */
+  backup(): Promise<Backup>;
   /** Says goodbye, waits until what was written is kept, and ends the engine if it is this tab's. */
   close(): Promise<void>;
 }

@@ -9,7 +9,9 @@ import type { ConnectionStatus, PeerId, StorageStatus } from "./api.js";
 import { Connections } from "./connections.js";
 import { loadEngine } from "./engine.js";
 import { Host } from "./host.js";
+import { dropKey, type KeySurroundings, openKey } from "./keys.js";
 import { type Medium, memoryMedium } from "./media.js";
+import { restoreOnto } from "./restore.js";
 import { webSocketMaker } from "./node.js";
 import type { Command, EngineEvent, Question, Say, Start, Status, Tell } from "./protocol.js";
 import { openMedium, reasonOf, statusOf, type StorageSurroundings } from "./storage.js";
@@ -37,7 +39,7 @@ class StoreUnusable extends Error {}
 export class Leader {
   private readonly host: Host;
   private readonly listener: LeaderListener;
-  private readonly storage: StorageStatus;
+  private storage: StorageStatus;
   private readonly connections: Connections;
   private readonly tabs = new Map<number, Tab>();
   private peerId = "";
@@ -46,8 +48,16 @@ export class Leader {
   private onUnusable: ((message: string) => void) | undefined;
 
   /** Opens the store and starts the engine; ready once it knows who it is. */
-  static async start(start: Start, surroundings: StorageSurroundings, listener: LeaderListener): Promise<Leader> {
+  static async start(start: Start, surroundings: StorageSurroundings & KeySurroundings, listener: LeaderListener): Promise<Leader> {
     const [medium] = await Promise.all([openMedium(start.storage, start.name, surroundings), loadEngine(start.wasm)]);
+    if (start.restore !== undefined) {
+      try {
+        await restoreOnto(medium, start.restore, () => dropKey(surroundings, start.name));
+      } catch (error) {
+        medium.close();
+        throw error;
+      }
+    }
     try {
       return await Leader.startOn(medium, start, surroundings, listener);
     } catch (error) {
@@ -58,14 +68,15 @@ export class Leader {
     }
   }
 
-  private static async startOn(medium: Medium, start: Start, surroundings: StorageSurroundings, listener: LeaderListener): Promise<Leader> {
+  private static async startOn(medium: Medium, start: Start, surroundings: StorageSurroundings & KeySurroundings, listener: LeaderListener): Promise<Leader> {
     const [makeSocket, storage] = await Promise.all([webSocketMaker(), statusOf(medium, surroundings.storage)]);
-    const journal = await medium.read().catch((error: unknown) => {
+    const unusable = (error: unknown): never => {
       throw new StoreUnusable(reasonOf(error));
-    });
+    };
+    const { key, journal } = await openKey(surroundings, start.name, medium).catch(unusable);
     return new Promise((resolve, reject) => {
       const leader: Leader = new Leader(start, storage, listener, (own) =>
-        new Host(journal, medium, makeSocket, {
+        new Host(journal, key, medium, makeSocket, {
           onEvents: (events) => own().handleEvents(events),
           onDial: (endpoint) => own().connections.handleDial(endpoint),
           onCrash: (message) => {
@@ -285,6 +296,7 @@ export class Leader {
     switch (event.event) {
       case "ready":
         this.peerId = event.peer;
+        this.storage = Object.freeze({ ...this.storage, isEmpty: event.documents === 0 });
         this.onReady?.();
         return;
       case "trouble":

@@ -63,8 +63,12 @@ export class PresenceOfTab implements Presence {
     this.send();
   }
 
-  /** Whether this device may be seen may have changed. */
-  look(): void {
+  /** Whether this device may be seen, or see others, may have changed. */
+  look(maySee: boolean): void {
+    if (!maySee && this.others.size > 0) {
+      this.others.clear();
+      this.tell();
+    }
     this.send();
   }
 

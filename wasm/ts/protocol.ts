@@ -6,7 +6,7 @@
  * says again all that still matters.
  */
 
-import type { ConnectionStatus, Level, Member, SpaceAccess, StorageStatus } from "./api.js";
+import type { ConnectionStatus, Level, Member, RestoreOptions, SpaceAccess, StorageStatus } from "./api.js";
 import type { MirrorEdit, Resume, ViewUpdate } from "./mirror.js";
 
 /** Commands of the core's that tabs give: see `Command` there. */
@@ -86,6 +86,9 @@ export type Act =
 /** Something a tab asks the engine, and is answered. */
 export type Question =
   | { ask: "act"; act: Act }
+  | { ask: "spaces" }
+  | { ask: "backup" }
+  | { ask: "checkRestore"; restore: RestoreOptions }
   | { ask: "members"; space: string }
   | { ask: "authorship"; document: string }
   | { ask: "history"; document: string; limit: number }
@@ -127,6 +130,8 @@ export interface Start {
   name: string;
   storage: StorageChoice;
   online: boolean;
+  /** Said once: whoever leads first goes on from this. */
+  restore: RestoreOptions | undefined;
   wasm: string | Uint8Array | WebAssembly.Module | undefined;
 }
 

@@ -1,6 +1,6 @@
 /** A repo, as one tab has it: routes what the leader tells to spaces and documents. */
 
-import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, PeerId, Repo, RepoEvents, RepoOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
+import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, Backup, PeerId, Repo, RepoEvents, RepoOptions, RestoreOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
 import { Events } from "./events.js";
 import type { HandleOfTab } from "./handle.js";
 import { spaceIdOf } from "./ids.js";
@@ -25,7 +25,7 @@ interface Asked {
 export class RepoOfTab extends Events<RepoEvents> implements Repo {
   peerId = "" as PeerId;
   readonly instance = drawNumber();
-  storage: StorageStatus = { kind: "memory", durable: false, persisted: false };
+  storage: StorageStatus = { kind: "memory", durable: false, persisted: false, isEmpty: true };
   online: boolean;
   connections: readonly ConnectionStatus[] = [];
   role: "leader" | "follower" = "follower";
@@ -36,6 +36,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private readonly options: RepoOptions;
   private readonly link: Link;
   private crashes = 0;
+  private restore: RestoreOptions | undefined;
   /** Relays that are kept connections to. */
   relays: readonly string[];
   /** The leader that is spoken to; nothing between two. */
@@ -61,12 +62,20 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   /** Opens a repo. */
   static async open(options: RepoOptions = {}): Promise<Repo> {
     const repo = new RepoOfTab(options, await openLink(options));
-    await new Promise<void>((resolve, reject) => {
-      repo.welcome = resolve;
-      repo.fail = reject;
-      repo.begin();
-    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        repo.welcome = resolve;
+        repo.fail = reject;
+        repo.begin();
+      });
+    } catch (error) {
+      repo.stopListening();
+      repo.link.post({ type: "close" });
+      repo.link.end();
+      throw error;
+    }
     repo.fail = undefined;
+    repo.restore = undefined;
     if (persistenceIsQuiet()) void repo.persist();
     return repo;
   }
@@ -74,6 +83,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private constructor(options: RepoOptions, link: Link) {
     super();
     this.options = options;
+    this.restore = options.restore;
     this.link = link;
     this.online = options.online ?? true;
     this.relays = [...(options.relays ?? [])];
@@ -111,6 +121,18 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     const { space, relays } = (await this.act({ act: "join", link: String(link), note })) as { space: string; relays: string[] };
     for (const relay of relays) if (/^wss?:\/\//.test(relay)) this.addRelay(relay);
     return this.opened(space);
+  }
+
+  async heldSpaces(): Promise<readonly SpaceId[]> {
+    return (await this.ask({ ask: "spaces" })) as SpaceId[];
+  }
+
+  async backup(): Promise<Backup> {
+    return (await this.ask({ ask: "backup" })) as Backup;
+  }
+
+  async checkRestore(restore: RestoreOptions): Promise<void> {
+    await this.ask({ ask: "checkRestore", restore });
   }
 
   private async opened(id: string): Promise<SpaceOfTab> {
@@ -161,7 +183,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private startHub(): void {
     const { name = "driftline", storage = "auto", wasm } = this.options;
     this.link.post({
-      type: "start", tab: this.instance, name, storage, online: this.online, wasm: wasm instanceof URL ? wasm.href : wasm,
+      type: "start", tab: this.instance, name, storage, online: this.online, restore: this.restore, wasm: wasm instanceof URL ? wasm.href : wasm,
     });
   }
 

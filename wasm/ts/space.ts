@@ -123,7 +123,7 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     const access = accessOf(said);
     if (JSON.stringify(access) === JSON.stringify(this.access)) return;
     this.access = access;
-    this.presence.look();
+    this.presence.look(access.level !== null);
     for (const check of [...this.watchers]) check();
     this.emit("access", access);
   }

@@ -3,9 +3,10 @@
 import { invitationIn, type Member, newSpaceId, type PeerId, type Repo } from "driftline";
 import { accessNotice } from "./model/access.ts";
 import { Patience } from "./model/arriving.ts";
+import { markHeld } from "./model/held.ts";
 import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
 import type { Note } from "./model/note.ts";
-import { Notebook } from "./model/notebook.ts";
+import { Notebook, UNNAMED } from "./model/notebook.ts";
 import { saveOfflineChoice } from "./model/offline-choice.ts";
 import { People } from "./model/people.ts";
 import { appAddress, forgetRecent, loadRecent, parsePlace, placeFragment, relayEndpoint, saveFurtherRelays, saveRecent, shareLink } from "./model/places.ts";
@@ -14,6 +15,7 @@ import { type MemberLine, memberLines, nameOfKey } from "./model/members.ts";
 import { notebookName } from "./model/welcome.ts";
 import { writerLines } from "./model/writers.ts";
 import { Arrivals } from "./view/arrivals.ts";
+import type { Restoring } from "./view/restore-form.ts";
 import type { ShareOffer } from "./view/share-panel.ts";
 import { Shell } from "./view/shell.ts";
 import type { Writers } from "./view/writers-panel.ts";
@@ -45,6 +47,8 @@ export class App {
   /** The notebook and the name that the list of recent ones has at its head. */
   #recorded = "";
   #isCrashed = false;
+  /** Whether the empty window invites to restore what was here. */
+  #isComingBack = false;
   /** While a new notebook is being founded. */
   #isBeginning = false;
   readonly #patience = new Patience();
@@ -57,7 +61,7 @@ export class App {
   #coming: Status["phase"] | null = null;
   #phaseTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement) {
+  constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement, comeBack: (restoring: Restoring) => Promise<void>) {
     this.#repo = repo;
     this.#storage = storage;
     this.#identity = identity;
@@ -83,6 +87,8 @@ export class App {
       writers: (note) => this.#writers(note),
       onForget: (notebook) => forgetRecent(storage, notebook),
       onStatus: (status) => this.#announce(status),
+      onInvited: () => (this.#isComingBack ? this.#shell.backup.restore() : this.#create()),
+      backup: { backup: () => repo.backup(), restore: (restoring) => comeBack(restoring) },
       share: {
         links: () => this.#links(),
         mayShare: () => (!this.#notebook.space.isOwned ? "open" : this.#notebook.space.access.mayShare ? "yes" : "no"),
@@ -113,6 +119,8 @@ export class App {
       this.#shell.toast.show(message, kind === "crash" ? { label: "Reload", run: () => location.reload() } : null, kind === "crash");
       this.refresh();
     });
+    // As before restoring, which did not come to its end if this page is still there.
+    repo.on("close", () => this.offer("These notes are closed.", "Reload", () => location.reload()));
     for (const name of ["online", "offline", "resize"]) addEventListener(name, refresh);
     addEventListener("storage", () => {
       // Renamed in another tab.
@@ -170,6 +178,7 @@ export class App {
     if (notebook.isReady && this.#recorded !== recorded) {
       this.#recorded = recorded;
       saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
+      if (this.#repo.storage.durable && notebook.handles.length > 0) markHeld(this.#storage);
     }
     const { arriving, news } = this.#patience.look(notebook.space.sync.catchUp, Date.now());
     if (news !== null) this.#shell.announcer.say(news);
@@ -194,6 +203,8 @@ export class App {
     const notebook = this.#notebook;
     if (!notebook.isReady) return { title: "", text: "", button: null };
     const notice = accessNotice(notebook.space.access);
+    this.#isComingBack = notebook.space.access.state === "none" && this.#repo.storage.isEmpty && this.#repo.storage.durable;
+    if (this.#isComingBack) return { title: notice?.headline ?? "", text: `${notice?.words} Or was it yours, before this browser was cleared?`, button: "Restore from a backup" };
     if (notice?.isApart && notes.length === 0 && this.#query === "") return { title: notice.headline, text: notice.words, button: null };
     if (this.#note !== null && notebook.note(this.#note) === undefined) {
       return { title: "Not here yet", text: "This note has not reached this device. It shows as soon as someone who has it is connected.", button: null };
@@ -232,6 +243,15 @@ export class App {
   async #begin(isReplacing = false): Promise<void> {
     if (this.#isBeginning) return;
     this.#isBeginning = true;
+    // What is kept here and on no list: it was restored, or only the list was cleared.
+    const [kept, ...others] = isReplacing ? await this.#repo.heldSpaces().catch(() => []) : [];
+    if (kept !== undefined) {
+      for (const notebook of others) saveRecent(this.#storage, { notebook, name: UNNAMED, opened: Date.now() });
+      this.#isBeginning = false;
+      this.#enter(kept);
+      this.#remember(false);
+      return this.refresh();
+    }
     // Where none can be founded, an open one with a name that nobody guesses is better than none.
     const id = await this.#repo.foundSpace().then((space) => space.id, () => newSpaceId());
     this.#isBeginning = false;

@@ -15,6 +15,9 @@ export interface NotebookMenuEvents {
   onJoin(invitation: string): void;
   onForget(notebook: string): void;
   onRestore(note: string): void;
+  onBackUp(): void;
+  /** Someone has a backup, or a recovery phrase. */
+  onComeBack(): void;
 }
 
 /** What the menu shows. */
@@ -71,6 +74,13 @@ export class NotebookMenu {
       h("label", { for: "open-link" }, "Open another"),
       openForm,
       this.#body,
+      h(
+        "div",
+        { class: "notebook-lists" },
+        h("h2", {}, "This device"),
+        h("button", { class: "quiet wide", type: "button", "data-testid": "back-up", onclick: () => this.#leave(events.onBackUp) }, icon("shield"), "Back up…"),
+        h("button", { class: "quiet wide", type: "button", "data-testid": "come-back", onclick: () => this.#leave(events.onComeBack) }, icon("download"), "Restore from a backup…"),
+      ),
     );
     const button = h("button", { class: "notebook", type: "button", "data-testid": "notebook" }, this.#label, icon("chevron"));
     opens(button, this.#panel, "Notebook", () => this.#fill(contents()));

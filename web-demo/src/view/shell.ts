@@ -7,6 +7,7 @@ import type { Field } from "../model/people.ts";
 import type { Status } from "../model/status.ts";
 import { AccessBar } from "./access-bar.ts";
 import { Announcer } from "./announcer.ts";
+import { BackupSheet, type BackupSheetEvents } from "./backup-sheet.ts";
 import { h, text } from "./dom.ts";
 import { HelpSheet } from "./help-sheet.ts";
 import { icon } from "./icons.ts";
@@ -24,6 +25,8 @@ import type { Writers } from "./writers-panel.ts";
 export interface ShellEvents {
   onOpen(note: string, isEntered: boolean): void;
   onCreate(): void;
+  /** What the empty window invites to. */
+  onInvited(): void;
   /** The note named, or the open one. */
   onDelete(note: string | null): void;
   onRestore(note: string | null): void;
@@ -42,6 +45,7 @@ export interface ShellEvents {
   onRefused(typed: string): void;
   writers(note: Note): Promise<Writers>;
   share: Omit<SharePanelEvents, "onCopied">;
+  backup: Omit<BackupSheetEvents, "onCopied">;
   menu(): NotebookMenuContents;
 }
 
@@ -55,6 +59,7 @@ export class Shell {
   readonly waterline: Waterline;
   readonly share: SharePanel;
   readonly access = new AccessBar();
+  readonly backup: BackupSheet;
   readonly toast = new Toast();
   readonly announcer = new Announcer();
   readonly #help = new HelpSheet();
@@ -65,16 +70,17 @@ export class Shell {
   constructor(storage: Storage | null, identity: Identity, events: ShellEvents) {
     this.#events = events;
     const onCopied = (what: string): void => this.toast.show(`${what} copied.`);
+    this.backup = new BackupSheet({ ...events.backup, onCopied });
     this.share = new SharePanel({ ...events.share, onCopied });
     const theme = new ThemeSwitch(storage);
     theme.element.addEventListener("click", () => this.announcer.say(theme.element.title));
     this.peopleBar = new PeopleBar(identity, events.onIdentity);
-    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onJoin: events.onJoin, onForget: events.onForget, onRestore: events.onRestore });
+    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onJoin: events.onJoin, onForget: events.onForget, onRestore: events.onRestore, onBackUp: () => this.backup.backUp(), onComeBack: () => this.backup.restore() });
     this.list = new NoteList({ onOpen: events.onOpen, onCreate: events.onCreate, onDelete: events.onDelete, onSearch: events.onSearch });
     this.pane = new NotePane(
       {
         onBack: events.onBack,
-        onCreate: events.onCreate,
+        onCreate: events.onInvited,
         onDelete: () => events.onDelete(null),
         onRestore: () => events.onRestore(null),
         onCaret: events.onCaret,
@@ -94,7 +100,7 @@ export class Shell {
     this.#create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
     const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.#heading, this.menu.element, this.#create), this.list.element);
     const skip = h("a", { class: "skip", href: "#note", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
-    this.element = h("div", { class: "shell" }, skip, this.access.element, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element);
+    this.element = h("div", { class: "shell" }, skip, this.access.element, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element, this.backup.element);
     addEventListener("keydown", (event) => this.#onKey(event));
   }
 
