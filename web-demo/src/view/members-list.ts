@@ -61,17 +61,13 @@ export class MembersList {
     const [words, verb] = isLink
       ? [`Take back ${name}? Nobody can join by it any more, and everyone who did is removed. They keep what they have, and get nothing new.`, "Take back"]
       : [`Remove ${name}? They keep what they have, and get nothing new. What they wrote stays. The link they came by stops working.`, "Remove"];
-    return h(
-      "li",
-      { class: "question", role: "group", "aria-label": words },
-      h("p", {}, words),
-      h(
-        "span",
-        { class: "question-buttons" },
-        h("button", { class: "danger-button", type: "button", "data-key": key, "data-testid": "remove-really", onclick: () => void this.#remove(line) }, verb),
-        h("button", { class: "quiet small", type: "button", onclick: () => this.#ask(null, key) }, "Keep"),
-      ),
+    const buttons = h(
+      "span",
+      { class: "question-buttons" },
+      h("button", { class: "danger-button", type: "button", "data-key": key, "data-testid": "remove-really", onclick: () => void this.#remove(line) }, verb),
+      h("button", { class: "quiet small", type: "button", onclick: () => this.#ask(null, key) }, "Keep"),
     );
+    return h("li", { class: "question" }, h("div", { role: "group", "aria-label": words }, h("p", {}, words), buttons));
   }
 
   #ask(key: PeerId | null, back: PeerId | null = key): void {
