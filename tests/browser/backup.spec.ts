@@ -103,6 +103,15 @@ test("Whoever begins anew after the browser was cleared has a new notebook, and 
   await notes.page.locator(".note", { hasText: "Welcome aboard" }).waitFor();
 });
 
+test("A second tab of a browser in which the first has just begun is not taken for one that was cleared.", { timeout: 60_000 }, async (t) => {
+  const mara = await Profile.open(t);
+  const first = await mara.tab(relay.url);
+  await first.write("Begun", "Here.");
+  await first.waitForRelay();
+  const second = await mara.tab(first.page.url());
+  await second.waitForText("it is there", (text) => text === "Here.");
+});
+
 test("Where notes are kept already nothing is restored over them.", { timeout: 60_000 }, async (t) => {
   const { notes, phrase, file } = await backedUp(t);
   await notes.get("notebook").click();

@@ -91,7 +91,7 @@ export interface StorageStatus {
   readonly durable: boolean;
   /** Whether the browser has promised not to evict it when room gets short. */
   readonly persisted: boolean;
-  /** Whether not one document was kept when it was opened: a first visit, or the browser has cleared what there was. */
+  /** Whether there is not one document: a first visit, or the browser has cleared what there was. */
   readonly isEmpty: boolean;
   /** A sentence to show to people when `durable` is false: what that means for them, and why it is so. */
   readonly warning?: string;

@@ -299,6 +299,10 @@ export class Leader {
         this.storage = Object.freeze({ ...this.storage, isEmpty: event.documents === 0 });
         this.onReady?.();
         return;
+      case "documentAdded":
+        if (!this.storage.isEmpty) return;
+        this.storage = Object.freeze({ ...this.storage, isEmpty: false });
+        return this.tellStatus();
       case "trouble":
         if (event.kind === "storeOpen") this.onUnusable?.(event.message);
         if (event.kind === "forbidden" && event.document === null) this.noteRefusal(event.message);
