@@ -182,3 +182,37 @@ test("A link that was taken back, and one that was cut short, let nobody in, and
   await cut.page.goto(link);
   await cut.until("it was taken back", accessWords(cut), (words) => /^Not let in\..*taken back/.test(words));
 });
+
+test("By keyboard alone: share to write, see the link in the list, and take it back; the focus is never lost.", { timeout: 60_000 }, async (t) => {
+  const mara = await Profile.open(t);
+  const notes = await mara.tab(relay.url);
+  const { keyboard } = notes.page;
+  const focused = (): Promise<string> => notes.page.evaluate(() => (document.activeElement as HTMLElement | null)?.dataset["testid"] ?? document.activeElement?.tagName ?? "");
+  const walkTo = async (testId: string): Promise<void> => {
+    for (let step = 0; step < 20 && (await focused()) !== testId; step += 1) await keyboard.press("Tab");
+    assert.equal(await focused(), testId);
+  };
+  await notes.waitForRelay();
+  await notes.get("share").focus();
+  await keyboard.press("Enter");
+  await walkTo("share-level-read");
+  await keyboard.press("ArrowRight");
+  assert.equal(await focused(), "share-level-write");
+  await walkTo("share-for");
+  await keyboard.type("Keys");
+  await keyboard.press("Enter");
+  const lines = (): Promise<string[]> => notes.get("members").locator("li").allInnerTexts();
+  await notes.until("the link is in the list", lines, (all) => all.some((line) => /Link “Keys”\s+can write, not used yet/.test(line)));
+  await walkTo("remove");
+  await keyboard.press("Enter");
+  assert.equal(await focused(), "remove-really", "the question has the focus");
+  await keyboard.press("Tab");
+  await keyboard.press("Enter");
+  assert.equal(await focused(), "remove", "kept: back to where one was");
+  await keyboard.press("Enter");
+  await keyboard.press("Enter");
+  await notes.until("it is taken back", lines, (all) => !all.some((line) => /Keys/.test(line)));
+  assert.notEqual(await focused(), "BODY");
+  await keyboard.press("Escape");
+  assert.equal(await focused(), "share");
+});

@@ -14,7 +14,7 @@ export interface MembersListEvents {
 
 /** The list. */
 export class MembersList {
-  readonly element = h("ul", { class: "people-list members-list", "data-testid": "members" });
+  readonly element = h("ul", { class: "people-list members-list", "data-testid": "members", tabindex: "-1" });
   readonly #events: MembersListEvents;
   #lines: readonly MemberLine[] = [];
   #shown = "";
@@ -80,6 +80,7 @@ export class MembersList {
     this.#asked = null;
     await this.#events.remove(line);
     await this.update();
-    this.element.querySelector<HTMLElement>("button")?.focus();
+    // Whoever walks by keyboard stays in the list, also where nobody is left to remove.
+    (this.element.querySelector<HTMLElement>("button") ?? this.element).focus();
   }
 }
