@@ -45,3 +45,37 @@ test("A browser that stores nothing: the app says so in plain words, works all t
   const other = await ines.tab(notes.page.url());
   await other.waitForText("someone else has it", (text) => text === "Gone with the tab, but not from the relay.");
 });
+
+test("The device's key is sealed by one that no script can read, and is found again; where it is gone, that is said and what is stored stays.", { timeout: 60_000 }, async (t) => {
+  const mara = await Profile.open(t);
+  const notes = await mara.tab(relay.url);
+  await notes.write("Sealed", "Mine.");
+  await notes.waitForRelay();
+  const sealed = (isTakenAway: boolean): Promise<unknown> =>
+    notes.page.evaluate(
+      (isTakenAway) =>
+        new Promise((resolve) => {
+          const request = indexedDB.open("driftline keys");
+          request.onsuccess = () => {
+            const keys = request.result.transaction("keys", "readwrite").objectStore("keys");
+            const got = keys.get("driftline-notes");
+            got.onsuccess = () => {
+              const held = got.result as { by: CryptoKey; isAlone: boolean };
+              if (isTakenAway) keys.delete("driftline-notes");
+              request.result.close();
+              resolve({ extractable: held.by.extractable, algorithm: held.by.algorithm.name, isAlone: held.isAlone });
+            };
+          };
+        }),
+      isTakenAway,
+    );
+  assert.deepEqual(await sealed(false), { extractable: false, algorithm: "AES-GCM", isAlone: true });
+  await notes.reload();
+  await notes.open("Sealed");
+  await notes.append(" Still mine.");
+  await notes.waitForRelay();
+  await sealed(true);
+  await notes.reload();
+  await notes.get("status").click();
+  await notes.until("it is said", () => notes.get("status-details").innerText(), (words) => /cannot be used: the key of this device is gone/.test(words));
+});
