@@ -35,13 +35,28 @@ for (const colorScheme of ["light", "dark"] as const) {
     await notes.waitForRelay();
     assert.equal(await notes.page.evaluate(() => document.documentElement.dataset["theme"]), colorScheme, "the colours follow the system");
     assert.deepEqual(await violations(notes), [], "a note");
-    for (const panel of ["people", "share", "notebook", "status", "more"]) {
+    for (const panel of ["people", "share", "notebook", "status", "more", "writers"]) {
       await notes.get(panel).click();
       assert.deepEqual(await violations(notes), [], panel);
       await notes.page.keyboard.press("Escape");
     }
     await notes.get("open-help").click();
     assert.deepEqual(await violations(notes), [], "the keyboard sheet");
+    await notes.page.keyboard.press("Escape");
+    await notes.get("share").click();
+    await notes.get("make-link").click();
+    await notes.get("remove").click();
+    assert.deepEqual(await violations(notes), [], "asked whether to take a link back");
+    await notes.page.keyboard.press("Escape");
+    await notes.get("notebook").click();
+    await notes.get("back-up").click();
+    await notes.get("backup-run").click();
+    await notes.get("phrase").waitFor();
+    assert.deepEqual(await violations(notes), [], "the recovery phrase");
+    await notes.get("backup-done").click();
+    await notes.get("notebook").click();
+    await notes.get("come-back").click();
+    assert.deepEqual(await violations(notes), [], "coming back");
     await notes.page.keyboard.press("Escape");
     await notes.get("read").click();
     assert.deepEqual(await violations(notes), [], "as a page");
@@ -50,6 +65,9 @@ for (const colorScheme of ["light", "dark"] as const) {
     await notes.get("search").fill("zzz");
     assert.deepEqual(await violations(notes), [], "offline, nothing found");
     await notes.get("search").fill("");
+    const reader = await (await Profile.open(t, { colorScheme, reducedMotion: "reduce" })).tab(await notes.share("read"));
+    await reader.get("access").waitFor();
+    assert.deepEqual(await violations(reader), [], "for someone who may only read");
     await notes.page.goto(`${relay.url}#empty-${colorScheme}`);
     await notes.get("create-first").waitFor();
     assert.deepEqual(await violations(notes), [], "an empty notebook");
@@ -143,7 +161,8 @@ test("By keyboard alone: find, write, walk the list, go offline, read the detail
 
 test("A screen reader hears who comes, and that one has gone offline and where one's words are; and not every save.", { timeout: 60_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const notes = await mara.tab(relay.url);
+  const notes = await mara.tab(relay.openNotebook());
+  await notes.write("Heard", "Of.");
   await notes.waitForRelay();
   await notes.page.evaluate(() => {
     const said: string[] = [];

@@ -31,7 +31,8 @@ try {
     }
   };
 
-  await left.goto(address);
+  // In a notebook that is open: whoever has its address may write.
+  await left.goto(new URL(`#two-browsers-${Date.now()}`, address).href);
   await left.getByTestId("create").click();
   await left.keyboard.type("Two browsers");
   await left.keyboard.press("Enter");

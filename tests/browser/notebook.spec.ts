@@ -20,7 +20,7 @@ test("The first visit: a new notebook with a name, a link of its own, and a note
 test("The share link opens the same notebook for someone else; renaming it is seen by both, and it is in both lists of recent ones.", async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
   await mara.context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const left = await mara.tab(relay.url);
+  const left = await mara.tab(relay.openNotebook());
   await left.write("Shared", "By link.");
   await left.get("share").click();
   const link = await left.get("share-link").inputValue();
@@ -45,7 +45,7 @@ test("The share link opens the same notebook for someone else; renaming it is se
 
 test("Someone opens a link to a note with ?relay= and gives it on: the link keeps the relay.", async (t) => {
   const mara = await Profile.open(t);
-  const notes = await mara.tab(`${relay.url}?relay=${encodeURIComponent(relay.endpoint)}&else=1`);
+  const notes = await mara.tab(`${relay.url}?relay=${encodeURIComponent(relay.endpoint)}&else=1#beside`);
   await notes.waitForRelay();
   await notes.get("share").click();
   const link = new URL(await notes.get("share-link").inputValue());
@@ -55,7 +55,7 @@ test("Someone opens a link to a note with ?relay= and gives it on: the link keep
 
 test("A note is deleted by mistake and brought back, at once or later, also by someone else.", async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const left = await mara.tab(relay.url);
+  const left = await mara.tab(relay.openNotebook());
   await left.write("Keep me", "Please.");
   await left.waitForRelay();
   const right = await ines.tab(left.page.url());
@@ -115,8 +115,8 @@ test("Markdown as a page: what others wrote becomes neither markup nor script, a
 
 test("A notebook of sixty notes: all of them are known to be on the relay after a reload, and after a reload by someone who only reads.", { timeout: 90_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const left = await mara.tab(relay.url);
-  for (let count = 1; count < 60; count += 1) {
+  const left = await mara.tab(relay.openNotebook());
+  for (let count = 1; count <= 60; count += 1) {
     await left.page.keyboard.press("ControlOrMeta+Alt+n");
     await left.page.keyboard.insertText(`Note ${count}`);
   }

@@ -15,7 +15,7 @@ after(() => relay.close());
 
 test("Two people go offline, change the same paragraph, and reload with the server gone. When they return nothing is lost.", { timeout: 120_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const left = await mara.tab(relay.url);
+  const left = await mara.tab(relay.openNotebook());
   await left.write("Pier", "We meet at the pier at six.");
   await left.waitForRelay();
   const right = await ines.tab(left.page.url());
@@ -50,7 +50,7 @@ test("Two people go offline, change the same paragraph, and reload with the serv
 
 test("The relay is killed while someone types, and comes back. The status line says so both times, and nothing is lost.", { timeout: 120_000 }, async (t) => {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const left = await mara.tab(relay.url);
+  const left = await mara.tab(relay.openNotebook());
   await left.write("Storm", "Log: ");
   await left.waitForRelay();
   const right = await ines.tab(left.page.url());

@@ -8,7 +8,7 @@ after(() => relay.close());
 
 test("Two tabs of one browser stay in step, also with the relay gone; when the tab that led closes, the other carries on and keeps what is written.", { timeout: 120_000 }, async (t) => {
   const mara = await Profile.open(t);
-  const first = await mara.tab(relay.url);
+  const first = await mara.tab(relay.openNotebook());
   await first.write("Tabs", "One");
   await first.waitForRelay();
   await first.waitUntilKept();

@@ -15,7 +15,7 @@ after(() => relay.close());
 /** Two people with a browser each, on the same new note. */
 async function two(t: TestContext, body: string): Promise<{ left: Notes; right: Notes }> {
   const [mara, ines] = await Promise.all([Profile.open(t), Profile.open(t)]);
-  const left = await mara.tab(relay.url);
+  const left = await mara.tab(relay.openNotebook());
   await left.write("Together", body);
   await left.waitForRelay();
   const right = await ines.tab(left.page.url());

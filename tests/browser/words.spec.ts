@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Member, PeerId, SpaceAccess } from "../../wasm/ts/api.ts";
+import { accessNotice } from "../../web-demo/src/model/access.ts";
 import { arrivingOf, Patience, SHOWN_AFTER_MS } from "../../web-demo/src/model/arriving.ts";
+import { memberLines, shortKey } from "../../web-demo/src/model/members.ts";
 import { parsePlace, placeFrom, placeFragment, relayEndpoint, shareLink } from "../../web-demo/src/model/places.ts";
 import { type StatusFacts, statusOf } from "../../web-demo/src/model/status.ts";
+import { writerLines } from "../../web-demo/src/model/writers.ts";
 import { ago, headline, plain, snippet } from "../../web-demo/src/model/words.ts";
 
 /** Connected, all saved everywhere. */
@@ -11,7 +15,7 @@ const WELL: StatusFacts = {
   isOnline: true,
   hasNetwork: true,
   connections: [{ endpoint: "wss://notes.example/sync", state: "connected", relay: true }],
-  storage: { kind: "opfs", durable: true, persisted: true },
+  storage: { kind: "opfs", durable: true, persisted: true, isEmpty: true },
   sync: { peers: 1, inSync: 1, behind: 0 },
   saved: [{ level: "replicas", device: true, replicas: 1, relays: 1, unsaved: 0 }],
   now: 1_000_000,
@@ -43,7 +47,7 @@ test("The status line never says that the relay has what it may not have.", () =
 test("It never says that this device has what is not on disk yet.", () => {
   for (const isOnline of [true, false]) {
     assert.match(statusOf({ ...WELL, isOnline, saved: [UNSAVED] }).addition, /saving on this device/);
-    const memory = statusOf({ ...WELL, isOnline, storage: { kind: "memory", durable: false, persisted: false, warning: "Gone when the tab closes." } });
+    const memory = statusOf({ ...WELL, isOnline, storage: { kind: "memory", durable: false, persisted: false, isEmpty: true, warning: "Gone when the tab closes." } });
     assert.doesNotMatch(memory.addition, /saved on this device/);
     assert.equal(memory.isWarning, true);
     assert.equal(memory.details[0]?.text, "Gone when the tab closes.");
@@ -104,4 +108,43 @@ test("Times are said as people say them.", () => {
   assert.equal(ago(now - 12 * 60_000, now), "12 min ago");
   assert.match(ago(now - 4 * 3_600_000, now), /11/);
   assert.match(ago(now - 400 * 86_400_000, now), /2025/);
+});
+
+const OPEN: SpaceAccess = { state: "open", level: "admin", mayWrite: true, mayShare: false };
+const READER: SpaceAccess = { state: "member", level: "presence", mayWrite: false, mayShare: false };
+
+test("Whoever may not write is told so, and what they keep; whoever may is told nothing.", () => {
+  for (const access of [OPEN, { ...READER, level: "write", mayWrite: true }, { ...READER, state: "owner", level: "admin", mayWrite: true, mayShare: true }, { ...READER, state: "unknown", level: null }] as const) {
+    assert.equal(accessNotice(access), null, access.state);
+  }
+  assert.deepEqual([accessNotice(READER)?.headline, accessNotice(READER)?.isApart], ["Read only", false]);
+  for (const state of ["expired", "revoked", "none"] as const) assert.equal(accessNotice({ ...READER, state, level: null })?.isApart, true);
+  assert.match(accessNotice({ ...READER, state: "revoked", level: null })?.words ?? "", /You keep the notes/);
+  assert.match(accessNotice({ ...READER, refusal: "space 123 is not synced here" })?.words ?? "", /taken back/);
+  const removed = statusOf({ ...WELL, notice: accessNotice({ ...READER, state: "revoked", level: null }), sync: { peers: 0, inSync: 0, behind: 0 } });
+  assert.deepEqual([removed.phase, removed.headline, removed.details[0]?.tone], ["apart", "Removed", "bad"]);
+  assert.equal(statusOf({ ...WELL, notice: accessNotice(READER) }).phase, "relay", "reading is no trouble");
+});
+
+test("Members are people and links, each once, with what they may do.", () => {
+  const now = new Date(2026, 5, 17, 15, 0).getTime();
+  const base = { note: "", isOwner: false, isLink: false, isSelf: false, state: "good" } as const;
+  const [owner, link, ben, gone] = ["aa", "bb", "cc", "dd"].map((byte) => byte.repeat(32) as PeerId) as [PeerId, PeerId, PeerId, PeerId];
+  const members: Member[] = [
+    { ...base, key: owner, level: "admin", isOwner: true, isSelf: true },
+    { ...base, key: link, level: "presence", by: owner, isLink: true, note: "Crew", ends: new Date(now + 3 * 86_400_000) },
+    { ...base, key: ben, level: "presence", by: link, note: "Ben" },
+    { ...base, key: ben, level: "write", by: owner, note: "Ben" },
+    { ...base, key: gone, level: "write", by: link, note: "Gone", state: "revoked" },
+  ];
+  const lines = memberLines(members, (key) => (key === owner ? "Ada" : null), true, now);
+  assert.deepEqual(lines.map(({ name }) => name), ["Ada (you)", "Ben", "Link “Crew”"]);
+  assert.deepEqual(lines.map(({ words }) => words.replace(/until .*,/, "until,")), ["owner", "can write", "can read, until, 1 person came by it"]);
+  assert.deepEqual(lines.map(({ isRemovable }) => isRemovable), [false, true, true]);
+  assert.equal(memberLines(members, () => null, false, now).some(({ isRemovable }) => isRemovable), false);
+  const writers = writerLines([{ actor: "1", writer: ben, changes: 3, attested: 3 }, { actor: "2", writer: ben, changes: 4, attested: 2 }, { actor: "3", writer: gone, changes: 9, attested: 9 }, { actor: "4", changes: 1, attested: 0 }], (key) => (key === ben ? "Ben" : shortKey(key)));
+  assert.deepEqual(writers.map(({ name, words, isVouched }) => [name, words, isVouched]), [
+    ["key dddddddd", "9 changes, all signed and checked", true],
+    ["Ben", "7 changes, 5 of them signed and checked so far", false],
+  ]);
 });

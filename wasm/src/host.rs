@@ -1,5 +1,6 @@
 //! One engine and its store, as JavaScript drives them.
 
+use crate::owned::{self, Act};
 use crate::panic;
 use crate::query::{self, Question};
 use crate::shelf::Shelf;
@@ -55,7 +56,9 @@ extern "C" {
 #[wasm_bindgen]
 pub struct EngineHost {
     engine: Engine,
-    shelf: Shelf,
+    pub(crate) shelf: Shelf,
+    /// The secret key, where the store does not keep it.
+    pub(crate) identity: Option<[u8; 32]>,
     /// What is to be put together, in order.
     assemblies: VecDeque<(TaskId, Box<Assembly>)>,
 }
@@ -63,16 +66,25 @@ pub struct EngineHost {
 #[wasm_bindgen]
 impl EngineHost {
     /// An engine seeded with 32 bytes, on the bytes of a medium's two areas, or in memory only when there are none to be; one
-    /// that serves others where `is_relay` says so.
+    /// that serves others where `is_relay` says so. The secret key of 32 bytes is the store's own where none is given.
     #[wasm_bindgen(constructor)]
-    pub fn new(seed: &[u8], first: Option<Vec<u8>>, second: Option<Vec<u8>>, is_relay: bool) -> Result<EngineHost, JsError> {
+    pub fn new(
+        seed: &[u8],
+        first: Option<Vec<u8>>,
+        second: Option<Vec<u8>>,
+        is_relay: bool,
+        identity: Option<Vec<u8>>,
+    ) -> Result<EngineHost, JsError> {
         panic::keep_messages();
         let seed = seed.try_into().map_err(|_| JsError::new("a seed is 32 bytes"))?;
+        let identity = identity.map(|secret| secret.try_into().map_err(|_| JsError::new("a secret key is 32 bytes")));
+        let identity: Option<[u8; 32]> = identity.transpose()?;
         let mut config = EngineConfig::new(if is_relay { Role::Relay } else { Role::Client }, seed);
         config.text_unit = TextUnit::Utf16;
+        config.identity = identity;
         config.previews = Some(Previews::default());
         let shelf = Shelf::new(first.map(|first| [first, second.unwrap_or_default()]));
-        Ok(Self { engine: Engine::new(config, now()), shelf, assemblies: VecDeque::new() })
+        Ok(Self { engine: Engine::new(config, now()), shelf, identity, assemblies: VecDeque::new() })
     }
 
     /// A connection is open: to this endpoint when it was dialled.
@@ -166,6 +178,11 @@ impl EngineHost {
         self.shelf.is_busy() || self.shelf.has_answers() || !self.assemblies.is_empty()
     }
 
+    /// The spaces of which documents are held, or that are open, as JSON.
+    pub fn spaces(&self) -> Result<String, JsError> {
+        Ok(serde_json::to_string(&self.engine.spaces())?)
+    }
+
     /// The documents held in a space, as JSON.
     pub fn documents(&self, space: &str) -> Result<String, JsError> {
         let space: SpaceId = space.parse()?;
@@ -190,6 +207,12 @@ impl EngineHost {
         Ok(serde_json::to_string(&query::answer(&self.engine, question)?)?)
     }
 
+    /// Does what a person asked for in an owned space, and answers: JSON both ways. Afterwards there is something to poll.
+    pub fn act(&mut self, act: &str) -> Result<String, JsError> {
+        let act: Act = serde_json::from_str(act)?;
+        Ok(serde_json::to_string(&owned::act(&mut self.engine, now(), act)?)?)
+    }
+
     /// An open document as an `.automerge` file.
     #[wasm_bindgen(js_name = exportDocument)]
     pub fn export_document(&self, document: &str) -> Result<Vec<u8>, JsError> {
@@ -212,7 +235,7 @@ impl EngineHost {
 }
 
 /// The moment, by JavaScript's clocks.
-fn now() -> Now {
+pub(crate) fn now() -> Now {
     Now { monotonic_ms: monotonic_ms() as u64, unix_ms: unix_ms() as i64 }
 }
 

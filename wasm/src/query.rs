@@ -1,6 +1,7 @@
 //! What JavaScript may ask of an open document.
 
-use driftline_core::base::id::{ChangeHash, DocumentId};
+use crate::owned;
+use driftline_core::base::id::{ChangeHash, DocumentId, SpaceId};
 use driftline_core::doc::document::Document;
 use driftline_core::doc::path::Path;
 use driftline_core::engine::Engine;
@@ -19,13 +20,19 @@ pub(crate) enum Question {
     Marks { document: DocumentId, path: Path },
     /// A cursor for a position, at these heads.
     Cursor { document: DocumentId, heads: Vec<ChangeHash>, path: Path, index: usize },
+    /// What this replica may do in a space.
+    Access { space: SpaceId },
+    /// Who is or was let into an owned space.
+    Members { space: SpaceId },
+    /// Who wrote what in a document, and how much of that they have vouched for.
+    Authorship { document: DocumentId },
     /// Where a cursor stood, at these heads.
     Position { document: DocumentId, heads: Vec<ChangeHash>, path: Path, cursor: String },
 }
 
 /// Why a question has no answer: a sentence.
 #[derive(Debug)]
-pub(crate) struct Unanswered(String);
+pub(crate) struct Unanswered(pub(crate) String);
 
 impl std::fmt::Display for Unanswered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,6 +50,9 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
             to_json(&history)
         }
         Question::Marks { document, path } => to_json(&open_document(engine, &document)?.marks(path)),
+        Question::Access { space } => to_json(&owned::access(engine, &space)),
+        Question::Members { space } => to_json(&owned::members(engine, &space)?),
+        Question::Authorship { document } => to_json(&engine.authorship(&document)),
         Question::ValueAt { document, heads } => {
             let value = open_document(engine, &document)?.value_at(&heads, ()).ok_or_else(unheld)?;
             Ok(value.to_json())

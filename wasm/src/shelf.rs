@@ -54,6 +54,14 @@ impl Shelf {
         Self { state: State::Closed(journal.unwrap_or_default()), waiting: Vec::new(), answers: Vec::new(), has_medium }
     }
 
+    /// What the store holds, once it is open.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        match &self.state {
+            State::Idle(ledger) | State::Writing(ledger, _) | State::Stepping(ledger, _) => Some(ledger),
+            State::Closed(_) | State::Opening { .. } | State::Failed(_) => None,
+        }
+    }
+
     /// Takes a task.
     pub(crate) fn push(&mut self, task: TaskId, work: StoreTask) {
         self.waiting.push((task, work));

@@ -142,7 +142,7 @@ test("the ladder: private files, else a database, else memory with a sentence fo
     }) as unknown as StorageManager;
   const indexedDB = new IDBFactory() as unknown as globalThis.IDBFactory;
   const first = await openMedium("auto", "a", { storage: storage(true), indexedDB });
-  assert.deepEqual(await statusOf(first, storage(true)), { kind: "opfs", durable: true, persisted: true });
+  assert.deepEqual(await statusOf(first, storage(true)), { kind: "opfs", durable: true, persisted: true, isEmpty: true });
   const second = await openMedium("auto", "a", { storage: storage(false), indexedDB });
   assert.equal(second.kind, "indexeddb");
   const third = await openMedium("auto", "a", { storage: storage(false), indexedDB: undefined });
@@ -252,7 +252,7 @@ function workerOn(file: FakeFile, second = new FakeFile()): Worker {
   };
   const directory = { getDirectoryHandle: () => Promise.resolve(folderOf(file, second)) };
   const storage = { getDirectory: () => Promise.resolve(directory) } as unknown as StorageManager;
-  const hub = new Hub({ storage, indexedDB: undefined, locks: undefined, openChannel: undefined }, (message) => {
+  const hub = new Hub({ storage, indexedDB: undefined, subtle: undefined, locks: undefined, openChannel: undefined }, (message) => {
     setTimeout(() => worker.onmessage?.({ data: structuredClone(message) }));
   });
   return worker as unknown as Worker;

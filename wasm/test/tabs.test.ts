@@ -19,7 +19,12 @@ test("two tabs show each other's edits, lists and presence, without a relay", as
   assert.equal(first.repo.peerId, second.repo.peerId);
   assert.deepEqual([second.repo.storage.kind, second.repo.storage.durable], ["indexeddb", true]);
 
+  assert.deepEqual([first.repo.storage.isEmpty, second.repo.storage.isEmpty], [true, true]);
   const mine = first.repo.space("s").create<Note>({ body: "" });
+  await eventually("nobody takes the store for empty any more", () => !first.repo.storage.isEmpty && !second.repo.storage.isEmpty);
+  const third = await profile.open();
+  assert.equal(third.repo.storage.isEmpty, false);
+  await third.repo.close();
   const list = second.repo.space("s");
   await eventually("the second tab lists it", () => list.documents.includes(mine.id));
   const yours = list.find<Note>(mine.id);

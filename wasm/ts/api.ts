@@ -8,7 +8,12 @@
  * Names are automerge-repo's where the thing is the same.
  */
 
+import type { Backup, RestoreOptions } from "./api-backup.js";
+import type { Authorship, FoundOptions, JoinOptions, Member, ShareOptions, SpaceAccess } from "./api-owned.js";
 import type { Counter, ImmutableString } from "./scalar.js";
+
+export * from "./api-backup.js";
+export * from "./api-owned.js";
 
 /** A document in every replica, shown in base58check as automerge-repo shows it. */
 export type DocumentId = string & { readonly __documentId: true };
@@ -68,6 +73,12 @@ export interface RepoOptions {
    * `new URL("./worker.js", import.meta.url)`), or `false` to run it on this thread. A worker where there are workers unless told.
    */
   worker?: (() => Worker) | false;
+  /**
+   * Goes on from a recovery phrase and a backup, instead of from what is stored. Opening is rejected, with a sentence for people, where documents are
+   * stored already, or another tab has the store open, or phrase or file are wrong; nothing is changed then. The device that was backed up must be gone: two of
+   * one key count as one.
+   */
+  restore?: RestoreOptions;
   /** The engine's module, when it is not to be loaded from beside the package: its address, or its bytes. */
   wasm?: string | URL | Uint8Array | WebAssembly.Module;
 }
@@ -80,6 +91,8 @@ export interface StorageStatus {
   readonly durable: boolean;
   /** Whether the browser has promised not to evict it when room gets short. */
   readonly persisted: boolean;
+  /** Whether there is not one document: a first visit, or the browser has cleared what there was. */
+  readonly isEmpty: boolean;
   /** A sentence to show to people when `durable` is false: what that means for them, and why it is so. */
   readonly warning?: string;
 }
@@ -149,10 +162,26 @@ export interface Repo extends Emitter<RepoEvents> {
   /** The space of this id, or the one that this name stands for everywhere. The same space each time. */
   space(nameOrId: string): Space;
   /**
+   * Founds a space that belongs to this replica: nobody else is let in but by its links. Ready to be written to, and kept on this device,
+   * once it is there.
+   */
+  foundSpace(options?: FoundOptions): Promise<Space>;
+  /**
+   * Joins a space by a link: `driftline:join#…`, or a web app's address with `#join=…`. Works without a network; the relays that the link names are
+   * added. Rejected with a sentence for people when it is no whole link, or has ended. Joining again by the same link changes nothing.
+   */
+  join(link: string | URL, options?: JoinOptions): Promise<Space>;
+  /**
    * Asks the browser not to evict what is stored when room gets short; answers whether it promises that. Asked by itself
    * where the browser decides without a question to the person; elsewhere call it when they have just made something of worth.
    */
   persist(): Promise<boolean>;
+  /** The spaces of which this device holds documents, or that are open. */
+  heldSpaces(): Promise<readonly SpaceId[]>;
+  /** Looks whether opening with `restore` would go on from these: rejected with a sentence for people where not. */
+  checkRestore(restore: RestoreOptions): Promise<void>;
+  /** A backup of all that is kept on this device, and its recovery phrase. */
+  backup(): Promise<Backup>;
   /** Says goodbye, waits until what was written is kept, and ends the engine if it is this tab's. */
   close(): Promise<void>;
 }
@@ -203,24 +232,44 @@ export interface SpaceEvents {
   sync: SyncStatus;
   /** Someone's presence came, changed or went: all states now. */
   presence: readonly PresenceState[];
+  /** What this device may do has changed. */
+  access: SpaceAccess;
+  /** Someone was let in or shut out, or a link was made: ask `members()`. */
+  members: undefined;
 }
 
 /** A set of documents that travel together. */
 export interface Space extends Emitter<SpaceEvents> {
   readonly id: SpaceId;
-  /** Resolved when `documents` is what this device holds. */
+  /** Whether it belongs to a replica, as its id shows; otherwise it is open. */
+  readonly isOwned: boolean;
+  /** What this device may do here. The same object until it changes. */
+  readonly access: SpaceAccess;
+  /** Resolved when `documents` is what this device holds, and `access` is known. */
   whenReady(): Promise<void>;
   /** Every document held, in no order that means anything. A new array when it changes. */
   readonly documents: readonly DocumentId[];
   readonly sync: SyncStatus;
   readonly presence: Presence;
-  /** Makes a document of this value; it is ready at once. */
+  /** Makes a document of this value; it is ready at once. Throws an `AccessError` where this device may not write. */
   create<T extends object>(initial: T): DocHandle<T>;
   /**
    * Opens a document, by its id or by its URL in automerge-repo (`automerge:…`). One that is not held is `unavailable` until a peer
    * brings it.
    */
   find<T extends object>(id: DocumentId | string): DocHandle<T>;
+  /**
+   * Makes a link by which whoever has it joins this space, as often as it is used, until it ends or is revoked. Give it away on a way that nobody else
+   * reads. Rejected in an open space, whose name is link enough, and where this device may not let others in.
+   */
+  share(options: ShareOptions): Promise<string>;
+  /** Everyone who is or was let in, and every link: the owner first, then each after whom it was let in by. Rejected in an open space. */
+  members(): Promise<readonly Member[]>;
+  /**
+   * Shuts a key out: a member's, or a link's with all who came by it. At once wherever they are connected, and where this device is offline, as soon as it is
+   * not. What they wrote stays as far as this device holds it; all they write from then on is refused everywhere. They keep what they have.
+   */
+  revoke(key: PeerId): Promise<void>;
   /** Stops syncing this space; what is stored stays stored. Its handles are closed. */
   close(): void;
 }
@@ -368,7 +417,8 @@ export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
    * nothing): to edit text so that concurrent edits merge, use {@link SpliceFunction | splice} or
    * {@link UpdateTextFunction | updateText}. Assigning an object or list puts in a copy. `undefined` is refused: use `delete` or `null`.
    *
-   * Throws when the document is not ready.
+   * Throws when the document is not ready, and an `AccessError` where this device may not write. An edit made just before that became known
+   * stays in the document on this device.
    */
   change(fn: (draft: T) => void, options?: { message?: string }): void;
   /** Replaces `del` units of the text at `path` from `index` on; `change` with a single `splice`. */
@@ -389,6 +439,8 @@ export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
   position(path: Path, cursor: Cursor): Promise<number>;
   /** The formatting of the text at `path`: not part of the plain value, and changed by patches of `mark`. */
   marks(path: Path): Promise<readonly Mark[]>;
+  /** Who wrote what, and how much of that they have vouched for. */
+  authorship(): Promise<readonly Authorship[]>;
   /** The document as an `.automerge` file. */
   export(): Promise<Uint8Array>;
   /** Lets it go: no more events. What was written is still saved and sent. */

@@ -1,10 +1,10 @@
 /** Loads the engine's module, once a thread. */
 
-import init, { EngineHost, initSync, takePanic } from "../pkg/driftline.js";
+import init, { documentsIn, EngineHost, identityIn, initSync, journalArea, restored, takePanic, withoutIdentity } from "../pkg/driftline.js";
 import { nodeFiles } from "./node.js";
 
-export { EngineHost, takePanic };
-export type { Driver } from "../pkg/driftline.js";
+export { documentsIn, EngineHost, identityIn, journalArea, restored, takePanic, withoutIdentity };
+export type { Driver, Restored } from "../pkg/driftline.js";
 
 /** Where the module is, or itself. */
 export type WasmSource = string | Uint8Array | WebAssembly.Module | undefined;

@@ -1,7 +1,8 @@
 /** A document, open: the mirror, and what an app does with it. */
 
+import { AccessError } from "./access.js";
 import type {
-  ChangeEvent, Cursor, Doc, DocHandle, DocHandleEvents, DocHandleState, DocumentId, Heads, HistoryEntry, Mark, Path, SavedLevel, SavedStatus,
+  Authorship, ChangeEvent, Cursor, Doc, DocHandle, DocHandleEvents, DocHandleState, DocumentId, Heads, HistoryEntry, Mark, Path, PeerId, SavedLevel, SavedStatus,
 } from "./api.js";
 import { record, splice } from "./draft.js";
 import { Events, until } from "./events.js";
@@ -77,6 +78,7 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
 
   change(fn: (draft: T) => void, options?: { message?: string }): void {
     if (this.state !== "ready") throw new Error(`document ${this.id} is ${this.state}: wait for whenReady() before changing it`);
+    if (!this.space.access.mayWrite) throw new AccessError(this.space.access);
     const before = this.mirror.value as Doc<T>;
     const recorded = record<T>(before as object, fn);
     if (recorded.ops.length === 0) return;
@@ -129,6 +131,11 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     await this.settled();
     const marks = (await this.repo.ask({ ask: "marks", document: this.id, path })) as (Mark & { value: Json })[];
     return marks.map((mark) => ({ ...mark, value: decode(mark.value) }));
+  }
+
+  async authorship(): Promise<readonly Authorship[]> {
+    const parts = (await this.repo.ask({ ask: "authorship", document: this.id })) as (Omit<Authorship, "writer"> & { writer: PeerId | null })[];
+    return parts.map(({ writer, ...part }) => (writer === null ? part : { ...part, writer }));
   }
 
   async export(): Promise<Uint8Array> {

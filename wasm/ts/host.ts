@@ -7,7 +7,9 @@
 
 import { type Driver, EngineHost, takePanic } from "./engine.js";
 import type { Area, Medium } from "./media.js";
-import type { Command, EngineEvent, EngineSaved, Question } from "./protocol.js";
+import type { Backup, RestoreOptions } from "./api.js";
+import type { Act, Command, EngineAccess, EngineEvent, EngineSaved, Question } from "./protocol.js";
+import { HOLDS_DOCUMENTS, restoredFrom } from "./restore.js";
 import { Socket } from "./socket.js";
 import { reasonOf } from "./storage.js";
 
@@ -46,13 +48,13 @@ export class Host implements Driver {
   private isOver = false;
   private idle: (() => void)[] = [];
 
-  constructor(journal: readonly [Uint8Array, Uint8Array], medium: Medium, makeSocket: (endpoint: string) => WebSocket, listener: HostListener) {
+  constructor(journal: readonly [Uint8Array, Uint8Array], key: Uint8Array | undefined, medium: Medium, makeSocket: (endpoint: string) => WebSocket, listener: HostListener) {
     this.medium = medium;
     this.listener = listener;
     this.makeSocket = makeSocket;
     const seed = crypto.getRandomValues(new Uint8Array(32));
     const [first, second] = medium.write === undefined ? [undefined, undefined] : journal;
-    this.engine = new EngineHost(seed, first, second, false);
+    this.engine = new EngineHost(seed, first, second, false, key);
     this.wake();
   }
 
@@ -85,12 +87,40 @@ export class Host implements Driver {
     if (this.isOver) throw new Error("the engine has stopped");
     if (question.ask === "settled") return this.settled();
     try {
+      if (question.ask === "spaces") return JSON.parse(this.engine.spaces());
+      if (question.ask === "checkRestore") return await this.checkRestore(question.restore);
+      if (question.ask === "backup") return await this.backup();
+      if (question.ask === "act") return await this.carryOut(question.act);
       if (question.ask === "export") return this.engine.exportDocument(question.document);
       return JSON.parse(this.engine.ask(JSON.stringify(question)));
     } catch (error) {
       if (isPanic(error)) this.crash(error);
       throw error;
     }
+  }
+
+  /** What this device may do in a space. */
+  access(space: string): EngineAccess | undefined {
+    return this.read(() => JSON.parse(this.engine.ask(JSON.stringify({ ask: "access", space }))) as EngineAccess);
+  }
+
+  private async checkRestore(restore: RestoreOptions): Promise<void> {
+    if (this.medium.write === undefined) throw new Error("nothing is kept on this device: there is nowhere to restore to");
+    if ((JSON.parse(this.engine.spaces()) as string[]).some((space) => this.documents(space).length > 0)) throw new Error(HOLDS_DOCUMENTS);
+    restoredFrom(restore).free();
+  }
+
+  private async backup(): Promise<Backup> {
+    if (this.medium.write === undefined) throw new Error("nothing is kept on this device, so that there is nothing to back up");
+    await this.settled();
+    return { file: this.engine.backup(crypto.getRandomValues(new Uint8Array(24))), phrase: this.engine.phrase() };
+  }
+
+  /** Does something, and answers once it is durable: a space that was founded and forgotten would be lost with all that is in it. */
+  private async carryOut(act: Act): Promise<unknown> {
+    const answer = JSON.parse(this.engine.act(JSON.stringify(act))) as unknown;
+    await this.settled();
+    return answer;
   }
 
   /** Resolved when nothing is on its way to the medium. */

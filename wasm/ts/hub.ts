@@ -7,12 +7,13 @@
  */
 
 import { Leader } from "./leader.js";
+import type { KeySurroundings } from "./keys.js";
 import { type Locks, leaseLocks } from "./locks.js";
 import { type BetweenHubs, drawNumber, type FromHub, type Say, type Start, type Tell, type ToHub } from "./protocol.js";
 import type { StorageSurroundings } from "./storage.js";
 
 /** What a hub finds around itself. */
-export interface Surroundings extends StorageSurroundings {
+export interface Surroundings extends StorageSurroundings, KeySurroundings {
   readonly locks: Locks | undefined;
   readonly openChannel: ((name: string) => BroadcastChannel) | undefined;
 }
@@ -27,6 +28,8 @@ export function surroundings(): Surroundings {
   return {
     storage: navigator?.storage,
     indexedDB,
+    // Missing in a page that came over plain HTTP from another machine.
+    subtle: (globalThis.crypto as Crypto | undefined)?.subtle,
     locks: isBrowser ? ((navigator?.locks as Locks | undefined) ?? leases) : undefined,
     openChannel: isBrowser && typeof BroadcastChannel === "function" ? (name) => new BroadcastChannel(name) : undefined,
   };
@@ -130,6 +133,8 @@ export class Hub {
       this.post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
       return;
     }
+    // What was restored once is what is stored from now on.
+    this.begin = { ...(this.begin ?? start), restore: undefined };
     this.term = term;
     this.post({ type: "leader", term, role: "leader" });
     this.tellHubs({ type: "leading", term });
@@ -166,6 +171,9 @@ export class Hub {
         return;
       case "leading":
         if (!this.isAlive || this.leader !== undefined || this.term === message.term) return;
+        if (this.begin?.restore !== undefined) {
+          return this.post({ type: "failed", message: "another tab has these documents open: close it, and try again" });
+        }
         this.term = message.term;
         return this.post({ type: "leader", term: message.term, role: "follower" });
       case "say":

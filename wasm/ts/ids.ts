@@ -40,6 +40,15 @@ export function spaceIdOf(text: string): SpaceId {
   return base58check.encode(sha256(new TextEncoder().encode(`driftline space\0${text}`)).slice(0, ID_BYTES)) as SpaceId;
 }
 
+/** What the id of every owned space begins with. */
+const OWNED_MARK = [..."ownd"].map((letter) => letter.charCodeAt(0));
+
+/** Whether the space of this id is owned. */
+export function isOwnedSpace(id: SpaceId): boolean {
+  const bytes = base58check.decode(id);
+  return OWNED_MARK.every((byte, at) => bytes[at] === byte);
+}
+
 function isId(text: unknown): boolean {
   if (typeof text !== "string") return false;
   try {

@@ -3,7 +3,9 @@ import { mark as markDraft, splice as spliceDraft, unmark as unmarkDraft, update
 import { RepoOfTab } from "./repo.js";
 
 export * from "./api.js";
-export { documentIdOf, isDocumentId, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
+export { AccessError } from "./access.js";
+export { documentIdOf, isDocumentId, isOwnedSpace, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
+export { invitationIn } from "./links.js";
 export { Counter, ImmutableString } from "./scalar.js";
 
 /** Opens repos. */

@@ -9,7 +9,9 @@ import type { ConnectionStatus, PeerId, StorageStatus } from "./api.js";
 import { Connections } from "./connections.js";
 import { loadEngine } from "./engine.js";
 import { Host } from "./host.js";
+import { dropKey, type KeySurroundings, openKey } from "./keys.js";
 import { type Medium, memoryMedium } from "./media.js";
+import { restoreOnto } from "./restore.js";
 import { webSocketMaker } from "./node.js";
 import type { Command, EngineEvent, Question, Say, Start, Status, Tell } from "./protocol.js";
 import { openMedium, reasonOf, statusOf, type StorageSurroundings } from "./storage.js";
@@ -37,7 +39,7 @@ class StoreUnusable extends Error {}
 export class Leader {
   private readonly host: Host;
   private readonly listener: LeaderListener;
-  private readonly storage: StorageStatus;
+  private storage: StorageStatus;
   private readonly connections: Connections;
   private readonly tabs = new Map<number, Tab>();
   private peerId = "";
@@ -46,8 +48,16 @@ export class Leader {
   private onUnusable: ((message: string) => void) | undefined;
 
   /** Opens the store and starts the engine; ready once it knows who it is. */
-  static async start(start: Start, surroundings: StorageSurroundings, listener: LeaderListener): Promise<Leader> {
+  static async start(start: Start, surroundings: StorageSurroundings & KeySurroundings, listener: LeaderListener): Promise<Leader> {
     const [medium] = await Promise.all([openMedium(start.storage, start.name, surroundings), loadEngine(start.wasm)]);
+    if (start.restore !== undefined) {
+      try {
+        await restoreOnto(medium, start.restore, () => dropKey(surroundings, start.name));
+      } catch (error) {
+        medium.close();
+        throw error;
+      }
+    }
     try {
       return await Leader.startOn(medium, start, surroundings, listener);
     } catch (error) {
@@ -58,14 +68,15 @@ export class Leader {
     }
   }
 
-  private static async startOn(medium: Medium, start: Start, surroundings: StorageSurroundings, listener: LeaderListener): Promise<Leader> {
+  private static async startOn(medium: Medium, start: Start, surroundings: StorageSurroundings & KeySurroundings, listener: LeaderListener): Promise<Leader> {
     const [makeSocket, storage] = await Promise.all([webSocketMaker(), statusOf(medium, surroundings.storage)]);
-    const journal = await medium.read().catch((error: unknown) => {
+    const unusable = (error: unknown): never => {
       throw new StoreUnusable(reasonOf(error));
-    });
+    };
+    const { key, journal } = await openKey(surroundings, start.name, medium).catch(unusable);
     return new Promise((resolve, reject) => {
       const leader: Leader = new Leader(start, storage, listener, (own) =>
-        new Host(journal, medium, makeSocket, {
+        new Host(journal, key, medium, makeSocket, {
           onEvents: (events) => own().handleEvents(events),
           onDial: (endpoint) => own().connections.handleDial(endpoint),
           onCrash: (message) => {
@@ -188,6 +199,7 @@ export class Leader {
     tab.spaces.add(space);
     if (!isOpen) this.host.command({ command: "openSpace", space });
     this.listener.tell(tabId, { tell: "documents", space, documents: this.host.documents(space) });
+    this.tellAccess(space, [tabId]);
     const events = [...(this.last.get(space)?.values() ?? [])];
     if (events.length > 0) this.listener.tell(tabId, { tell: "events", events });
   }
@@ -196,6 +208,30 @@ export class Leader {
     if ([...this.tabs.values()].some((tab) => tab.spaces.has(space))) return;
     this.host.command({ command: "closeSpace", space });
     this.last.delete(space);
+    this.refusals.delete(space);
+  }
+
+  /** Of spaces that a relay or a peer does not sync with this device: why. */
+  private readonly refusals = new Map<string, string>();
+
+  private tellAccess(space: string, tabs: Iterable<number> = this.tabs.keys()): void {
+    const access = this.host.access(space);
+    if (access === undefined) return;
+    const refusal = this.refusals.get(space);
+    for (const tab of tabs) {
+      if (!this.tabs.get(tab)?.spaces.has(space)) continue;
+      this.listener.tell(tab, { tell: "access", space, access: refusal === undefined ? access : { ...access, refusal } });
+    }
+  }
+
+  /** A refusal says in its sentence of which space it is. */
+  private noteRefusal(message: string): void {
+    const spaces = new Set([...this.tabs.values()].flatMap((tab) => [...tab.spaces]));
+    for (const space of spaces) {
+      if (!message.includes(space)) continue;
+      this.refusals.set(space, message);
+      this.tellAccess(space);
+    }
   }
 
   private closeView(tab: Tab, view: number): void {
@@ -260,15 +296,28 @@ export class Leader {
     switch (event.event) {
       case "ready":
         this.peerId = event.peer;
+        this.storage = Object.freeze({ ...this.storage, isEmpty: event.documents === 0 });
         this.onReady?.();
         return;
+      case "documentAdded":
+        if (!this.storage.isEmpty) return;
+        this.storage = Object.freeze({ ...this.storage, isEmpty: false });
+        return this.tellStatus();
       case "trouble":
         if (event.kind === "storeOpen") this.onUnusable?.(event.message);
+        if (event.kind === "forbidden" && event.document === null) this.noteRefusal(event.message);
         return;
+      case "accessChanged":
+        this.refusals.delete(event.space);
+        return this.tellAccess(event.space);
+      case "membersChanged":
+        // Perhaps for longer than before.
+        return this.tellAccess(event.space);
       case "viewUpdated":
         // Answer number 0 is a stored view, told before the document is loaded.
         return event.number === 0 ? undefined : this.onLoaded(event.document);
       case "spaceSync":
+        if (event.peers > 0 && this.refusals.delete(event.space)) this.tellAccess(event.space);
         return this.remember(event.space, "sync", event);
       case "presence":
         return this.remember(event.space, `${event.peer} ${event.instance}`, event.state === null ? undefined : event);
@@ -300,6 +349,7 @@ function concerns(event: EngineEvent, tab: Tab): boolean {
     case "documentAdded":
     case "spaceSync":
     case "presence":
+    case "membersChanged":
       return tab.spaces.has(event.space);
     case "trouble":
       return true;

@@ -8,7 +8,7 @@ export interface Medium {
   readonly kind: "opfs" | "indexeddb" | "file" | "memory";
   /** Why it does not outlive the page: a sentence for people. */
   readonly warning?: string;
-  /** All bytes there are in both areas. Called once, first. */
+  /** All bytes there are in both areas. Called first. */
   read(): Promise<[Uint8Array, Uint8Array]>;
   /**
    * Drops everything from `at` on in an area, writes `bytes` there, and is done once no crash can undo it. When it fails, it

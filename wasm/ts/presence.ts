@@ -22,9 +22,12 @@ export class PresenceOfTab implements Presence {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private hidden = false;
 
-  constructor(repo: RepoOfTab, space: SpaceId, onChange: (states: readonly PresenceState[]) => void) {
+  private readonly mayBeSeen: () => boolean;
+
+  constructor(repo: RepoOfTab, space: SpaceId, mayBeSeen: () => boolean, onChange: (states: readonly PresenceState[]) => void) {
     this.repo = repo;
     this.space = space;
+    this.mayBeSeen = mayBeSeen;
     this.onChange = onChange;
   }
 
@@ -60,6 +63,15 @@ export class PresenceOfTab implements Presence {
     this.send();
   }
 
+  /** Whether this device may be seen, or see others, may have changed. */
+  look(maySee: boolean): void {
+    if (!maySee && this.others.size > 0) {
+      this.others.clear();
+      this.tell();
+    }
+    this.send();
+  }
+
   /** Another engine than before: it knows of nobody yet. */
   reopen(): void {
     this.sent = null;
@@ -91,7 +103,7 @@ export class PresenceOfTab implements Presence {
   private send(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const state = this.hidden ? null : this.own;
+    const state = this.hidden || !this.mayBeSeen() ? null : this.own;
     if (state === this.sent) return;
     this.sent = state;
     this.sentAt = performance.now();

@@ -6,7 +6,7 @@
  * says again all that still matters.
  */
 
-import type { ConnectionStatus, StorageStatus } from "./api.js";
+import type { ConnectionStatus, Level, Member, RestoreOptions, SpaceAccess, StorageStatus } from "./api.js";
 import type { MirrorEdit, Resume, ViewUpdate } from "./mirror.js";
 
 /** Commands of the core's that tabs give: see `Command` there. */
@@ -36,6 +36,8 @@ export type EngineEvent =
   | { event: "editRefused"; document: string; number: number; view: number | null; reason: string }
   | ({ event: "saved" } & EngineSaved)
   | { event: "presence"; space: string; peer: string; instance: number; state: string | null }
+  | { event: "accessChanged"; space: string }
+  | { event: "membersChanged"; space: string }
   | { event: "trouble"; kind: string; document: string | null; connection: number | null; message: string };
 
 /** What has come of what was missing: see `CatchUp` in the core. */
@@ -53,8 +55,42 @@ export interface EngineSaved {
   unsaved: number;
 }
 
+/** What this device may do in a space, as the engine knows it; and why it is refused there, as peers say. */
+export interface EngineAccess {
+  state: Exclude<SpaceAccess["state"], "unknown">;
+  level: Level | null;
+  /** In seconds of Unix time; 0 for never. */
+  expires: number;
+  refusal?: string;
+}
+
+/** A grant, as the engine knows it: see `Member` in the core. */
+export interface EngineMember {
+  key: string;
+  level: Level;
+  expires: number;
+  note: string;
+  by: string | null;
+  isLink: boolean;
+  isSelf: boolean;
+  state: Member["state"];
+}
+
+/** Something a person does, answered once it is durable: see `Act` in the module. */
+export type Act =
+  | { act: "foundSpace"; sealed: boolean }
+  | { act: "invite"; space: string; level: Level; expires: number; note: string; relays: readonly string[] }
+  | { act: "join"; link: string; note: string }
+  | { act: "revoke"; space: string; key: string };
+
 /** Something a tab asks the engine, and is answered. */
 export type Question =
+  | { ask: "act"; act: Act }
+  | { ask: "spaces" }
+  | { ask: "backup" }
+  | { ask: "checkRestore"; restore: RestoreOptions }
+  | { ask: "members"; space: string }
+  | { ask: "authorship"; document: string }
   | { ask: "history"; document: string; limit: number }
   | { ask: "valueAt"; document: string; heads: readonly string[] }
   | { ask: "cursor"; document: string; heads: readonly string[]; path: readonly (string | number)[]; index: number }
@@ -83,6 +119,7 @@ export type Tell =
   | { tell: "welcome"; status: Status }
   | { tell: "status"; status: Status }
   | { tell: "documents"; space: string; documents: string[] }
+  | { tell: "access"; space: string; access: EngineAccess }
   | { tell: "events"; events: EngineEvent[] }
   | { tell: "answer"; id: number; value?: unknown; error?: string };
 
@@ -93,6 +130,8 @@ export interface Start {
   name: string;
   storage: StorageChoice;
   online: boolean;
+  /** Said once: whoever leads first goes on from this. */
+  restore: RestoreOptions | undefined;
   wasm: string | Uint8Array | WebAssembly.Module | undefined;
 }
 

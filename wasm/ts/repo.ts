@@ -1,11 +1,11 @@
 /** A repo, as one tab has it: routes what the leader tells to spaces and documents. */
 
-import type { ConnectionStatus, DocumentId, PeerId, Repo, RepoEvents, RepoOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
+import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, Backup, PeerId, Repo, RepoEvents, RepoOptions, RestoreOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
 import { Events } from "./events.js";
 import type { HandleOfTab } from "./handle.js";
 import { spaceIdOf } from "./ids.js";
 import { type Link, openLink } from "./link.js";
-import { type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
+import { type Act, type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
 import { SpaceOfTab } from "./space.js";
 import { persistenceIsQuiet, requestPersistence } from "./storage.js";
 
@@ -25,7 +25,7 @@ interface Asked {
 export class RepoOfTab extends Events<RepoEvents> implements Repo {
   peerId = "" as PeerId;
   readonly instance = drawNumber();
-  storage: StorageStatus = { kind: "memory", durable: false, persisted: false };
+  storage: StorageStatus = { kind: "memory", durable: false, persisted: false, isEmpty: true };
   online: boolean;
   connections: readonly ConnectionStatus[] = [];
   role: "leader" | "follower" = "follower";
@@ -36,7 +36,9 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private readonly options: RepoOptions;
   private readonly link: Link;
   private crashes = 0;
-  private relays: readonly string[];
+  private restore: RestoreOptions | undefined;
+  /** Relays that are kept connections to. */
+  relays: readonly string[];
   /** The leader that is spoken to; nothing between two. */
   private term: number | undefined;
   /** What `setOnline` asked for and no leader has confirmed. */
@@ -60,12 +62,20 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   /** Opens a repo. */
   static async open(options: RepoOptions = {}): Promise<Repo> {
     const repo = new RepoOfTab(options, await openLink(options));
-    await new Promise<void>((resolve, reject) => {
-      repo.welcome = resolve;
-      repo.fail = reject;
-      repo.begin();
-    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        repo.welcome = resolve;
+        repo.fail = reject;
+        repo.begin();
+      });
+    } catch (error) {
+      repo.stopListening();
+      repo.link.post({ type: "close" });
+      repo.link.end();
+      throw error;
+    }
     repo.fail = undefined;
+    repo.restore = undefined;
     if (persistenceIsQuiet()) void repo.persist();
     return repo;
   }
@@ -73,6 +83,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private constructor(options: RepoOptions, link: Link) {
     super();
     this.options = options;
+    this.restore = options.restore;
     this.link = link;
     this.online = options.online ?? true;
     this.relays = [...(options.relays ?? [])];
@@ -101,6 +112,35 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     return space;
   }
 
+  async foundSpace({ sealed = false }: FoundOptions = {}): Promise<SpaceOfTab> {
+    const { space } = (await this.act({ act: "foundSpace", sealed })) as { space: string };
+    return this.opened(space);
+  }
+
+  async join(link: string | URL, { note = "" }: JoinOptions = {}): Promise<SpaceOfTab> {
+    const { space, relays } = (await this.act({ act: "join", link: String(link), note })) as { space: string; relays: string[] };
+    for (const relay of relays) if (/^wss?:\/\//.test(relay)) this.addRelay(relay);
+    return this.opened(space);
+  }
+
+  async heldSpaces(): Promise<readonly SpaceId[]> {
+    return (await this.ask({ ask: "spaces" })) as SpaceId[];
+  }
+
+  async backup(): Promise<Backup> {
+    return (await this.ask({ ask: "backup" })) as Backup;
+  }
+
+  async checkRestore(restore: RestoreOptions): Promise<void> {
+    await this.ask({ ask: "checkRestore", restore });
+  }
+
+  private async opened(id: string): Promise<SpaceOfTab> {
+    const space = this.space(id);
+    await space.whenReady();
+    return space;
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
     if (this.term !== undefined) await Promise.race([this.ask({ ask: "settled" }), sleep(CLOSE_MS_MAX)]).catch(() => {});
@@ -125,6 +165,11 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     this.say({ say: "command", command });
   }
 
+  /** Has the engine do something; answered once it is durable. */
+  act(act: Act): Promise<unknown> {
+    return this.ask({ ask: "act", act });
+  }
+
   /** Asks the engine something. */
   ask(question: Question): Promise<unknown> {
     if (this.closed) return Promise.reject(new Error("this repo is closed"));
@@ -138,7 +183,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   private startHub(): void {
     const { name = "driftline", storage = "auto", wasm } = this.options;
     this.link.post({
-      type: "start", tab: this.instance, name, storage, online: this.online, wasm: wasm instanceof URL ? wasm.href : wasm,
+      type: "start", tab: this.instance, name, storage, online: this.online, restore: this.restore, wasm: wasm instanceof URL ? wasm.href : wasm,
     });
   }
 
@@ -201,6 +246,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return this.handleStatus(tell.status);
       case "documents":
         return this.spaces.get(tell.space as SpaceId)?.handleDocuments(tell.documents, true);
+      case "access":
+        return this.spaces.get(tell.space as SpaceId)?.handleAccess(tell.access);
       case "events":
         return this.handleEvents(tell.events);
       case "answer": {
@@ -251,6 +298,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return;
       case "spaceSync":
         return this.spaces.get(event.space as SpaceId)?.handleSync(event);
+      case "membersChanged":
+        return this.spaces.get(event.space as SpaceId)?.handleMembers();
       case "presence":
         return this.spaces.get(event.space as SpaceId)?.presence.handle(event.peer, event.instance, event.state);
       case "editRefused":

@@ -1,16 +1,22 @@
 /** A space, open in this tab. */
 
-import type { Amount, DocumentId, Presence, Space, SpaceEvents, SpaceId, SyncStatus } from "./api.js";
+import { AccessError, accessAtFirst, accessOf, includes } from "./access.js";
+import type {
+  Amount, DocumentId, Member, PeerId, Presence, ShareOptions, Space, SpaceAccess, SpaceEvents, SpaceId, SyncStatus,
+} from "./api.js";
 import { Events, until } from "./events.js";
 import { HandleOfTab } from "./handle.js";
-import { documentIdOf, newDocumentId } from "./ids.js";
+import { documentIdOf, isOwnedSpace, newDocumentId } from "./ids.js";
+import { webLink } from "./links.js";
 import { PresenceOfTab } from "./presence.js";
-import type { EngineCatchUp } from "./protocol.js";
+import type { EngineAccess, EngineCatchUp, EngineMember } from "./protocol.js";
 import type { RepoOfTab } from "./repo.js";
 
 /** A space, open in this tab. */
 export class SpaceOfTab extends Events<SpaceEvents> implements Space {
   readonly id: SpaceId;
+  readonly isOwned: boolean;
+  access: SpaceAccess;
   sync: SyncStatus = { peers: 0, inSync: 0, behind: 0 };
   readonly presence: Presence & PresenceOfTab;
   /** Open documents. */
@@ -26,7 +32,9 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     super();
     this.repo = repo;
     this.id = id;
-    this.presence = new PresenceOfTab(repo, id, (states) => this.emit("presence", states));
+    this.isOwned = isOwnedSpace(id);
+    this.access = accessAtFirst(this.isOwned);
+    this.presence = new PresenceOfTab(repo, id, () => includes(this.access.level, "presence"), (states) => this.emit("presence", states));
     repo.command({ command: "openSpace", space: id });
   }
 
@@ -35,13 +43,14 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
   }
 
   whenReady(): Promise<void> {
-    return until(() => this.ready, (check) => {
+    return until(() => this.ready && this.access.state !== "unknown", (check) => {
       this.watchers.add(check);
       return () => this.watchers.delete(check);
     }, undefined, "opening a space");
   }
 
   create<T extends object>(initial: T): HandleOfTab<T> {
+    if (!this.access.mayWrite) throw new AccessError(this.access);
     const id = newDocumentId();
     const handle = new HandleOfTab<T>(this.repo, this, id, initial);
     this.handles.set(id, handle as unknown as HandleOfTab<object>);
@@ -57,6 +66,25 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     const handle = new HandleOfTab<T>(this.repo, this, id);
     this.handles.set(id, handle as unknown as HandleOfTab<object>);
     return handle;
+  }
+
+  async share({ level, ends, note = "", relays = this.repo.relays, app }: ShareOptions): Promise<string> {
+    const expires = ends === undefined ? 0 : Math.max(1, Math.floor(ends.getTime() / 1_000)); // 0 would be never
+    const link = (await this.repo.act({ act: "invite", space: this.id, level, expires, note, relays })) as string;
+    return app === undefined ? link : webLink(link, app);
+  }
+
+  async members(): Promise<readonly Member[]> {
+    const members = (await this.repo.ask({ ask: "members", space: this.id })) as EngineMember[];
+    return members.map(({ key, level, expires, note, by, isLink, isSelf, state }) => ({
+      key: key as PeerId, level, note, isOwner: by === null, isLink, isSelf, state,
+      ...(expires > 0 ? { ends: new Date(expires * 1_000) } : {}),
+      ...(by === null ? {} : { by: by as PeerId }),
+    }));
+  }
+
+  async revoke(key: PeerId): Promise<void> {
+    await this.repo.act({ act: "revoke", space: this.id, key });
   }
 
   close(): void {
@@ -89,6 +117,19 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
       this.ready = true;
       for (const check of [...this.watchers]) check();
     }
+  }
+
+  handleAccess(said: EngineAccess): void {
+    const access = accessOf(said);
+    if (JSON.stringify(access) === JSON.stringify(this.access)) return;
+    this.access = access;
+    this.presence.look(access.level !== null);
+    for (const check of [...this.watchers]) check();
+    this.emit("access", access);
+  }
+
+  handleMembers(): void {
+    this.emit("members", undefined);
   }
 
   handleSync({ peers, inSync, behind, catchUp }: Omit<SyncStatus, "catchUp"> & { catchUp: EngineCatchUp | null }): void {

@@ -47,10 +47,10 @@ function warn(why: string): string {
 /** How a medium stands. */
 export async function statusOf(medium: Medium, storage: StorageManager | undefined): Promise<StorageStatus> {
   if (medium.write === undefined) {
-    return { kind: medium.kind, durable: false, persisted: false, warning: medium.warning ?? "Nothing is kept on this device." };
+    return { kind: medium.kind, durable: false, persisted: false, isEmpty: true, warning: medium.warning ?? "Nothing is kept on this device." };
   }
   const persisted = medium.kind === "file" || (await storage?.persisted?.().catch(() => false)) === true;
-  return { kind: medium.kind, durable: true, persisted };
+  return { kind: medium.kind, durable: true, persisted, isEmpty: true };
 }
 
 /** Asks the browser not to evict what is stored; only a page may ask, not a worker. */

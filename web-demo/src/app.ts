@@ -1,17 +1,24 @@
 /** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
 
-import { newSpaceId, type Repo } from "driftline";
+import { invitationIn, type Member, newSpaceId, type PeerId, type Repo } from "driftline";
+import { accessNotice } from "./model/access.ts";
 import { Patience } from "./model/arriving.ts";
+import { markHeld } from "./model/held.ts";
 import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
 import type { Note } from "./model/note.ts";
-import { Notebook } from "./model/notebook.ts";
+import { Notebook, UNNAMED } from "./model/notebook.ts";
 import { saveOfflineChoice } from "./model/offline-choice.ts";
 import { People } from "./model/people.ts";
-import { forgetRecent, loadRecent, parsePlace, placeFragment, saveRecent, shareLink } from "./model/places.ts";
+import { appAddress, forgetRecent, loadRecent, parsePlace, placeFragment, relayEndpoint, saveFurtherRelays, saveRecent, shareLink } from "./model/places.ts";
 import { statusOf, type Status } from "./model/status.ts";
+import { type MemberLine, memberLines, nameOfKey } from "./model/members.ts";
 import { notebookName } from "./model/welcome.ts";
+import { writerLines } from "./model/writers.ts";
 import { Arrivals } from "./view/arrivals.ts";
+import type { Restoring } from "./view/restore-form.ts";
+import type { ShareOffer } from "./view/share-panel.ts";
 import { Shell } from "./view/shell.ts";
+import type { Writers } from "./view/writers-panel.ts";
 
 /** On windows narrower than this, the list and the note are two screens. As in `style/layout.css`. */
 const NARROW = matchMedia("(max-width: 760px)");
@@ -21,6 +28,7 @@ const CARET_MS = 60;
 
 /** How long to wait for the next frame. */
 const FRAME_MS_MAX = 100;
+const DAY_MS = 86_400_000;
 /** A state that has lasted this long is worth telling. */
 const ANNOUNCE_MS = 2_000;
 
@@ -30,6 +38,7 @@ export class App {
   readonly #storage: Storage | null;
   readonly #shell: Shell;
   readonly #arrivals: Arrivals;
+  readonly #root: HTMLElement;
   #identity: Identity;
   #notebook!: Notebook;
   #people!: People;
@@ -38,6 +47,10 @@ export class App {
   /** The notebook and the name that the list of recent ones has at its head. */
   #recorded = "";
   #isCrashed = false;
+  /** Whether the empty window invites to restore what was here. */
+  #isComingBack = false;
+  /** While a new notebook is being founded. */
+  #isBeginning = false;
   readonly #patience = new Patience();
   #isRefreshDue = false;
   #isKeepingAsked = false;
@@ -48,15 +61,16 @@ export class App {
   #coming: Status["phase"] | null = null;
   #phaseTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement) {
+  constructor(repo: Repo, storage: Storage | null, identity: Identity, root: HTMLElement, comeBack: (restoring: Restoring) => Promise<void>) {
     this.#repo = repo;
     this.#storage = storage;
     this.#identity = identity;
+    this.#root = root;
     this.#shell = new Shell(storage, identity, {
       onOpen: (note, isEntered) => this.#open(note, isEntered),
       onCreate: () => this.#create(),
       onDelete: (note) => this.#delete(note ?? this.#note),
-      onRestore: (note) => this.#notebook.note(note ?? this.#note)?.restore(),
+      onRestore: (note) => this.#mayWrite && this.#notebook.note(note ?? this.#note)?.restore(),
       onSearch: (query) => {
         this.#query = query;
         this.refresh();
@@ -66,12 +80,24 @@ export class App {
       onCaret: (field, anchor, head) => this.#point(field, anchor, head),
       onOnline: (isOnline) => repo.setOnline(isOnline),
       onIdentity: (changed) => this.#introduce(changed),
-      onRename: (name) => this.#notebook.rename(name),
-      onNew: () => this.#begin(),
+      onRename: (name) => this.#mayWrite && this.#notebook.rename(name),
+      onNew: () => void this.#begin(),
+      onJoin: (invitation) => void this.#join(invitation),
+      onRefused: (typed) => this.#shell.toast.show("What you just typed came too late to be taken.", { label: "Copy it", run: () => void navigator.clipboard?.writeText(typed) }, true),
+      writers: (note) => this.#writers(note),
       onForget: (notebook) => forgetRecent(storage, notebook),
       onStatus: (status) => this.#announce(status),
-      links: () => this.#links(),
+      onInvited: () => (this.#isComingBack ? this.#shell.backup.restore() : this.#create()),
+      backup: { backup: () => repo.backup(), restore: (restoring) => comeBack(restoring) },
+      share: {
+        links: () => this.#links(),
+        mayShare: () => (!this.#notebook.space.isOwned ? "open" : this.#notebook.space.access.mayShare ? "yes" : "no"),
+        share: (offer) => this.#share(offer),
+        members: async () => memberLines(await this.#loadMembers(), (key) => this.#shownName(key), this.#notebook.space.access.mayShare, Date.now()),
+        remove: (line) => this.#remove(line),
+      },
       menu: () => ({
+        mayWrite: this.#mayWrite,
         name: this.#notebook.name,
         notebook: this.#notebook.alias,
         recent: loadRecent(storage),
@@ -79,7 +105,6 @@ export class App {
       }),
     });
     this.#arrivals = new Arrivals((sentence) => this.#shell.announcer.say(sentence));
-    root.replaceChildren(this.#shell.element);
     const refresh = (): void => this.refresh();
     repo.on("connections", refresh);
     repo.on("storage", refresh);
@@ -87,11 +112,15 @@ export class App {
       saveOfflineChoice(storage, !isOnline);
       refresh();
     });
-    repo.on("trouble", ({ kind, message }) => {
+    repo.on("trouble", ({ kind, message, document }) => {
+      // What one may not do is said across the window.
+      if (kind === "forbidden" && (document === undefined || !this.#mayWrite)) return;
       if (kind === "crash") this.#isCrashed = true;
       this.#shell.toast.show(message, kind === "crash" ? { label: "Reload", run: () => location.reload() } : null, kind === "crash");
       this.refresh();
     });
+    // As before restoring, which did not come to its end if this page is still there.
+    repo.on("close", () => this.offer("These notes are closed.", "Reload", () => location.reload()));
     for (const name of ["online", "offline", "resize"]) addEventListener(name, refresh);
     addEventListener("storage", () => {
       // Renamed in another tab.
@@ -126,7 +155,10 @@ export class App {
 
   #refresh(): void {
     const { list, pane, peopleBar, waterline } = this.#shell;
-    const notebook = this.#notebook;
+    const notebook = this.#notebook as Notebook | undefined;
+    if (notebook === undefined) return;
+    const notice = accessNotice(notebook.space.access);
+    this.#shell.allow(notice, this.#mayWrite);
     const notes = this.#query.trim() === "" ? notebook.notes : notebook.search(this.#query);
     if (this.#note === null && !NARROW.matches && this.#query === "" && notebook.isReady && notes[0]) this.#open(notes[0].id, false);
     const note = notebook.note(this.#note);
@@ -146,6 +178,7 @@ export class App {
     if (notebook.isReady && this.#recorded !== recorded) {
       this.#recorded = recorded;
       saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
+      if (this.#repo.storage.durable && notebook.handles.length > 0) markHeld(this.#storage);
     }
     const { arriving, news } = this.#patience.look(notebook.space.sync.catchUp, Date.now());
     if (news !== null) this.#shell.announcer.say(news);
@@ -155,6 +188,7 @@ export class App {
         isOnline: this.#repo.online,
         hasNetwork: navigator.onLine,
         connections: this.#repo.connections,
+        notice,
         storage: this.#repo.storage,
         sync: notebook.space.sync,
         arriving,
@@ -168,25 +202,35 @@ export class App {
   #invitation(notes: readonly Note[]): { title: string; text: string; button: string | null } {
     const notebook = this.#notebook;
     if (!notebook.isReady) return { title: "", text: "", button: null };
+    const notice = accessNotice(notebook.space.access);
+    this.#isComingBack = notebook.space.access.state === "none" && this.#repo.storage.isEmpty && this.#repo.storage.durable;
+    if (this.#isComingBack) return { title: notice?.headline ?? "", text: `${notice?.words} Or was it yours, before this browser was cleared?`, button: "Restore from a backup" };
+    if (notice?.isApart && notes.length === 0 && this.#query === "") return { title: notice.headline, text: notice.words, button: null };
     if (this.#note !== null && notebook.note(this.#note) === undefined) {
       return { title: "Not here yet", text: "This note has not reached this device. It shows as soon as someone who has it is connected.", button: null };
     }
     if (notes.length === 0 && this.#query === "" && notebook.awaited === 0) {
+      if (!this.#mayWrite) return { title: "Nothing here yet", text: "Notes show here as soon as they reach this device.", button: null };
       const isReached = this.#repo.connections.some((connection) => connection.state === "connected");
       return isReached || notebook.space.sync.peers > 0 || notebook.deletedNotes.length > 0
         ? { title: "A clean beach", text: "Write the first note. Whoever has the link sees it appear.", button: "Write the first note" }
         : { title: "Nothing has washed up yet", text: "This notebook has not reached this device. If others wrote in it, their notes arrive when you are connected. You can begin already.", button: "Write a note" };
     }
     if (notebook.awaited > 0 && notes.length === 0) return { title: "On their way", text: "The notes of this notebook are known by name and still to arrive.", button: null };
-    return { title: "", text: "Choose a note, or write a new one.", button: "New note" };
+    return this.#mayWrite ? { title: "", text: "Choose a note, or write a new one.", button: "New note" } : { title: "", text: "Choose a note.", button: null };
   }
 
   // ------------------------------------------------------------------------------------------------------ places
 
   #route(): void {
+    const invitation = invitationIn(location.href);
+    if (invitation !== undefined) {
+      void this.#join(invitation);
+      return;
+    }
     const place = parsePlace(location.hash) ?? { notebook: loadRecent(this.#storage)[0]?.notebook ?? "", note: null };
     if (place.notebook === "") {
-      this.#begin(true);
+      void this.#begin(true);
       return;
     }
     this.#enter(place.notebook);
@@ -195,9 +239,22 @@ export class App {
     this.refresh();
   }
 
-  /** A new notebook, with a name and a first note. */
-  #begin(isReplacing = false): void {
-    const id = newSpaceId();
+  /** A new notebook of one's own, with a name and a first note. */
+  async #begin(isReplacing = false): Promise<void> {
+    if (this.#isBeginning) return;
+    this.#isBeginning = true;
+    // What is kept here and on no list: it was restored, or only the list was cleared.
+    const [kept, ...others] = isReplacing ? await this.#repo.heldSpaces().catch(() => []) : [];
+    if (kept !== undefined) {
+      for (const notebook of others) saveRecent(this.#storage, { notebook, name: UNNAMED, opened: Date.now() });
+      this.#isBeginning = false;
+      this.#enter(kept);
+      this.#remember(false);
+      return this.refresh();
+    }
+    // Where none can be founded, an open one with a name that nobody guesses is better than none.
+    const id = await this.#repo.foundSpace().then((space) => space.id, () => newSpaceId());
+    this.#isBeginning = false;
     this.#enter(id);
     this.#note = null;
     const notebook = this.#notebook;
@@ -206,6 +263,25 @@ export class App {
     if (!NARROW.matches) this.#note = welcome.id;
     this.#remember(!isReplacing);
     this.refresh();
+  }
+
+  /** Comes in by a link. What the link says is a secret: it does not stay in the address, nor in the history. */
+  async #join(invitation: string): Promise<void> {
+    try {
+      const space = await this.#repo.join(invitation, { note: this.#identity.name });
+      const own = relayEndpoint(new URL(location.href));
+      saveFurtherRelays(this.#storage, this.#repo.connections.map(({ endpoint }) => endpoint).filter((endpoint) => endpoint !== own));
+      this.#enter(space.id);
+      if (invitationIn(location.href) === undefined) this.#remember(true);
+      else this.#remember(false);
+      this.#shell.announcer.say(space.access.mayWrite ? "You are in. You can read and write here." : "You are in.");
+      this.refresh();
+    } catch (error) {
+      if (invitationIn(location.href) !== undefined) history.replaceState(null, "", `${location.pathname}${location.search}`);
+      this.#route();
+      const why = error instanceof Error ? error.message : String(error);
+      this.#shell.toast.show(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`, null, true);
+    }
   }
 
   #enter(nameOrId: string): void {
@@ -220,6 +296,9 @@ export class App {
     this.#notebook = new Notebook(this.#repo, nameOrId, () => this.refresh());
     this.#people = new People(this.#repo, this.#notebook.space, this.#identity, () => this.refresh());
     this.#arrivals.reset();
+    // At once: not a key may be taken that cannot be put into a note.
+    this.#notebook.space.on("access", () => this.#refresh());
+    if (!this.#shell.element.isConnected) this.#root.replaceChildren(this.#shell.element);
   }
 
   #remember(isNew: boolean): void {
@@ -249,7 +328,12 @@ export class App {
     if (isEntered) this.#shell.pane.focus();
   }
 
+  get #mayWrite(): boolean {
+    return this.#notebook.space.access.mayWrite;
+  }
+
   #create(): void {
+    if (!this.#mayWrite) return;
     this.#query = this.#shell.list.search.value = "";
     this.#open(this.#notebook.create().id, false);
     document.body.dataset["screen"] = "note";
@@ -258,7 +342,7 @@ export class App {
 
   #delete(id: string | null): void {
     const note = this.#notebook.note(id);
-    if (!note || note.isDeleted) return;
+    if (!note || note.isDeleted || !this.#mayWrite) return;
     const order = this.#notebook.notes.map((each) => each.id as string);
     const at = order.indexOf(note.id);
     const { headline } = note;
@@ -291,6 +375,47 @@ export class App {
       this.#refresh();
     }
     this.#shell.list.focus();
+  }
+
+  // ----------------------------------------------------------------------------------------------------- members
+
+  async #loadMembers(): Promise<readonly Member[]> {
+    const { space } = this.#notebook;
+    if (!space.isOwned) return [];
+    return space.members().catch(() => []);
+  }
+
+  /** By what name someone shows themselves at this moment. */
+  #shownName(key: PeerId): string | null {
+    if (key === this.#repo.peerId) return this.#identity.name;
+    return this.#people.windows.find((person) => person.peerId === key)?.name ?? null;
+  }
+
+  #share({ mayWrite, days, note }: ShareOffer): Promise<string> {
+    return this.#notebook.space.share({
+      level: mayWrite ? "write" : "presence",
+      note,
+      app: appAddress(new URL(location.href)),
+      ...(days === null ? {} : { ends: new Date(Date.now() + days * DAY_MS) }),
+    });
+  }
+
+  async #remove({ key, name, isLink }: MemberLine): Promise<void> {
+    try {
+      await this.#notebook.space.revoke(key);
+      const isHeard = this.#repo.connections.some((connection) => connection.state === "connected");
+      const done = isLink ? `${name} was taken back` : `${name} was removed`;
+      this.#shell.toast.show(isHeard ? `${done}.` : `${done} on this device. It counts for others once this device is connected.`);
+    } catch (error) {
+      this.#shell.toast.show(`${name} was not removed: ${error instanceof Error ? error.message : String(error)}.`, null, true);
+    }
+  }
+
+  async #writers(note: Note): Promise<Writers> {
+    if (!note.handle.space.isOwned) return null;
+    const [members, authorship] = [await this.#loadMembers(), await note.handle.authorship()];
+    const nameOf = (key: PeerId): string => `${nameOfKey(key, members, (shown) => this.#shownName(shown))}${key === this.#repo.peerId ? " (you)" : ""}`;
+    return writerLines(authorship, nameOf);
   }
 
   // ------------------------------------------------------------------------------------------------------ people
@@ -335,7 +460,8 @@ export class App {
   /** Tells a screen reader of the state of things when it has changed for good, and not of every save. */
   #announce(status: Status): void {
     const { phase } = status;
-    if (phase === this.#coming) return;
+    // What one may do is said where it changes.
+    if (phase === this.#coming || phase === "apart") return;
     this.#coming = phase;
     clearTimeout(this.#phaseTimer);
     if (phase === "syncing" || phase === "connecting" || phase === this.#phase) return;

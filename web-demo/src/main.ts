@@ -10,13 +10,15 @@ import "./style/list.css";
 import "./style/note.css";
 import "./style/panels.css";
 import "./style/waterline.css";
-import { Repo } from "driftline";
+import { invitationIn, Repo, type RepoOptions } from "driftline";
 import { App } from "./app.ts";
+import { forgetHeld, wasHeld } from "./model/held.ts";
 import { loadIdentity } from "./model/identity.ts";
 import { loadOfflineChoice } from "./model/offline-choice.ts";
-import { relayEndpoint } from "./model/places.ts";
+import { loadFurtherRelays, relayEndpoint } from "./model/places.ts";
 import { keepShell } from "./offline/keep-shell.ts";
 import { h } from "./view/dom.ts";
+import { restoreForm, type Restoring } from "./view/restore-form.ts";
 
 /** Opening is not worth a word before this, and worth an explanation after that. */
 const OPENING_MS = 500;
@@ -30,10 +32,23 @@ async function start(root: HTMLElement): Promise<void> {
   const opening = setTimeout(() => root.replaceChildren(waiting("Opening your notes…", false)), OPENING_MS);
   const slow = setTimeout(() => root.replaceChildren(waiting("Still opening your notes. If another tab has them open and hangs, close it.", true)), SLOW_MS);
   try {
-    const repo = await Repo.open({ name: "driftline-notes", relays: [relayEndpoint(new URL(location.href))], online: !loadOfflineChoice(storage) });
+    const options: RepoOptions = { name: "driftline-notes", relays: [...new Set([relayEndpoint(new URL(location.href)), ...loadFurtherRelays(storage)])], online: !loadOfflineChoice(storage) };
+    const repo = await Repo.open(options);
     clearTimeout(opening);
     clearTimeout(slow);
-    const app = new App(repo, storage, loadIdentity(storage), root);
+    const comeBack = async ({ phrase, file }: Restoring): Promise<void> => {
+      const restore = { phrase, ...(file === null ? {} : { file }) };
+      await repo.checkRestore(restore);
+      await repo.close();
+      await (await Repo.open({ ...options, relays: [], restore })).close();
+      location.reload();
+    };
+    let isClosed = false;
+    repo.on("close", () => (isClosed = true));
+    if (repo.storage.isEmpty && repo.storage.durable && wasHeld(storage) && invitationIn(location.href) === undefined) {
+      await new Promise<void>((done) => root.replaceChildren(cleared(comeBack, () => (isClosed ? location.reload() : (forgetHeld(storage), done())))));
+    }
+    const app = new App(repo, storage, loadIdentity(storage), root, comeBack);
     keepShell((reload) => app.offer("A new version of the app is ready.", "Reload", reload));
   } catch (error) {
     console.error(error);
@@ -49,6 +64,17 @@ async function start(root: HTMLElement): Promise<void> {
       ),
     );
   }
+}
+
+/** What shows where notes were kept before and none are now. */
+function cleared(comeBack: (restoring: Restoring) => Promise<void>, beginAnew: () => void): HTMLElement {
+  return h(
+    "main",
+    { class: "failure", "data-testid": "cleared" },
+    h("h1", {}, "This browser was cleared"),
+    h("p", {}, "Notes were kept here before, and are not here any more: the browser made room, or someone cleared this site’s data. If you made a backup, or wrote down your recovery phrase, you can bring them back."),
+    restoreForm(comeBack, { label: "Begin anew", run: beginAnew }),
+  );
 }
 
 /** What shows while the engine opens its store. */

@@ -10,6 +10,10 @@ pub const ENTRY_OPS_MAX: usize = 4 * 1024 * 1024;
 pub const ENTRY_UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest file that is imported, in bytes, as it is and unpacked.
 pub const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Largest backup that is read, in bytes.
+pub const BACKUP_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Longest recovery phrase that is looked at, in bytes.
+pub const PHRASE_BYTES_MAX: usize = 1024;
 /// Most operations, and most changes, of a file that is imported.
 pub const IMPORT_ROWS_MAX: u64 = 64 * 1024 * 1024;
 /// Highest number an operation may have, so that there are always numbers left for the operations to come.

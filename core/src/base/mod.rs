@@ -5,5 +5,6 @@ pub mod codec;
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod phrase;
 pub mod rng;
 pub mod time;

@@ -168,6 +168,11 @@ pub enum Event {
         /// How much it may do; nothing where it may not even read.
         level: Option<Level>,
     },
+    /// There are new statements of who may do what in an owned space, made here or heard.
+    MembersChanged {
+        /// The space.
+        space: SpaceId,
+    },
     /// A peer has said that it holds exactly the statements of an owned space that are held here.
     StatementsShared {
         /// The space.

@@ -55,6 +55,12 @@ impl Engine {
         }
         let access = self.own_access(&space);
         if access.level().is_none() {
+            // Someone who has lost all but their key holds no statement. The peer may, and then tells whoever may read.
+            let is_asked = self.trust.rolls.contains_key(&space) || self.trust.peers.contains_key(&(connection, space));
+            if !is_asked {
+                self.trust.peers.insert((connection, space), super::trust::PeerRoll::default());
+                self.send_roll(connection, space, true, Vec::new());
+            }
             let (_, why) = super::trust::why_not(access, space);
             self.tell_locked(space, connection, why);
             return false;
@@ -211,6 +217,7 @@ impl Engine {
             }
         }
         self.on_standing_changed(space);
+        self.tell(Event::MembersChanged { space });
         // Nothing else takes away what was accepted.
         if taken.iter().any(|statement| matches!(statement.claim(), Claim::Revocation(_))) {
             self.cut_back(space);

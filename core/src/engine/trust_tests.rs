@@ -124,6 +124,34 @@ fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec
 }
 
 #[test]
+fn who_has_lost_all_but_the_key_is_told_what_it_may_do_and_a_stranger_is_told_nothing() {
+    let mut world = world_with(|config| {
+        if config.identity == Some(secret(CAT)) {
+            config.identity = Some(secret(OWNER));
+        }
+    });
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    world.connect(OWNER, RELAY);
+    world.run();
+    for node in [CAT, BEN] {
+        world.input(node, Input::Command(Command::OpenSpace { space }));
+        world.connect(node, RELAY);
+        world.run();
+    }
+    assert_eq!(access(&world, CAT, space), Access::Granted(Level::Admin));
+    open_note(&mut world, CAT, space);
+    world.run();
+    assert_eq!(world.text(CAT).as_deref(), Some("owner "));
+    world.write(CAT, "again ");
+    world.run();
+    assert_eq!(world.text(OWNER).as_deref(), Some("owner again "));
+    assert_eq!((access(&world, BEN, space), version(&world, BEN).clock.len()), (Access::Nothing, 0));
+    assert!(world.nodes[BEN].engine.members(&space).is_err(), "not even who is there");
+    assert!(troubles(&world, BEN)[0].contains("granted nothing"));
+}
+
+#[test]
 fn readers_read_writers_write_and_what_a_reader_wrote_stays_where_it_is() {
     let mut world = world();
     let space = shared(&mut world, Level::Read);

@@ -258,6 +258,25 @@ impl Ledger {
         prepared.answers.into_iter().map(|(id, drafted)| (id, answer(drafted))).collect()
     }
 
+    /// The journal in one piece, as it is when it is written again: for a backup of it, or for another life of the store, with an epoch of
+    /// its own. It belongs into the first area of a new medium.
+    ///
+    /// # Errors
+    ///
+    /// A snapshot and what stands beside it are more than one record can hold.
+    pub fn copied(&self, epoch: Option<StoreEpoch>) -> Result<Vec<u8>, StoreError> {
+        let epoch = epoch.or(self.index.epoch).expect("an open journal has an epoch");
+        let mut copy = Rewrite::begin(&self.index, Area::First, self.generation + 1, epoch).map_err(too_large)?;
+        let mut bytes = Vec::new();
+        loop {
+            let step = copy.next(&self.index, self.policy.step_bytes).map_err(too_large)?;
+            bytes.extend_from_slice(&step.bytes);
+            if step.kind == StepKind::Switch {
+                return Ok(bytes);
+            }
+        }
+    }
+
     /// What is to be done next so that the journal does not hold more dead bytes than it should, if anything. Never while a batch is
     /// prepared; and the step is finished before the next, or a batch, is asked for.
     pub fn next_step(&mut self) -> Option<Step> {

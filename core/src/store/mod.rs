@@ -1,5 +1,6 @@
 //! Floor 2: what goes to disk and how it comes back. Moves entries and never looks inside them.
 
+pub mod backup;
 pub mod beginning;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -17,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 /// What an invitation's text begins with; what follows is its fragment.
 pub const LINK_PREFIX: &str = "driftline:join#";
+/// What stands before it in the fragment of a web app's address, which may hold other things as well.
+pub const WEB_PREFIX: &str = "join=";
 const VERSION: u8 = 1;
 const CHECK_BYTES: usize = 4;
 /// Longest text that is looked at.
@@ -96,7 +98,7 @@ impl Invitation {
         format!("{LINK_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads an invitation: the text itself, its fragment alone, or any link that has it as its fragment.
+    /// Reads an invitation: the text itself, its fragment alone, or any link that has it as its fragment, behind `join=` or without.
     ///
     /// # Errors
     ///
@@ -104,6 +106,7 @@ impl Invitation {
     pub fn from_text(text: &str) -> Result<Self, InvitationError> {
         let text = text.trim();
         let fragment = text.rsplit_once('#').map_or(text, |(_, fragment)| fragment);
+        let fragment = fragment.strip_prefix(WEB_PREFIX).unwrap_or(fragment);
         if fragment.len() > TEXT_MAX {
             return Err(InvitationError::NotOne);
         }

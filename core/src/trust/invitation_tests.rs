@@ -48,7 +48,9 @@ fn invitation(depth: u8) -> Invitation {
 fn a_known_answer_also_behind_any_address() {
     assert_eq!(invitation(1).to_text(), KNOWN);
     let fragment = KNOWN.strip_prefix(LINK_PREFIX).unwrap();
-    for text in [KNOWN.to_owned(), fragment.to_owned(), format!("https://notes.example/#{fragment}"), format!(" {KNOWN}\n")] {
+    let web = format!("https://notes.example/?relay=x#{WEB_PREFIX}{fragment}");
+    for text in [KNOWN.to_owned(), fragment.to_owned(), format!("https://notes.example/#{fragment}"), web, format!(" {KNOWN}\n")]
+    {
         assert_eq!(Invitation::from_text(&text), Ok(invitation(1)), "{text}");
     }
 }

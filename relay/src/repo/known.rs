@@ -172,7 +172,7 @@ impl Known {
             }
             // Whoever waits for these asks the engine itself.
             Event::Ready { .. } | Event::DocumentOpened { .. } | Event::Saved(_) => {}
-            Event::AccessChanged { .. } | Event::StatementsShared { .. } => {}
+            Event::AccessChanged { .. } | Event::MembersChanged { .. } | Event::StatementsShared { .. } => {}
             // This library edits by closures and shows no mirrors.
             Event::DocumentEdited { .. } | Event::ViewUpdated(_) | Event::EditRefused { .. } => {}
             // Nor does it follow spaces for others.

@@ -91,6 +91,24 @@ export class Notes {
     return this.until(story, () => this.text(), holds, timeoutMs);
   }
 
+  /** Makes a link to the notebook, by the dialog, and answers it. */
+  async share(level: "read" | "write", days: "" | "1" | "7" = "", note = ""): Promise<string> {
+    await this.get("share").click();
+    await this.get(`share-level-${level}`).check();
+    await this.get("share-ends").selectOption(days);
+    await this.get("share-for").fill(note);
+    await this.get("make-link").click();
+    const link = await this.until("the link is made", () => this.get("share-link").inputValue(), (value) => value !== "");
+    await this.page.keyboard.press("Escape");
+    return link;
+  }
+
+  /** Types at the end of the open note's body. */
+  async append(words: string): Promise<void> {
+    await this.page.locator(".body-editor .cm-content").press("ControlOrMeta+End");
+    await this.page.keyboard.type(words);
+  }
+
   /** Turns the work-offline switch, and waits until it shows. */
   async workOffline(isOffline: boolean): Promise<void> {
     const control = this.get("work-offline");

@@ -1,6 +1,7 @@
 /** A real relay: the `driftline` binary, serving the built demo, with a data folder of its own. */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -38,6 +39,11 @@ export class Relay {
   /** Where the demo is served. */
   get url(): string {
     return `http://localhost:${this.port}/`;
+  }
+
+  /** A notebook there that is open, and new: whoever has its address may read and write. */
+  openNotebook(): string {
+    return `${this.url}#${randomUUID()}`;
   }
 
   /** Where it syncs. */

@@ -7,6 +7,7 @@
 
 mod automerge_repo;
 mod automerge_sync;
+mod backup;
 mod chunks;
 mod corpus;
 mod frames;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", read: journal::read, seeds: journal::seeds },
     Target { name: "records", read: journal::read_records, seeds: journal::record_seeds },
     Target { name: "trust", read: trust::read, seeds: trust::seeds },
+    Target { name: "backup", read: backup::read, seeds: backup::seeds },
 ];
 
 /// The target of this name.

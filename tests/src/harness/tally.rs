@@ -82,6 +82,7 @@ fn effect_name(effect: &Effect) -> &'static str {
             Event::Presence { .. } => "event Presence",
             Event::Trouble(_) => "event Trouble",
             Event::AccessChanged { .. } => "event AccessChanged",
+            Event::MembersChanged { .. } => "event MembersChanged",
             Event::StatementsShared { .. } => "event StatementsShared",
             Event::Durable { .. } => "event Durable",
             Event::Anew { .. } => "event Anew",

@@ -20,7 +20,7 @@ export class TestEngine implements Driver {
 
   constructor({ seed = 1, journal = new Uint8Array() as Uint8Array, relay = false } = {}) {
     this.journal = journal;
-    this.host = new EngineHost(new Uint8Array(32).fill(seed), journal.slice(), undefined, relay);
+    this.host = new EngineHost(new Uint8Array(32).fill(seed), journal.slice(), undefined, relay, undefined);
     this.poll();
   }
 

@@ -19,6 +19,8 @@ export class Profile {
   readonly channels = new Set<TabChannel>();
   /** Whether its tabs must make do without the browser's locks. */
   readonly leases: boolean;
+  /** What seals its keys; nothing as in a page that came over plain HTTP. */
+  subtle: SubtleCrypto | undefined = crypto.subtle;
   clock = (): number => Date.now();
 
   constructor({ leases = false } = {}) {
@@ -153,6 +155,7 @@ export class ProfileTab {
     const hub = new Hub(
       {
         storage: undefined,
+        subtle: this.profile.subtle,
         indexedDB: this.profile.indexedDB as unknown as globalThis.IDBFactory,
         locks: this.profile.leases ? leaseLocks(this.profile.indexedDB as unknown as globalThis.IDBFactory, () => this.profile.clock()) : locks,
         openChannel: (name) => new TabChannel(this, name) as unknown as BroadcastChannel,

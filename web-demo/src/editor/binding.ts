@@ -9,7 +9,7 @@
 
 import { Annotation, ChangeSet, type ChangeSpec, EditorState, type Extension, Text, Transaction } from "@codemirror/state";
 import { EditorView, type ViewUpdate } from "@codemirror/view";
-import { type DocHandle, type Patch, type Path, splice } from "driftline";
+import { AccessError, type DocHandle, type Patch, type Path, splice } from "driftline";
 
 /** On transactions that show what the document became by others' doing: they are not edits of this view. */
 export const remote = Annotation.define<true>();
@@ -21,6 +21,8 @@ export interface BindingOptions<T extends object> {
   path: Path;
   /** Runs in each change that an edit of this view makes, for what goes along with it (a time of editing). */
   along?: (draft: T) => void;
+  /** What was typed in the moment in which it turned out that this device may not write: it is taken out of the view, and is the app's to keep. */
+  onRefused?: (typed: string) => void;
 }
 
 /** The text that a view bound to it must begin with. */
@@ -75,6 +77,13 @@ export class Binding<T extends object> {
         }
         along?.(draft);
       });
+    } catch (error) {
+      if (!(error instanceof AccessError)) throw error;
+      this.#isSending = false;
+      this.#repair();
+      let typed = "";
+      for (const transaction of own) transaction.changes.iterChanges((_fromA, _toA, _fromB, _toB, inserted) => (typed += inserted.sliceString(0, undefined, "\n")));
+      if (typed !== "") this.#options.onRefused?.(typed);
     } finally {
       this.#isSending = false;
     }

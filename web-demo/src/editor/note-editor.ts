@@ -1,7 +1,7 @@
 /** The two editors of a note: its title, which is one line, and its body, in Markdown. */
 
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { EditorState, type Extension, Prec } from "@codemirror/state";
+import { Compartment, EditorState, type Extension, Prec } from "@codemirror/state";
 import { EditorView, drawSelection, keymap, placeholder } from "@codemirror/view";
 import type { Field, Person } from "../model/people.ts";
 import { Note, type NoteDoc } from "../model/note.ts";
@@ -15,6 +15,8 @@ export interface NoteEditorEvents {
   onCaret(field: Field | null, anchor: number, head: number): void;
   /** Escape was pressed where it means nothing to the editor: the reader wants out. */
   onLeave(): void;
+  /** This was typed, and could not be put into the note. */
+  onRefused(typed: string): void;
 }
 
 /** A note being edited. */
@@ -23,8 +25,11 @@ export class NoteEditor {
   readonly body: EditorView;
   readonly #closers: (() => void)[] = [];
   readonly #trackers: Record<Field, CaretTracker<NoteDoc>>;
+  readonly #writing = new Compartment();
+  #isReadOnly: boolean;
 
-  constructor(note: Note, titleHost: HTMLElement, bodyHost: HTMLElement, events: NoteEditorEvents) {
+  constructor(note: Note, titleHost: HTMLElement, bodyHost: HTMLElement, isReadOnly: boolean, events: NoteEditorEvents) {
+    this.#isReadOnly = isReadOnly;
     const leave = keymap.of([{ key: "Escape", run: () => (events.onLeave(), true) }]);
     this.title = this.#view(note, "title", titleHost, events, [
       oneLine,
@@ -58,6 +63,13 @@ export class NoteEditor {
     this.#trackers.body.set(owners.body);
   }
 
+  /** Lets one write, or only read. */
+  setReadOnly(isReadOnly: boolean): void {
+    if (isReadOnly === this.#isReadOnly) return;
+    this.#isReadOnly = isReadOnly;
+    for (const view of [this.title, this.body]) view.dispatch({ effects: this.#writing.reconfigure(isReadOnly ? READING : []) });
+  }
+
   close(): void {
     for (const close of this.#closers.splice(0)) close();
     this.title.destroy();
@@ -65,7 +77,7 @@ export class NoteEditor {
   }
 
   #view(note: Note, field: Field, host: HTMLElement, events: NoteEditorEvents, extensions: Extension): EditorView {
-    const options: BindingOptions<NoteDoc> = { handle: note.handle, path: [field], along: (draft) => Note.stamp(draft) };
+    const options: BindingOptions<NoteDoc> = { handle: note.handle, path: [field], along: (draft) => Note.stamp(draft), onRefused: events.onRefused };
     let binding: Binding<NoteDoc> | undefined;
     const view = new EditorView({
       parent: host,
@@ -73,6 +85,7 @@ export class NoteEditor {
         doc: boundText(options),
         extensions: [
           extensions,
+          this.#writing.of(this.#isReadOnly ? READING : []),
           outbound(() => binding),
           history(),
           drawSelection({ cursorBlinkRate: 1_100 }),
@@ -115,6 +128,14 @@ export class NoteEditor {
     return true;
   }
 }
+
+/** For those who may only read: nothing is taken but what comes from others; the text can be walked through and copied by keyboard, too. */
+const READING: Extension = [
+  EditorState.readOnly.of(true),
+  EditorView.editable.of(false),
+  EditorView.contentAttributes.of({ tabindex: "0", "aria-readonly": "true" }),
+  EditorState.changeFilter.of((transaction) => transaction.annotation(remote) === true),
+];
 
 /** Keeps what is typed or pasted to one line. What others do is shown as it is: a view never refuses the document. */
 const oneLine: Extension = [

@@ -35,6 +35,8 @@ export class Notebook {
     this.#unsubscribe.push(
       this.space.on("documents", (ids) => this.#adopt(ids)),
       this.space.on("sync", onChange),
+      this.space.on("access", onChange),
+      this.space.on("members", onChange),
     );
     this.#adopt(this.space.documents);
     void this.space.whenReady().then(() => {

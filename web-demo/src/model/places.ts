@@ -15,6 +15,8 @@ export interface Recent {
 
 const KEY = "driftline-notes:recent";
 const RECENT_MAX = 30;
+const RELAYS_KEY = "driftline-notes:relays";
+const RELAYS_MAX = 8;
 
 /** The place that a fragment such as `#space/document` names, or nothing where it names none. */
 export function parsePlace(fragment: string): Place | null {
@@ -37,6 +39,13 @@ export function shareLink(place: Place, address: URL): string {
   return link.href;
 }
 
+/** The address of this app, with the relay it was told to use: what a link to join is made of. */
+export function appAddress(address: URL): string {
+  const link = new URL(shareLink({ notebook: "", note: null }, address));
+  link.hash = "";
+  return link.href;
+}
+
 /** A place that someone typed or pasted: a whole link, or a notebook's id or name. */
 export function placeFrom(text: string): Place | null {
   const trimmed = text.trim();
@@ -51,6 +60,25 @@ export function relayEndpoint(address: URL): string {
   const named = address.searchParams.get("relay");
   if (named !== null && /^wss?:\/\//.test(named)) return named;
   return `${address.protocol === "https:" ? "wss:" : "ws:"}//${address.host}/sync`;
+}
+
+/** Relays that links named, beside the page's own: those who joined by them would not find their notebooks otherwise. */
+export function loadFurtherRelays(storage: Storage | null): string[] {
+  try {
+    const saved: unknown = JSON.parse(storage?.getItem(RELAYS_KEY) ?? "[]");
+    return Array.isArray(saved) ? saved.filter((relay): relay is string => typeof relay === "string" && /^wss?:\/\//.test(relay)).slice(0, RELAYS_MAX) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Keeps them for the next visit. */
+export function saveFurtherRelays(storage: Storage | null, relays: readonly string[]): void {
+  try {
+    storage?.setItem(RELAYS_KEY, JSON.stringify([...new Set([...relays, ...loadFurtherRelays(storage)])].slice(0, RELAYS_MAX)));
+  } catch {
+    // No room, or not allowed: they last as long as the page.
+  }
 }
 
 /** The notebooks that were open here before, the newest first. */

@@ -7,6 +7,7 @@
 
 import type { ConnectionStatus, SavedStatus, StorageStatus, SyncStatus } from "driftline";
 import type { Arriving } from "./arriving.ts";
+import type { AccessNotice } from "./access.ts";
 import { counted } from "./words.ts";
 
 /** Everything the status line depends on. */
@@ -18,6 +19,8 @@ export interface StatusFacts {
   /** Whether the browser believes in a network. */
   hasNetwork: boolean;
   connections: readonly ConnectionStatus[];
+  /** What the page says to someone who may not write; nothing to others. */
+  notice?: AccessNotice | null;
   storage: StorageStatus;
   sync: SyncStatus;
   /** What is on its way here, once it has taken so long that one may ask. */
@@ -33,7 +36,7 @@ export type Drift = "together" | "settling" | "reaching" | "adrift";
 /** What the status line shows. */
 export interface Status {
   /** A stable name of the state. */
-  phase: "crashed" | "offline" | "noNetwork" | "unreachable" | "connecting" | "syncing" | "relay" | "local";
+  phase: "crashed" | "apart" | "offline" | "noNetwork" | "unreachable" | "connecting" | "syncing" | "relay" | "local";
   drift: Drift;
   /** Whether something needs the reader's attention. */
   isWarning: boolean;
@@ -67,6 +70,10 @@ export function statusOf(facts: StatusFacts): Status {
 
   if (facts.isCrashed) {
     return { ...base, phase: "crashed", drift: "adrift", isWarning: true, headline: "Stopped", addition: "reload the page to go on" };
+  }
+  if (facts.notice?.isApart) {
+    const apart: StatusDetail = { name: "This notebook", tone: "bad", text: facts.notice.words };
+    return { ...base, phase: "apart", drift: "adrift", isWarning: true, headline: facts.notice.headline, details: [apart, device, relay].filter((detail) => detail !== null) };
   }
   if (!facts.isOnline) return { ...base, phase: "offline", drift: "adrift", headline: "Working offline" };
   if (facts.connections.length === 0) return { ...base, phase: "local", drift: "together", headline: "On this device", addition: here };

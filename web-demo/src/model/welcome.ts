@@ -9,7 +9,7 @@ export function notebookName(): string {
 
 export const WELCOME_TITLE = "Welcome aboard";
 
-export const WELCOME_BODY = `This notebook belongs to you, and to anyone you give its link to. Nobody has to sign up. Write in it together, with a network or without one: everything is kept in your browser first and finds its way to the others when it can.
+export const WELCOME_BODY = `This notebook is yours. Others come in by links that you make, to read or to write, for as long as you like; nobody has to sign up. Write in it together, with a network or without one: everything is kept in your browser first and finds its way to the others when it can.
 
 Do not take our word for it. Tick these off as you go.
 
@@ -22,7 +22,7 @@ Do not take our word for it. Tick these off as you go.
 
 ## Write with someone
 
-- [ ] Press **Share** and open the link in another browser, or on your phone. (Nobody around? You will do.)
+- [ ] Press **Share**, choose *Can write*, and open the link in another browser, or on your phone. (Nobody around? You will do.)
 - [ ] Write in both at once, and watch the other caret.
 - [ ] Go offline in *both*, change this sentence differently in each, and come back. You will meet on the same line, with nothing lost.
 

@@ -8,6 +8,7 @@ import { attribute, h, text } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { opens } from "./popover.ts";
 import { reading } from "./reading.ts";
+import { type Writers, WritersPanel } from "./writers-panel.ts";
 
 /** What the pane asks for. */
 export interface NotePaneEvents extends NoteEditorEvents {
@@ -15,6 +16,8 @@ export interface NotePaneEvents extends NoteEditorEvents {
   onCreate(): void;
   onDelete(): void;
   onRestore(): void;
+  /** Who wrote a note. */
+  writers(note: Note): Promise<Writers>;
 }
 
 /** The pane. */
@@ -37,16 +40,24 @@ export class NotePane {
   /** The text that the page was made of. */
   #pageOf: string | null = null;
 
+  readonly #writers: WritersPanel;
+  readonly #delete: HTMLElement;
+  readonly #restore: HTMLElement;
+  #mayWrite = true;
+
   constructor(events: NotePaneEvents, peopleBar: HTMLElement, share: { button: HTMLElement; panel: HTMLElement }, onCopied: (what: string) => void) {
     this.#events = events;
+    this.#writers = new WritersPanel(() => (this.#note === null ? Promise.resolve([]) : events.writers(this.#note)));
     this.#readButton = h("button", { class: "bare", type: "button", "aria-pressed": "false", "data-testid": "read", title: "Read as a page", "aria-label": "Read as a page", onclick: () => this.toggleReading() }, icon("read"));
     const moreButton = h("button", { class: "bare", type: "button", "aria-label": "More about this note", title: "More", "data-testid": "more" }, icon("more"));
+    this.#delete = h("button", { type: "button", class: "danger", "data-testid": "delete", onclick: () => (menu.hidePopover(), events.onDelete()) }, icon("trash"), "Delete note");
+    this.#restore = h("button", { class: "quiet small", type: "button", "data-testid": "restore", onclick: () => events.onRestore() }, "Restore it");
     const menu = h(
       "div",
       { class: "menu-panel" },
       h("button", { type: "button", onclick: () => (menu.hidePopover(), this.#copy(onCopied)) }, icon("copy"), "Copy as Markdown"),
       h("button", { type: "button", onclick: () => (menu.hidePopover(), this.#download()) }, icon("download"), "Download as Markdown"),
-      h("button", { type: "button", class: "danger", "data-testid": "delete", onclick: () => (menu.hidePopover(), events.onDelete()) }, icon("trash"), "Delete note"),
+      this.#delete,
     );
     opens(moreButton, menu, "More about this note");
     this.#more = h("span", { class: "more" }, this.#readButton, moreButton, menu);
@@ -54,12 +65,13 @@ export class NotePane {
       "div",
       { class: "deleted-bar" },
       h("span", {}, "This note was deleted."),
-      h("button", { class: "quiet small", type: "button", "data-testid": "restore", onclick: () => events.onRestore() }, "Restore it"),
+      this.#restore,
     );
     this.#emptyWords.button.addEventListener("click", () => events.onCreate());
     attribute(this.#emptyWords.button, "data-testid", "create-first");
     this.#empty = h("div", { class: "empty" }, drift(), this.#emptyWords.title, this.#emptyWords.text, this.#emptyWords.button);
-    this.#article.append(this.#deleted, this.#title, this.#meta, this.#body, this.#reading);
+    const facts = h("div", { class: "note-facts" }, this.#meta, this.#writers.button, this.#writers.panel);
+    this.#article.append(this.#deleted, this.#title, facts, this.#body, this.#reading);
     const back = h("button", { class: "bare back", type: "button", "aria-label": "All notes", "data-testid": "back", onclick: () => events.onBack() }, icon("back"), h("span", {}, "Notes"));
     this.element = h(
       "section",
@@ -81,10 +93,17 @@ export class NotePane {
     this.#editor = null;
     this.#note = note;
     if (note?.handle.isReady) {
-      this.#editor = new NoteEditor(note, this.#title, this.#body, this.#events);
+      this.#editor = new NoteEditor(note, this.#title, this.#body, !this.#mayWrite, this.#events);
       this.element.querySelector(".pane-scroll")?.scrollTo(0, 0);
     }
     this.#show();
+  }
+
+  /** Lets one write, or only read. */
+  allow(mayWrite: boolean): void {
+    this.#mayWrite = mayWrite;
+    this.#editor?.setReadOnly(!mayWrite);
+    this.#delete.hidden = this.#restore.hidden = !mayWrite;
   }
 
   /** Shows what may have changed. */
@@ -97,6 +116,7 @@ export class NotePane {
       const parts = [`Edited ${ago(note.edited, Date.now())}`, counted(words, "word"), people.length > 0 ? `${counted(people.length + 1, "person", "people")} here` : null];
       text(this.#meta, parts.filter((part) => part !== null).join("  ·  "));
       this.#editor.showCarets(all);
+      this.#writers.update();
       this.#read();
     }
     text(this.#emptyWords.title, invitation.title);

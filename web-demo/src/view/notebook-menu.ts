@@ -1,5 +1,6 @@
 /** The notebook's name, and behind it the way to rename it, to leave for another, and to bring deleted notes back. */
 
+import { invitationIn } from "driftline";
 import type { Recent } from "../model/places.ts";
 import { placeFragment, placeFrom } from "../model/places.ts";
 import { attribute, h, text } from "./dom.ts";
@@ -10,8 +11,13 @@ import { opens } from "./popover.ts";
 export interface NotebookMenuEvents {
   onRename(name: string): void;
   onNew(): void;
+  /** A link by which one joins was pasted. */
+  onJoin(invitation: string): void;
   onForget(notebook: string): void;
   onRestore(note: string): void;
+  onBackUp(): void;
+  /** Someone has a backup, or a recovery phrase. */
+  onComeBack(): void;
 }
 
 /** What the menu shows. */
@@ -19,6 +25,8 @@ export interface NotebookMenuContents {
   name: string;
   notebook: string;
   recent: readonly Recent[];
+  /** Whether one may rename it, and bring notes back. */
+  mayWrite: boolean;
   deleted: readonly { id: string; headline: string }[];
 }
 
@@ -48,12 +56,14 @@ export class NotebookMenu {
     const openForm = h("form", { class: "field-row" }, link, h("button", { class: "quiet", type: "submit" }, "Open"));
     openForm.addEventListener("submit", (event) => {
       event.preventDefault();
+      const invitation = invitationIn(link.value);
       const place = placeFrom(link.value);
-      attribute(link, "aria-invalid", place === null ? "true" : null);
-      if (place === null) return;
+      attribute(link, "aria-invalid", invitation === undefined && place === null ? "true" : null);
+      if (invitation === undefined && place === null) return;
       link.value = "";
       this.#panel.hidePopover();
-      location.hash = placeFragment(place);
+      if (invitation !== undefined) events.onJoin(invitation);
+      else if (place !== null) location.hash = placeFragment(place);
     });
     this.#panel = h(
       "div",
@@ -64,6 +74,13 @@ export class NotebookMenu {
       h("label", { for: "open-link" }, "Open another"),
       openForm,
       this.#body,
+      h(
+        "div",
+        { class: "notebook-lists" },
+        h("h2", {}, "This device"),
+        h("button", { class: "quiet wide", type: "button", "data-testid": "back-up", onclick: () => this.#leave(events.onBackUp) }, icon("shield"), "Back up…"),
+        h("button", { class: "quiet wide", type: "button", "data-testid": "come-back", onclick: () => this.#leave(events.onComeBack) }, icon("download"), "Restore from a backup…"),
+      ),
     );
     const button = h("button", { class: "notebook", type: "button", "data-testid": "notebook" }, this.#label, icon("chevron"));
     opens(button, this.#panel, "Notebook", () => this.#fill(contents()));
@@ -75,8 +92,9 @@ export class NotebookMenu {
     text(this.#label, name);
   }
 
-  #fill({ name, notebook, recent, deleted }: NotebookMenuContents): void {
+  #fill({ name, notebook, recent, deleted, mayWrite }: NotebookMenuContents): void {
     this.#name.value = name;
+    this.#name.readOnly = !mayWrite;
     this.#body.replaceChildren();
     const others = recent.filter((each) => each.notebook !== notebook).slice(0, 8);
     if (others.length > 0) {
@@ -109,7 +127,7 @@ export class NotebookMenu {
         ),
       );
     }
-    if (deleted.length > 0) {
+    if (deleted.length > 0 && mayWrite) {
       this.#body.append(
         h("h2", {}, "Deleted notes"),
         h(

@@ -1,9 +1,13 @@
 /** The window: its parts, where they stand, and the keys that work everywhere in it. */
 
+import type { AccessNotice } from "../model/access.ts";
 import type { Identity } from "../model/identity.ts";
+import type { Note } from "../model/note.ts";
 import type { Field } from "../model/people.ts";
 import type { Status } from "../model/status.ts";
+import { AccessBar } from "./access-bar.ts";
 import { Announcer } from "./announcer.ts";
+import { BackupSheet, type BackupSheetEvents } from "./backup-sheet.ts";
 import { h, text } from "./dom.ts";
 import { HelpSheet } from "./help-sheet.ts";
 import { icon } from "./icons.ts";
@@ -11,15 +15,18 @@ import { NoteList } from "./note-list.ts";
 import { NotePane } from "./note-pane.ts";
 import { NotebookMenu, type NotebookMenuContents } from "./notebook-menu.ts";
 import { PeopleBar } from "./people-bar.ts";
-import { SharePanel, type ShareLinks } from "./share-panel.ts";
+import { SharePanel, type SharePanelEvents } from "./share-panel.ts";
 import { ThemeSwitch } from "./theme.ts";
 import { Toast } from "./toast.ts";
 import { Waterline } from "./waterline.ts";
+import type { Writers } from "./writers-panel.ts";
 
 /** Everything the window asks for, and asks. */
 export interface ShellEvents {
   onOpen(note: string, isEntered: boolean): void;
   onCreate(): void;
+  /** What the empty window invites to. */
+  onInvited(): void;
   /** The note named, or the open one. */
   onDelete(note: string | null): void;
   onRestore(note: string | null): void;
@@ -31,9 +38,14 @@ export interface ShellEvents {
   onIdentity(identity: Identity): void;
   onRename(name: string): void;
   onNew(): void;
+  onJoin(invitation: string): void;
   onForget(notebook: string): void;
   onStatus(status: Status): void;
-  links(): ShareLinks;
+  /** This was typed, and could not be put into the note. */
+  onRefused(typed: string): void;
+  writers(note: Note): Promise<Writers>;
+  share: Omit<SharePanelEvents, "onCopied">;
+  backup: Omit<BackupSheetEvents, "onCopied">;
   menu(): NotebookMenuContents;
 }
 
@@ -45,32 +57,39 @@ export class Shell {
   readonly peopleBar: PeopleBar;
   readonly menu: NotebookMenu;
   readonly waterline: Waterline;
+  readonly share: SharePanel;
+  readonly access = new AccessBar();
+  readonly backup: BackupSheet;
   readonly toast = new Toast();
   readonly announcer = new Announcer();
   readonly #help = new HelpSheet();
   readonly #heading = h("h1", { class: "visually-hidden" });
+  readonly #create: HTMLElement;
   readonly #events: ShellEvents;
 
   constructor(storage: Storage | null, identity: Identity, events: ShellEvents) {
     this.#events = events;
     const onCopied = (what: string): void => this.toast.show(`${what} copied.`);
-    const share = new SharePanel(events.links, onCopied);
+    this.backup = new BackupSheet({ ...events.backup, onCopied });
+    this.share = new SharePanel({ ...events.share, onCopied });
     const theme = new ThemeSwitch(storage);
     theme.element.addEventListener("click", () => this.announcer.say(theme.element.title));
     this.peopleBar = new PeopleBar(identity, events.onIdentity);
-    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onForget: events.onForget, onRestore: events.onRestore });
+    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onJoin: events.onJoin, onForget: events.onForget, onRestore: events.onRestore, onBackUp: () => this.backup.backUp(), onComeBack: () => this.backup.restore() });
     this.list = new NoteList({ onOpen: events.onOpen, onCreate: events.onCreate, onDelete: events.onDelete, onSearch: events.onSearch });
     this.pane = new NotePane(
       {
         onBack: events.onBack,
-        onCreate: events.onCreate,
+        onCreate: events.onInvited,
         onDelete: () => events.onDelete(null),
         onRestore: () => events.onRestore(null),
         onCaret: events.onCaret,
         onLeave: events.onLeave,
+        onRefused: events.onRefused,
+        writers: events.writers,
       },
       this.peopleBar.element,
-      share,
+      this.share,
       onCopied,
     );
     this.waterline = new Waterline(events.onOnline, events.onStatus, offlineFootnote);
@@ -78,10 +97,10 @@ export class Shell {
       h("button", { class: "bare keyboard-help", type: "button", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", "data-testid": "open-help", onclick: () => this.#help.open() }, icon("keyboard")),
       theme.element,
     );
-    const create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
-    const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.#heading, this.menu.element, create), this.list.element);
+    this.#create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
+    const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.#heading, this.menu.element, this.#create), this.list.element);
     const skip = h("a", { class: "skip", href: "#note", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
-    this.element = h("div", { class: "shell" }, skip, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element);
+    this.element = h("div", { class: "shell" }, skip, this.access.element, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element, this.backup.element);
     addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -89,6 +108,14 @@ export class Shell {
   name(name: string): void {
     this.menu.update(name);
     text(this.#heading, name);
+  }
+
+  /** Shows what one may do here; what one may not is not offered. */
+  allow(notice: AccessNotice | null, mayWrite: boolean): void {
+    if (this.access.update(notice) && notice !== null) this.announcer.say(`${notice.headline}. ${notice.words}`);
+    this.#create.hidden = !mayWrite;
+    this.pane.allow(mayWrite);
+    this.share.update();
   }
 
   #onKey(event: KeyboardEvent): void {
