@@ -21,6 +21,7 @@ mod exchange;
 pub mod following;
 mod handover;
 pub mod input;
+mod loading;
 mod logs;
 mod memory;
 mod mirrors;
