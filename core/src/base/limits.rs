@@ -104,6 +104,8 @@ pub const EPOCH_CARRIED_MAX: usize = 16;
 pub const EPOCH_DELIVERIES_MAX: usize = 8_192;
 /// Most deliveries of a space beside those: to who came in since.
 pub const DELIVERIES_MAX: usize = 8_192;
+/// Most statements in one frame.
+pub const STATEMENTS_MAX: usize = 1 + GRANTS_MAX + REVOCATIONS_MAX + EPOCHS_MAX + DELIVERIES_MAX;
 /// Longest statement in bytes: a revocation that names as many actors as it may.
 pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
 /// All statements of one space together, in bytes.

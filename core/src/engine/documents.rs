@@ -15,7 +15,7 @@ use crate::doc::document::{ChangeError, Document, Transaction};
 use crate::doc::edit::Edit;
 use crate::doc::view::{Answer, View};
 use crate::log::entry::Entry;
-use crate::trust::owned::is_owned;
+use crate::trust::owned::{is_owned, is_sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,6 +53,8 @@ pub(super) enum State {
         snapshot: Option<Arc<[u8]>>,
         gathered: Vec<Arc<Entry>>,
         after: u64,
+        /// Whether all was read, and cannot be opened for want of a key.
+        closed: bool,
         /// The stored view that mirrors were shown.
         preview: Option<Arc<StoredPreview>>,
         /// What the app asked meanwhile.
@@ -109,9 +111,17 @@ impl Documents {
         }
     }
 
-    /// All entries of a document that is in memory, in causal order.
-    pub(super) fn entries(&self, document: &DocumentId) -> Vec<Arc<Entry>> {
-        self.loaded(document).map_or_else(Vec::new, |document| document.entries().into_iter().map(Arc::new).collect())
+    /// Entries of a document's log that are not in the document yet.
+    pub(super) fn unapplied(&self, document: &DocumentId) -> Vec<Arc<Entry>> {
+        self.open.get(document).map_or_else(Vec::new, |open| open.unapplied.clone())
+    }
+
+    /// Whether an open document waits for a key: to be read at all, or for what came last.
+    pub(super) fn is_waiting(&self, document: &DocumentId) -> bool {
+        self.open.get(document).is_some_and(|open| match &open.state {
+            State::Loading { closed, .. } => *closed,
+            State::Loaded(_) => !open.unapplied.is_empty(),
+        })
     }
 }
 
@@ -133,6 +143,7 @@ impl Engine {
         self.needs_flush = true;
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        self.may_write_in(&space)?;
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
         let (entry, outcome) = loaded.change(message, now.unix_ms, change)?;
         self.commit(space, document, entry);
@@ -155,6 +166,7 @@ impl Engine {
         self.needs_flush = true;
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        self.may_write_in(&space)?;
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
         let entry = loaded.edit(Some(heads), edit, now.unix_ms)?;
         let hash = entry.as_ref().map(|entry| entry.hash);
@@ -275,6 +287,7 @@ impl Engine {
             return;
         }
         let unix_ms = self.now.unix_ms;
+        let may_write = self.documents.space_of(&document).map_or(Ok(()), |space| self.may_write_in(&space));
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         let (Some(state), State::Loaded(loaded)) = (open.views.get_mut(&view), &mut open.state) else { return };
         let space = open.space;
@@ -284,7 +297,7 @@ impl Engine {
                 state.recognise(loaded, number, seen, hash);
                 Ok(None)
             }
-            None => state.edit(loaded, number, seen, &edit, unix_ms),
+            None => may_write.and_then(|()| state.edit(loaded, number, seen, &edit, unix_ms)),
         };
         match made {
             Ok(entry) => {
@@ -331,9 +344,14 @@ impl Engine {
 
     /// Gives a local change its place in the log, and answers the mirrors.
     fn commit(&mut self, space: SpaceId, document: DocumentId, entry: Option<Entry>) {
-        if let Some(entry) = entry {
-            self.append_local(space, entry);
-            self.answer_soon(document);
+        let sealed = entry.zip(self.documents.loaded(&document)).map(|(entry, loaded)| self.sealed(&space, loaded, entry));
+        match sealed {
+            Some(Ok(entry)) => {
+                self.append_local(space, entry);
+                self.answer_soon(document);
+            }
+            Some(Err(error)) => debug_assert!(false, "no change is made without a key: {error}"),
+            None => {}
         }
     }
 
@@ -355,7 +373,12 @@ impl Engine {
             self.apply(document);
             self.documents.changed.remove(&document);
             let Some(space) = self.locations.get(&document).copied() else { continue };
-            let heads = self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect());
+            let heads = match self.documents.loaded(&document).filter(|_| is_sealed(&space)) {
+                Some(loaded) => loaded.heads(),
+                // The log of a sealed document does not tell them.
+                None if is_sealed(&space) => Vec::new(),
+                None => self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect()),
+            };
             self.tell(Event::DocumentChanged { space, document, heads, local });
             self.touch_preview(document);
         }
@@ -364,12 +387,20 @@ impl Engine {
     /// Applies what has arrived for one document, if it is in memory.
     pub(super) fn apply(&mut self, document: DocumentId) {
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loaded(loaded) = &mut open.state else { return };
+        let State::Loaded(_) = &open.state else { return };
         if open.unapplied.is_empty() {
             return;
         }
+        let (space, unapplied) = (open.space, std::mem::take(&mut open.unapplied));
+        let (changes, closed) = self.opened(&space, unapplied);
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let State::Loaded(loaded) = &mut open.state else { return };
+        open.unapplied = closed;
+        if changes.is_empty() {
+            return;
+        }
         let replays = loaded.replays();
-        let applied = loaded.apply(std::mem::take(&mut open.unapplied));
+        let applied = loaded.apply(changes);
         let is_replayed = loaded.is_replayed();
         self.stats.replayed += loaded.replays() - replays;
         self.tell_unless_applied(document, applied);

@@ -36,12 +36,12 @@ impl Engine {
             _ => space,
         };
         let Some(actor) = self.actor_for(&space) else { return false };
-        let fresh =
-            Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
+        let fresh = self.fitted(&space, Document::new(document, actor, self.config.text_unit));
         let state = match self.log(&document) {
             None => State::Loaded(Box::new(fresh)),
             Some(_) => {
-                State::Loading { task: None, snapshot: None, gathered: Vec::new(), after: 0, preview: None, deferred: Vec::new() }
+                let (gathered, deferred) = (Vec::new(), Vec::new());
+                State::Loading { task: None, snapshot: None, gathered, after: 0, closed: false, preview: None, deferred }
             }
         };
         let loading = matches!(state, State::Loading { .. });
@@ -81,9 +81,10 @@ impl Engine {
 
     /// Loads a document from the beginning that is being loaded: its log begins with another snapshot.
     pub(super) fn restart_loading(&mut self, document: DocumentId) {
-        if let Some(Open { state: State::Loading { snapshot, gathered, after, .. }, .. }) = self.documents.open.get_mut(&document)
+        if let Some(Open { state: State::Loading { snapshot, gathered, after, closed, .. }, .. }) =
+            self.documents.open.get_mut(&document)
         {
-            (*snapshot, *after) = (None, 0);
+            (*snapshot, *after, *closed) = (None, 0, false);
             gathered.clear();
             self.reload_document(document);
         }
@@ -102,10 +103,11 @@ impl Engine {
     /// Takes in a document that was put together anew with what a peer sent, and the entries that came to its log `later`.
     pub(super) fn on_adopted(&mut self, document: DocumentId, loaded: Option<Box<Document>>, later: Vec<Arc<Entry>>) {
         self.documents.changed.entry(document).and_modify(|local| *local = false).or_insert(false);
-        let entry_bytes_max = self.config.limits.entry_bytes_max;
-        let (Some(open), Some(loaded)) = (self.documents.open.get_mut(&document), loaded) else { return };
-        let mut loaded = loaded.with_entry_bytes_max(entry_bytes_max);
-        open.unapplied.clear();
+        let (Some(space), Some(loaded)) = (self.documents.space_of(&document), loaded) else { return };
+        let mut loaded = self.fitted(&space, *loaded);
+        let (later, closed) = self.opened(&space, later);
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        open.unapplied = closed;
         let applied = loaded.apply(later);
         let heads = loaded.heads();
         let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(loaded)));
@@ -118,12 +120,13 @@ impl Engine {
 
     /// Puts a document that is open in the place of what it was, of which something went: its mirrors begin anew.
     pub(super) fn replace_document(&mut self, space: SpaceId, document: DocumentId, entries: Vec<Arc<Entry>>) {
-        let (Some(actor), limit) = (self.actor_for(&space), self.config.limits.entry_bytes_max) else { return };
+        let Some(actor) = self.actor_for(&space) else { return };
+        let mut fresh = self.fitted(&space, Document::new(document, actor, self.config.text_unit));
+        let (changes, closed) = self.opened(&space, entries);
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let mut fresh = Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(limit);
-        let applied = fresh.apply(entries);
+        let applied = fresh.apply(changes);
         let heads = fresh.heads();
-        open.unapplied.clear();
+        open.unapplied = closed;
         let views: Vec<(ViewId, (View, Answer))> = open.views.keys().map(|view| (*view, View::open(&fresh, &[]))).collect();
         let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
         let mut answers = Vec::new();
@@ -167,21 +170,65 @@ impl Engine {
 
     fn finish_loading(&mut self, document: DocumentId) {
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loading { snapshot, gathered, .. } = &mut open.state else { return };
-        let (snapshot, gathered) = (snapshot.take(), std::mem::take(gathered));
-        let unapplied = std::mem::take(&mut open.unapplied);
-        let Some(assembly) = self.assembly(document, snapshot.into_iter().collect(), Vec::new()) else { return };
+        let State::Loading { snapshot, .. } = &open.state else { return };
+        let (space, snapshot) = (open.space, snapshot.clone());
+        let opened = match snapshot.map(|bytes| self.opened_snapshot(&space, &document, bytes)) {
+            None => None,
+            Some(Ok(Some(opened))) => Some(opened),
+            Some(Ok(None)) => return self.await_key(document),
+            Some(Err(error)) => return self.quarantine(document, &error.to_string()),
+        };
+        let Some(Open { state: State::Loading { snapshot, gathered, .. }, unapplied, .. }) =
+            self.documents.open.get_mut(&document)
+        else {
+            return;
+        };
+        *snapshot = None;
+        let entries: Vec<Arc<Entry>> = std::mem::take(gathered).into_iter().chain(std::mem::take(unapplied)).collect();
+        let Some(assembly) = self.assembly(document, opened.into_iter().collect(), Vec::new()) else { return };
         let mut fresh = match assembly.run() {
-            Ok(assembled) => assembled.document.with_entry_bytes_max(self.config.limits.entry_bytes_max),
+            Ok(assembled) => self.fitted(&space, assembled.document),
             Err(error) => return self.quarantine(document, &error.to_string()),
         };
-        let applied = fresh.apply(gathered.into_iter().chain(unapplied));
+        let (changes, closed) = self.opened(&space, entries);
+        let applied = fresh.apply(changes);
         let heads = fresh.heads();
         let Some(open) = self.documents.open.get_mut(&document) else { return };
+        open.unapplied = closed;
         let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
         let State::Loading { preview, deferred, .. } = before else { return };
         self.tell_unless_applied(document, applied);
         self.begin_deferred(document, heads, preview, deferred);
+    }
+
+    /// Keeps what was read of a document until the key to it comes.
+    fn await_key(&mut self, document: DocumentId) {
+        if let Some(Open { state: State::Loading { closed, .. }, .. }) = self.documents.open.get_mut(&document) {
+            *closed = true;
+        }
+        let message = format!(
+            "document {document} is sealed, and this device has not been given the key to it yet: it comes from a member by way of a relay"
+        );
+        self.trouble(TroubleKind::Forbidden, Some(document), None, message);
+    }
+
+    /// Reads on in the open documents of a space: keys have come, or this replica writes there under another name now.
+    pub(super) fn on_keys_found(&mut self, space: SpaceId) {
+        let Some(actor) = self.actor_for(&space) else { return };
+        for document in self.documents.open_in(&space) {
+            match self.documents.open.get_mut(&document).map(|open| &mut open.state) {
+                Some(State::Loaded(loaded)) => {
+                    loaded.set_actor(actor);
+                    self.documents.changed.entry(document).or_insert(false);
+                }
+                Some(State::Loading { closed, .. }) if *closed => {
+                    *closed = false;
+                    self.finish_loading(document);
+                }
+                _ => {}
+            }
+        }
+        self.needs_flush = true;
     }
 
     /// Tells that a document is loaded, and does what was asked of it meanwhile. A mirror that was shown what the document never

@@ -17,12 +17,14 @@ mod cuts;
 mod documents;
 pub mod effect;
 mod endpoints;
+mod epochs;
 mod exchange;
 pub mod following;
 mod handover;
 pub mod input;
 mod loading;
 mod logs;
+mod making;
 mod memory;
 mod mirrors;
 pub mod owned;
@@ -35,6 +37,8 @@ mod progress;
 mod push;
 mod rolls;
 mod saved;
+mod sealed_snapshots;
+mod seals;
 mod snapshots;
 mod spreading;
 pub mod standing;
@@ -56,6 +60,10 @@ mod following_tests;
 mod mirror_tests;
 #[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod seal_search_tests;
+#[cfg(test)]
+mod seal_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -105,6 +113,8 @@ pub struct Engine {
     trust: trust::Trust,
     attests: attests::Attests,
     cuts: cuts::Cuts,
+    seals: seals::Seals,
+    sealed_snapshots: sealed_snapshots::SealedSnapshots,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
@@ -177,6 +187,8 @@ impl Engine {
             trust: trust::Trust::default(),
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
+            seals: seals::Seals::default(),
+            sealed_snapshots: sealed_snapshots::SealedSnapshots::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),

@@ -11,6 +11,7 @@ mod chunks;
 mod corpus;
 mod frames;
 mod journal;
+mod seal;
 mod story;
 mod trust;
 
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "journal", read: journal::read, seeds: journal::seeds },
     Target { name: "records", read: journal::read_records, seeds: journal::record_seeds },
     Target { name: "trust", read: trust::read, seeds: trust::seeds },
+    Target { name: "seal", read: seal::read, seeds: seal::seeds },
 ];
 
 /// The target of this name.

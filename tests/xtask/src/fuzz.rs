@@ -18,6 +18,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("journal", "journals as they stand in the files"),
     ("records", "journals whose checksums fit"),
     ("trust", "statements, attestations and invitations of owned spaces"),
+    ("seal", "sealed entries, snapshots and words, and what is under the seals"),
 ];
 /// How long a target is fuzzed unless told, and by `cargo xtask test`.
 const SECONDS: u64 = 60;
