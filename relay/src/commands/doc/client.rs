@@ -93,7 +93,8 @@ impl<'a> Client<'a> {
         let _ahead = self.space.open_ahead(document).await;
         self.catch_up().await?;
         if self.space.waits_for_key().await? {
-            let why = "the space is sealed, and this device has not been given its key yet: it comes from a member by way of a relay";
+            let why =
+                "the space is sealed, and this device has not been given its key yet: it comes from a member by way of a relay";
             return Err(Failure::new(FailureKind::Refused, why));
         }
         let finding = self.space.find_within(document, self.options.timeout);
