@@ -104,6 +104,8 @@ pub const EPOCH_CARRIED_MAX: usize = 16;
 pub const EPOCH_DELIVERIES_MAX: usize = 8_192;
 /// Most deliveries of a space beside those: to who came in since.
 pub const DELIVERIES_MAX: usize = 8_192;
+/// Most sealed documents of which a relay remembers that it wants a snapshot; others are asked for when they have grown on.
+pub const SNAPSHOTS_WANTED_MAX: usize = 16_384;
 /// Most statements in one frame.
 pub const STATEMENTS_MAX: usize = 1 + GRANTS_MAX + REVOCATIONS_MAX + EPOCHS_MAX + DELIVERIES_MAX;
 /// Longest statement in bytes: a revocation that names as many actors as it may.

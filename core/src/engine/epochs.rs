@@ -232,6 +232,10 @@ impl Engine {
         }
         // The first is the owner's; who has just come does not know of it yet.
         let Some(leading) = roll.standing().epoch() else { return roll.owner() == self.peer_id() };
+        // Without its key the next would not come after it, and would not lead.
+        if self.keys_of(&roll.space()).is_none_or(|keys| keys.key(&epoch_id(&leading)).is_none()) {
+            return false;
+        }
         let current: BTreeSet<PeerId> = roll.standing().current(self.unix_s()).into_iter().collect();
         !recipients(roll, &leading).is_subset(&current)
     }

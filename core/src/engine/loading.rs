@@ -103,7 +103,8 @@ impl Engine {
     /// Takes in a document that was put together anew with what a peer sent, and the entries that came to its log `later`.
     pub(super) fn on_adopted(&mut self, document: DocumentId, loaded: Option<Box<Document>>, later: Vec<Arc<Entry>>) {
         self.documents.changed.entry(document).and_modify(|local| *local = false).or_insert(false);
-        let (Some(space), Some(loaded)) = (self.documents.space_of(&document), loaded) else { return };
+        let Some(space) = self.documents.space_of(&document) else { return };
+        let Some(loaded) = loaded else { return self.load_again(document, later) };
         let mut loaded = self.fitted(&space, *loaded);
         let (later, closed) = self.opened(&space, later);
         let Some(open) = self.documents.open.get_mut(&document) else { return };
@@ -116,6 +117,18 @@ impl Engine {
             State::Loading { preview, deferred, .. } => self.begin_deferred(document, heads, preview, deferred),
             State::Loaded(_) => self.answer_soon(document),
         }
+    }
+
+    /// Loads an open document anew whose log begins with what could not be read when it was taken in.
+    fn load_again(&mut self, document: DocumentId, later: Vec<Arc<Entry>>) {
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        open.unapplied = later;
+        if let State::Loaded(_) = &open.state {
+            let (gathered, deferred) = (Vec::new(), Vec::new());
+            open.state =
+                State::Loading { task: None, snapshot: None, gathered, after: 0, closed: false, preview: None, deferred };
+        }
+        self.restart_loading(document);
     }
 
     /// Puts a document that is open in the place of what it was, of which something went: its mirrors begin anew.
@@ -199,6 +212,7 @@ impl Engine {
         let State::Loading { preview, deferred, .. } = before else { return };
         self.tell_unless_applied(document, applied);
         self.begin_deferred(document, heads, preview, deferred);
+        self.answer_soon(document);
     }
 
     /// Keeps what was read of a document until the key to it comes.

@@ -165,6 +165,10 @@ impl Engine {
                 let space = received.as_ref().map(|received| received.space).or(self.locations.get(&document).copied());
                 let Some(space) = space else { return };
                 if let Some(received) = received.as_ref().filter(|_| !self.is_as_attested(&space, &loaded)) {
+                    if is_sealed(&space) {
+                        self.on_bad_snapshot(document, received, "it is not what its writers vouch for");
+                        return self.on_adoption_over(document);
+                    }
                     let text = format!("the snapshot of document {document} that was sent is not what its writers vouch for");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadAttestation, text });
                     return self.on_adoption_over(document);
@@ -175,7 +179,7 @@ impl Engine {
                     self.on_bad_snapshot(document, received, "it is not what it says openly");
                     return self.on_adoption_over(document);
                 }
-                let nonce = self.rng.bytes();
+                let nonce = if is_sealed(&space) { self.rng.bytes() } else { [0; 24] };
                 let snapshot = match received.as_ref().filter(|_| is_sealed(&space)) {
                     // It stays its maker's where there was nothing to add.
                     Some(received) if received.version == self.version_of(&space, &loaded) => {
@@ -193,7 +197,10 @@ impl Engine {
                 if piece == Piece::Unknown || received.is_some() && piece == Piece::Snapshot(usize::from(held)) =>
             {
                 // What ends in a panic is never held against the document that is here.
-                if let Some(received) = received {
+                if let Some(received) = received.as_ref().filter(|received| is_sealed(&received.space)) {
+                    // Whoever passed it on could not tell.
+                    self.on_bad_snapshot(document, received, &reason);
+                } else if let Some(received) = received {
                     let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
                 }

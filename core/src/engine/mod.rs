@@ -61,6 +61,8 @@ mod mirror_tests;
 #[cfg(test)]
 mod preview_tests;
 #[cfg(test)]
+mod seal_forgery_tests;
+#[cfg(test)]
 mod seal_search_tests;
 #[cfg(test)]
 mod seal_tests;

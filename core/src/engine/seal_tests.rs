@@ -5,13 +5,11 @@ use super::effect::{Event, TroubleKind};
 use super::input::{Command, Input};
 use super::owned::Offer;
 use super::tests::{NOTE, World};
-use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId};
+use crate::base::id::{ActorId, ConnectionId, PeerId, SpaceId};
 use crate::base::time::Now;
-use crate::doc::change::{body_of, entry_from_payload};
-use crate::doc::document::{ChangeError, Document};
-use crate::doc::value::TextUnit;
+use crate::doc::change::entry_from_payload;
+use crate::doc::document::ChangeError;
 use crate::log::entry::Entry;
-use crate::seal::entry::Clear;
 use crate::seal::key::{EpochId, EpochKey};
 use crate::seal::keyring::Keyring;
 use crate::seal::snapshot::SealedSnapshot;
@@ -19,7 +17,7 @@ use crate::store::task::{StoreDone, StoreTask};
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::invitation::Invitation;
 use crate::trust::key::{SecretKey, Signer as _};
-use crate::trust::owned::{actor_of, is_owned, is_sealed};
+use crate::trust::owned::{is_owned, is_sealed};
 use crate::trust::roll::Roll;
 use crate::trust::statement::{Claim, Level, Statement};
 use std::sync::Arc;
@@ -54,37 +52,37 @@ fn world_with(configure: impl Fn(&mut EngineConfig)) -> World {
     world
 }
 
-fn open_note(world: &mut World, node: usize, space: SpaceId) {
+pub(super) fn open_note(world: &mut World, node: usize, space: SpaceId) {
     world.input(node, Input::Command(Command::OpenDocument { space, document: NOTE }));
 }
 
-fn found(world: &mut World) -> SpaceId {
+pub(super) fn found(world: &mut World) -> SpaceId {
     let space = world.nodes[OWNER].engine.found_sealed_space(Now::at(world.now)).unwrap();
     world.drain(OWNER);
     open_note(world, OWNER, space);
     space
 }
 
-fn invite(world: &mut World, by: usize, space: SpaceId, level: Level) -> Invitation {
+pub(super) fn invite(world: &mut World, by: usize, space: SpaceId, level: Level) -> Invitation {
     let offer = Offer { level, expires: 0, note: "a link".to_owned(), relays: Vec::new() };
     let invitation = world.nodes[by].engine.invite(Now::at(world.now), space, offer).unwrap();
     world.drain(by);
     Invitation::from_text(&invitation.to_text()).unwrap()
 }
 
-fn join(world: &mut World, node: usize, invitation: &Invitation) {
+pub(super) fn join(world: &mut World, node: usize, invitation: &Invitation) {
     world.nodes[node].engine.join(Now::at(world.now), invitation, format!("node {node}")).unwrap();
     world.drain(node);
     open_note(world, node, invitation.space);
 }
 
-fn revoke(world: &mut World, by: usize, space: SpaceId, whom: usize) {
+pub(super) fn revoke(world: &mut World, by: usize, space: SpaceId, whom: usize) {
     world.nodes[by].engine.revoke(Now::at(world.now), space, peer(whom)).unwrap();
     world.drain(by);
 }
 
 /// A sealed space on the relay with a note in it that the owner has begun, in which Ben may write and Cat do what is said.
-fn shared(world: &mut World, cat: Level) -> SpaceId {
+pub(super) fn shared(world: &mut World, cat: Level) -> SpaceId {
     let space = found(world);
     world.write(OWNER, "owner ");
     let (for_ben, for_cat) = (invite(world, OWNER, space, Level::Write), invite(world, OWNER, space, cat));
@@ -97,11 +95,11 @@ fn shared(world: &mut World, cat: Level) -> SpaceId {
     space
 }
 
-fn version(world: &World, node: usize) -> crate::log::version::Version {
+pub(super) fn version(world: &World, node: usize) -> crate::log::version::Version {
     world.nodes[node].engine.log(&NOTE).map(|log| log.version().clone()).unwrap_or_default()
 }
 
-fn troubles(world: &World, node: usize, kind: TroubleKind) -> Vec<String> {
+pub(super) fn troubles(world: &World, node: usize, kind: TroubleKind) -> Vec<String> {
     let of_kind = |event: &Event| match event {
         Event::Trouble(trouble) if trouble.kind == kind => Some(trouble.message.clone()),
         _ => None,
@@ -110,7 +108,7 @@ fn troubles(world: &World, node: usize, kind: TroubleKind) -> Vec<String> {
 }
 
 /// Says something to a node as if the other end of a connection had; answers the errors that it is told.
-fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec<ErrorCode> {
+pub(super) fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec<ErrorCode> {
     world.run();
     world.input(to, Input::Frame { connection: ConnectionId(connection), bytes: Arc::from(message.encode()) });
     let error = |(_, of, frame): &(usize, ConnectionId, Arc<[u8]>)| match Message::decode(frame) {
@@ -123,7 +121,7 @@ fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec
 }
 
 /// All entries of the note that a node's store holds.
-fn stored(world: &mut World, node: usize) -> Vec<Arc<Entry>> {
+pub(super) fn stored(world: &mut World, node: usize) -> Vec<Arc<Entry>> {
     let task = StoreTask::Read { document: NOTE, above: Default::default(), after: 0, bytes_max: usize::MAX };
     match world.nodes[node].store.execute(task) {
         Ok(StoreDone::Read { entries, .. }) => entries.into_iter().map(|(_, entry)| entry).collect(),
@@ -132,7 +130,7 @@ fn stored(world: &mut World, node: usize) -> Vec<Arc<Entry>> {
 }
 
 /// The snapshot of the note that a node's store holds.
-fn snapshot(world: &mut World, node: usize) -> Option<Arc<[u8]>> {
+pub(super) fn snapshot(world: &mut World, node: usize) -> Option<Arc<[u8]>> {
     match world.nodes[node].store.execute(StoreTask::ReadSnapshot { document: NOTE, offset: 0, bytes_max: usize::MAX }) {
         Ok(StoreDone::SnapshotRead { part }) => part.map(|part| part.bytes),
         other => panic!("{other:?}"),
@@ -329,7 +327,7 @@ fn a_link_that_is_opened_after_someone_was_shut_out_opens_what_was_written_since
 }
 
 /// Writes until a log is long, and waits until it is quiet and compacted.
-fn write_much(world: &mut World, node: usize) {
+pub(super) fn write_much(world: &mut World, node: usize) {
     for _ in 0..20 {
         world.write(node, "tide and time ");
         world.run();
@@ -424,162 +422,38 @@ fn a_relay_asks_who_comes_when_nobody_was_there_to_make_a_snapshot() {
 }
 
 #[test]
-fn what_is_sealed_is_not_taken_in_a_clear_space_nor_what_is_clear_in_a_sealed_one() {
-    let mut world = world();
-    let space = shared(&mut world, Level::Write);
-    let mut draft = Document::new(NOTE, actor_of(&peer(BEN), &[1; 8]), TextUnit::Utf16);
-    let clear = draft.change(None, 0, |note| note.put("a", 1)).unwrap().0.unwrap();
-    let sends = |payload: &[u8]| Message::Entries { space, document: NOTE, payloads: vec![Arc::from(payload)] };
-    assert_eq!(says(&mut world, RELAY, 1, &sends(&clear.payload)), [ErrorCode::WrongSeal]);
-    let part = |bytes: Vec<u8>| {
-        let bytes: Arc<[u8]> = bytes.into();
-        Message::Snapshot { space, document: NOTE, size: bytes.len() as u64, offset: 0, bytes }
-    };
-    world.disconnect(1);
-    world.connect(BEN, RELAY);
-    assert_eq!(says(&mut world, RELAY, 3, &part(draft.save())), [ErrorCode::WrongSeal]);
-    // In a clear space.
-    let open = SpaceId([1; 16]);
-    let subscribe = Message::Subscribe { space: open, eager: Vec::new(), known: None, ranges: Vec::new() };
-    says(&mut world, RELAY, 3, &subscribe);
-    let entry = stored(&mut world, RELAY)[0].clone();
-    let elsewhere = DocumentId([8; 16]);
-    let sends = Message::Entries { space: open, document: elsewhere, payloads: vec![entry.payload.clone()] };
-    assert_eq!(says(&mut world, RELAY, 3, &sends), [ErrorCode::WrongSeal]);
-    assert!(world.nodes[RELAY].engine.log(&elsewhere).is_none());
-    assert!(world.nodes[RELAY].engine.connected_peers() == 3, "and the connection goes on");
-}
-
-/// What Ben writes next, as he would seal it.
-struct Draft {
-    keys: Keyring,
-    actor: ActorId,
-    hash: ChangeHash,
-    body: Vec<u8>,
-    deps: Vec<(ChangeHash, ActorId, u64)>,
-}
-
-impl Draft {
-    fn new(world: &World, space: SpaceId) -> Self {
-        let keys = keys(world, BEN, space);
-        let epoch = keys.epochs().next().unwrap();
-        let actor = actor_of(&peer(BEN), &[&epoch.tag()[..], &[9; 4]].concat().try_into().unwrap());
-        let held = world.nodes[BEN].engine.document(&NOTE).unwrap();
-        let mut forged = Document::new(NOTE, actor, TextUnit::Utf16);
-        forged.apply(held.entries().into_iter().map(Arc::new)).unwrap();
-        let change = forged.change(None, 0, |note| note.put("forged", 1)).unwrap().0.unwrap();
-        let deps = change.deps.iter().map(|dep| held.author_of(dep).map(|(actor, seq)| (*dep, actor, seq)).unwrap()).collect();
-        Self { keys, actor, hash: change.hash, body: body_of(&change.payload).unwrap(), deps }
-    }
-
-    fn sealed(&self, change: impl FnOnce(&mut Clear<'_>)) -> Entry {
-        let mut clear = Clear { actor: self.actor, seq: 1, hash: self.hash, deps: &self.deps, body: &self.body };
-        change(&mut clear);
-        self.keys.seal_entry(NOTE, &clear, |_| false).unwrap()
-    }
-}
-
-#[test]
-fn a_sealed_entry_that_is_not_what_it_says_is_refused_by_members_and_nothing_that_rests_on_it_is_asked_for_again() {
-    let forgeries: [(&str, fn(&Draft) -> Entry); 6] = [
-        ("a flipped bit", |draft| {
-            let entry = draft.sealed(|_| {});
-            let mut payload = entry.payload.to_vec();
-            *payload.last_mut().unwrap() ^= 1;
-            Entry { payload: payload.into(), ..entry }
-        }),
-        ("another number than it has", |draft| draft.sealed(|clear| clear.seq = 2)),
-        ("another name", |draft| draft.sealed(|clear| clear.hash = ChangeHash([7; 32]))),
-        ("no dependencies", |draft| draft.sealed(|clear| clear.deps = &[])),
-        ("no change", |draft| draft.sealed(|clear| clear.body = b"rubbish")),
-        ("sealed under another's name", |draft| {
-            let owner = draft.deps[0].1;
-            draft.sealed(|clear| clear.actor = owner)
-        }),
-    ];
-    for (what, forge) in forgeries {
-        let mut world = world();
-        let space = shared(&mut world, Level::Write);
-        let entry = forge(&Draft::new(&world, space));
-        let sends = Message::Entries { space, document: NOTE, payloads: vec![entry.payload.clone()] };
-        // A member that is told it by the relay.
-        let errors = says(&mut world, OWNER, 0, &sends);
-        assert_eq!(errors, [ErrorCode::BrokenSeal], "{what}");
-        let told = troubles(&world, OWNER, TroubleKind::Forked);
-        assert!(told.len() == 1 && told[0].contains("seal"), "{what}: {told:?}");
-        assert_eq!(world.text(OWNER).as_deref(), Some("owner "));
-        for _ in 0..20 {
-            says(&mut world, OWNER, 0, &sends);
-        }
-        world.write(CAT, "cat ");
-        world.run();
-        assert_eq!(world.text(OWNER).as_deref(), Some("owner cat "), "{what}: all else is synced on");
-    }
-}
-
-#[test]
-fn what_a_writer_forged_with_the_key_stays_at_the_relay_and_is_cut_when_they_are_shut_out() {
-    let mut world = world();
-    let space = shared(&mut world, Level::Write);
-    let entry = Draft::new(&world, space).sealed(|clear| clear.body = b"rubbish");
-    let sends = Message::Entries { space, document: NOTE, payloads: vec![entry.payload.clone()] };
-    assert_eq!(says(&mut world, RELAY, 1, &sends), [], "a relay cannot tell");
-    assert!(version(&world, RELAY).clock.covers(&entry.actor, 1));
-    for node in [OWNER, CAT] {
-        assert!(!version(&world, node).clock.covers(&entry.actor, 1), "members can");
-    }
-    world.write(CAT, "cat ");
-    world.run();
-    assert_eq!(world.text(OWNER).as_deref(), Some("owner cat "));
-    revoke(&mut world, OWNER, space, BEN);
-    world.run();
-    assert_eq!(version(&world, RELAY), version(&world, OWNER), "the owner's word takes it away");
-}
-
-#[test]
-fn a_snapshot_that_is_not_a_makers_or_not_what_it_says_is_refused() {
+fn a_member_without_the_key_keeps_a_snapshot_and_reads_it_when_the_key_comes() {
     let mut world = world();
     let space = shared(&mut world, Level::Write);
     write_much(&mut world, BEN);
-    let good = snapshot(&mut world, RELAY).unwrap();
-    let part = |bytes: &[u8]| {
-        let bytes: Arc<[u8]> = bytes.into();
-        Message::Snapshot { space, document: NOTE, size: bytes.len() as u64, offset: 0, bytes }
-    };
-    // Re-signed by someone who may write, and no more.
-    let epoch = SealedSnapshot::read(&good).unwrap().header.epoch;
-    let header = SealedSnapshot::read(&good).unwrap().header.version;
-    let by = |node: usize, version: &crate::log::version::Version, saved: &[u8]| {
-        let key = SecretKey::new(&[node as u8 + 100; 32]);
-        let sign = |message: &[u8]| key.sign(message);
-        let keys = world.nodes[OWNER].engine.keys_of(&space).unwrap();
-        keys.seal_snapshot(&NOTE, (epoch, [5; 24]), version.clone(), peer(node), sign, saved).unwrap()
-    };
-    let saved = world.nodes[OWNER].engine.document(&NOTE).unwrap().save();
-    let mut flipped = good.to_vec();
-    *flipped.last_mut().unwrap() ^= 1;
-    let mut more = header.clone();
-    more.clock.raise(actor_of(&peer(OWNER), &[&epoch.tag()[..], &[3; 4]].concat().try_into().unwrap()), 1);
-    let (by_ben, flipped, other) = (by(BEN, &more, &saved), flipped, by(OWNER, &more, &saved));
-    let rubbish = by(OWNER, &more, b"rubbish");
-    for (what, bytes) in [("a writer's", &by_ben), ("a flipped bit", &flipped)] {
-        assert_eq!(says(&mut world, RELAY, 1, &part(bytes)), [ErrorCode::BadSnapshot], "{what}");
-        forget_refused(&mut world, RELAY);
-    }
-    for (what, bytes) in [("another clock", &other), ("rubbish", &rubbish)] {
-        let before = version(&world, CAT);
-        assert_eq!(says(&mut world, CAT, 2, &part(bytes)), [ErrorCode::BadSnapshot], "{what}");
-        assert_eq!(version(&world, CAT), before);
-        forget_refused(&mut world, CAT);
-    }
-    world.write(OWNER, "on ");
+    assert!(snapshot(&mut world, RELAY).is_some());
+    let for_new = invite(&mut world, OWNER, space, Level::Write);
     world.run();
-    assert_eq!(world.text(CAT), world.text(OWNER));
-}
-
-/// Has a node say again what it has said.
-fn forget_refused(world: &mut World, node: usize) {
-    world.nodes[node].engine.trust.peers.values_mut().for_each(|peer| peer.refused.clear());
+    for connection in [0, 1, 2] {
+        world.disconnect(connection);
+    }
+    // Whoever comes now has nothing but what the relay has, and no key.
+    let text = world.text(OWNER);
+    let mut config = EngineConfig::new(Role::Client, [9; 32]);
+    config.identity = Some([200; 32]);
+    world.nodes[CAT].store = crate::store::journal::Journal::new(crate::store::medium::MemoryMedium::new());
+    world.restart(CAT, config);
+    world.input(CAT, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    let without = Invitation { key: None, ..for_new };
+    let roll = world.nodes[RELAY].engine.trust.rolls[&space].roll.clone();
+    let kept = roll.statements().into_iter().filter(|statement| !matches!(statement.claim(), Claim::Delivery(_)));
+    let mut bare = Roll::new(space);
+    bare.take(kept.cloned().collect());
+    world.nodes[RELAY].engine.trust.put(bare);
+    join(&mut world, CAT, &without);
+    world.connect(CAT, RELAY);
+    world.run();
+    assert_eq!(version(&world, CAT), version(&world, RELAY));
+    assert!(waits(&world, CAT) && world.text(CAT).is_none());
+    world.connect(OWNER, RELAY);
+    world.run();
+    assert!(!waits(&world, CAT));
+    assert_eq!(world.text(CAT), text);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::seals::is_sealed_snapshot;
 use super::snapshots::Received;
 use super::trust::Right;
 use crate::base::id::{ConnectionId, DocumentId, SpaceId};
-use crate::base::limits::REFUSED_TOLD_MAX;
+use crate::base::limits::SNAPSHOTS_WANTED_MAX;
 use crate::doc::assembly::claimed_version;
 use crate::doc::document::Document;
 use crate::log::entry::Entry;
@@ -25,13 +25,23 @@ use crate::trust::statement::Level;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Milliseconds after which a member is asked again for the same snapshot: making it takes a load of the whole document.
+const ASK_EVERY_MS: u64 = 20_000;
+
 /// What is asked for, and owed, of snapshots that only members can make.
 #[derive(Debug, Default)]
 pub(super) struct SealedSnapshots {
-    /// Documents whose logs have grown long here, and how often a member was asked for a snapshot of each.
-    wanted: BTreeMap<DocumentId, usize>,
+    /// Documents whose logs have grown long here.
+    wanted: BTreeMap<DocumentId, Wanted>,
     /// Who has asked this replica for the snapshot that it is making.
     owed: BTreeMap<DocumentId, BTreeSet<ConnectionId>>,
+}
+
+/// How often a member was asked for the snapshot of a document, and when last.
+#[derive(Debug, Default)]
+struct Wanted {
+    asked: usize,
+    at_ms: Option<u64>,
 }
 
 impl Engine {
@@ -123,14 +133,16 @@ impl Engine {
 
     /// Asks a member who may make them for a snapshot of a document whose log has grown long here: each time another.
     pub(super) fn want_snapshot(&mut self, space: SpaceId, document: DocumentId) {
-        if self.sealed_snapshots.wanted.len() < REFUSED_TOLD_MAX || self.sealed_snapshots.wanted.contains_key(&document) {
-            self.sealed_snapshots.wanted.entry(document).or_default();
-            let makers: Vec<ConnectionId> = self.makers(&space);
-            let Some(asked) = self.sealed_snapshots.wanted.get_mut(&document) else { return };
-            if let Some(maker) = makers.get(*asked % makers.len().max(1)).copied() {
-                *asked += 1;
-                self.send(maker, &Message::Compact { space, document });
-            }
+        let has_room = self.sealed_snapshots.wanted.len() < SNAPSHOTS_WANTED_MAX;
+        if !self.is_relay() || !(has_room || self.sealed_snapshots.wanted.contains_key(&document)) {
+            return;
+        }
+        let (makers, now_ms) = (self.makers(&space), self.now.monotonic_ms);
+        let wanted = self.sealed_snapshots.wanted.entry(document).or_default();
+        let is_due = wanted.at_ms.is_none_or(|at_ms| now_ms >= at_ms + ASK_EVERY_MS);
+        if let Some(maker) = makers.get(wanted.asked % makers.len().max(1)).copied().filter(|_| is_due) {
+            (wanted.asked, wanted.at_ms) = (wanted.asked + 1, Some(now_ms));
+            self.send(maker, &Message::Compact { space, document });
         }
     }
 

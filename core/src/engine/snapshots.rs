@@ -187,7 +187,7 @@ impl Engine {
             return self.want_snapshot(space, document);
         }
         let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
-        let nonce = self.rng.bytes();
+        let nonce = if is_sealed(&space) { self.rng.bytes() } else { [0; 24] };
         // A document in memory that is exactly what is durable need not be loaded once more.
         if let Some(loaded) = self.documents.loaded(&document)
             && self.version_of(&space, loaded) == durable
@@ -310,6 +310,7 @@ impl Engine {
                     // What is held here is not all in it, and cannot be added: whoever made it makes another with it.
                     self.on_adoption_over(document);
                     self.want_snapshot(space, document);
+                    self.ask_everyone(space, document);
                     continue;
                 }
                 let received = finished.received.take();
