@@ -171,8 +171,12 @@ impl Engine {
 
     /// Makes a snapshot of all that is durable of a document, unless one is under way; later, when too many are.
     pub(super) fn make_snapshot(&mut self, document: DocumentId) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
         if self.snapshots.is_making(&document) {
             return;
+        }
+        if !self.makes_snapshots(&space) {
+            return self.want_snapshot(space, document);
         }
         if self.making_bytes(&document) > self.config.limits.assembly_bytes_max as u64 {
             // It stays as it is: peers are sent entries.
@@ -181,10 +185,6 @@ impl Engine {
         if !self.may_make_another(document) {
             self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
             return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
-        }
-        let Some(space) = self.locations.get(&document).copied() else { return };
-        if !self.makes_snapshots(&space) {
-            return self.want_snapshot(space, document);
         }
         let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let nonce = if is_sealed(&space) { self.rng.bytes() } else { [0; 24] };

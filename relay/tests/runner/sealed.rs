@@ -35,7 +35,7 @@ async fn a_sealed_space_is_written_and_read_on_two_devices_and_its_relay_has_not
     let joined = ben.json(&["join", &link, "--note", "Ferdinand"]).await;
     assert_eq!(joined["onRelay"], true, "{joined}");
     assert_eq!(ben.prints(&["doc", "get", &id, "body", "--space", space]).await, "quinquereme");
-    ben.prints(&["doc", "set", &id, "kept", "palimpsest", "--space", space, "--wait", "relay"]).await;
+    ben.prints(&["doc", "set", &id, "kept", "\"palimpsest\"", "--space", space, "--wait", "relay"]).await;
     assert_eq!(anna.prints(&["doc", "get", &id, "kept", "--space", space]).await, "palimpsest");
     let members = anna.json(&["members", "--space", space]).await;
     assert!(members["members"].as_array().unwrap().iter().any(|member| member["note"] == "Ferdinand"), "{members}");
@@ -44,7 +44,7 @@ async fn a_sealed_space_is_written_and_read_on_two_devices_and_its_relay_has_not
 
     // Shut out, he reads nothing later, and Anna goes on.
     anna.json(&["revoke", &joined["key"].as_str().unwrap()[..8], "--space", space, "--wait", "relay"]).await;
-    anna.prints(&["doc", "set", &id, "kept", "later", "--space", space, "--wait", "relay"]).await;
+    anna.prints(&["doc", "set", &id, "kept", "\"later\"", "--space", space, "--wait", "relay"]).await;
     let (code, _, said) = ben.run(&["doc", "get", &id, "kept", "--space", space]).await;
     assert!(code == 5 && said.contains("revoked"), "{code}: {said}");
 
