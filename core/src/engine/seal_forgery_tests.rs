@@ -77,7 +77,8 @@ impl Draft {
 
 #[test]
 fn a_sealed_entry_that_is_not_what_it_says_is_refused_by_members_and_nothing_that_rests_on_it_is_asked_for_again() {
-    let forgeries: [(&str, fn(&Draft) -> Entry); 6] = [
+    type Forge = fn(&Draft) -> Entry;
+    let forgeries: [(&str, Forge); 6] = [
         ("a flipped bit", |draft| {
             let entry = draft.sealed(|_| {});
             let mut payload = entry.payload.to_vec();

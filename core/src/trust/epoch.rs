@@ -83,14 +83,13 @@ impl Epoch {
     }
 }
 
+/// What a sealed key is for, and it.
+type SealedKey = ([u8; 32], [u8; SEALED_KEY_BYTES]);
+
 /// Sealed keys by what they are for, in ascending order.
-fn decode_sorted(
-    r: &mut Reader<'_>,
-    max: usize,
-    disorder: &'static str,
-) -> Result<Vec<([u8; 32], [u8; SEALED_KEY_BYTES])>, DecodeError> {
+fn decode_sorted(r: &mut Reader<'_>, max: usize, disorder: &'static str) -> Result<Vec<SealedKey>, DecodeError> {
     let count = r.count(max, 32 + SEALED_KEY_BYTES)?;
-    let mut all: Vec<([u8; 32], [u8; SEALED_KEY_BYTES])> = Vec::with_capacity(count);
+    let mut all: Vec<SealedKey> = Vec::with_capacity(count);
     for _ in 0..count {
         let item = (r.array()?, r.array()?);
         if all.last().is_some_and(|(last, _)| item.0 <= *last) {
