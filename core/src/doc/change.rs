@@ -1,7 +1,7 @@
 //! Changes as entries, and entries' payloads as changes.
 
-use super::raw::{Chunk, RawChange};
-use crate::base::codec::Reader;
+use super::raw::{CHANGE_CHUNK, Chunk, MAGIC, RawChange, hash};
+use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
 use crate::base::limits::{ACTOR_BYTES_MAX, ENTRY_DEPS_MAX, ENTRY_OPS_MAX, ENTRY_UNPACKED_BYTES_MAX};
@@ -85,4 +85,28 @@ pub fn entry_from_payload(document: DocumentId, payload: Arc<[u8]>) -> Result<En
     let actor = ActorId::new(change.actor).ok_or(ChangeDecodeError::ActorTooLong { bytes: change.actor.len() })?;
     let (seq, deps) = (change.seq, change.deps);
     Ok(Entry { document, actor, seq, hash, deps, payload })
+}
+
+/// What a change says, in the one way in which it can be written: what its hash is made of, and nothing beside. For one that was checked.
+///
+/// # Errors
+///
+/// It is no change.
+pub fn body_of(payload: &[u8]) -> Result<Vec<u8>, ChangeDecodeError> {
+    let mut reader = Reader::new(payload);
+    Ok(Chunk::read(&mut reader)?.change_body()?.0.into_owned())
+}
+
+/// The entry of a change whose body this is, once every byte of it is checked, as [`entry_from_payload`] does.
+///
+/// # Errors
+///
+/// It is not one, or over a limit.
+pub fn entry_from_body(document: DocumentId, body: &[u8]) -> Result<Entry, ChangeDecodeError> {
+    let mut w = Writer::new();
+    w.put(&MAGIC);
+    w.put(&hash(CHANGE_CHUNK, body).0[..4]);
+    w.u8(CHANGE_CHUNK);
+    w.bytes(body);
+    entry_from_payload(document, w.finish().into())
 }

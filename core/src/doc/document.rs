@@ -33,6 +33,8 @@ pub struct Document {
     pub(super) entry_bytes_max: usize,
     pub(super) census: Census,
     pub(super) replays: Replays,
+    /// Whether a change that is large may be packed.
+    is_packing: bool,
 }
 
 /// Why a change could not be made; nothing of it was.
@@ -41,6 +43,9 @@ pub enum ChangeError {
     /// The document is not open.
     #[error("the document is not open")]
     NotOpen,
+    /// The space is sealed, and this replica has no key of it.
+    #[error("the space is sealed, and this device has not been given its key yet: it comes from a member by way of a relay")]
+    NoKey,
     /// The change was to be made on a version that this replica does not hold.
     #[error("the version that the change was made on is not held here")]
     UnknownVersion,
@@ -140,18 +145,45 @@ impl Document {
             entry_bytes_max: Limits::default().entry_bytes_max,
             census: Census::new(),
             replays: Replays::default(),
+            is_packing: true,
         }
     }
 
     /// A document whose parts are known to fit together.
     pub(super) fn of_parts(id: DocumentId, unit: TextUnit, crdt: Automerge, census: Census) -> Self {
-        Self { id, unit, crdt, entry_bytes_max: Limits::default().entry_bytes_max, census, replays: Replays::default() }
+        Self {
+            id,
+            unit,
+            crdt,
+            entry_bytes_max: Limits::default().entry_bytes_max,
+            census,
+            replays: Replays::default(),
+            is_packing: true,
+        }
     }
 
     /// The same, where no change may be larger than `bytes`.
     pub fn with_entry_bytes_max(mut self, bytes: usize) -> Self {
         self.entry_bytes_max = bytes;
         self
+    }
+
+    /// The same, where changes are kept as they are and not packed: none may be larger than the limit before it is.
+    pub fn with_whole_changes(mut self) -> Self {
+        self.is_packing = false;
+        self
+    }
+
+    /// Who makes changes here from now on.
+    pub fn set_actor(&mut self, actor: ActorId) {
+        self.end_replays();
+        self.crdt.set_actor(actor.as_bytes().into());
+    }
+
+    /// Who made a change that is held, and which of theirs it is.
+    pub fn author_of(&self, hash: &ChangeHash) -> Option<(ActorId, u64)> {
+        let change = self.crdt.get_change_meta_by_hash(&automerge::ChangeHash(hash.0))?;
+        Some((ActorId::new(change.actor.to_bytes())?, change.seq))
     }
 
     /// Which document it is.
@@ -275,7 +307,7 @@ impl Document {
     pub fn edit(&mut self, at: Option<&[ChangeHash]>, edit: &Edit, unix_ms: i64) -> Result<Option<Entry>, ChangeError> {
         let weight =
             edit.weight(|path| self.length(path).unwrap_or(0)).saturating_add(edit.message.as_deref().map_or(0, str::len));
-        if weight <= self.entry_bytes_max {
+        if weight <= self.entry_bytes_max || !self.is_packing {
             let (entry, ()) = self.transact(at, edit.message.as_deref(), unix_ms, |transaction| transaction.apply_all(edit))?;
             return Ok(entry);
         }

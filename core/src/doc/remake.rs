@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Makes `again`, each of which comes after all it depends on, once more as `actor` on a document of the entries `kept`; all it was made on is in `whole`. Answers the new
-/// entries, in order: what has no effect any more makes none. They keep the messages and the times of the old.
+/// entries, in order, and the document with them: what has no effect any more makes none. They keep the messages and the times of the old.
 ///
 /// It takes the time of putting the document together twice, and of the changes that are made.
 pub fn remake(
@@ -25,7 +25,7 @@ pub fn remake(
     kept: &[Arc<Entry>],
     whole: &[Arc<Entry>],
     again: &[Arc<Entry>],
-) -> Vec<Entry> {
+) -> (Vec<Entry>, Document) {
     // In letters, so that every position is an element's.
     let put_together = |entries: &[Arc<Entry>]| {
         let mut document = Document::new(document, actor, TextUnit::CodePoint);
@@ -36,7 +36,8 @@ pub fn remake(
     let (old, mut new) = (put_together(whole), put_together(kept));
     let mut made = Made::default();
     let again = again.iter().filter(|entry| old.holds(&[entry.hash]));
-    again.filter_map(|entry| made.make(&old, &mut new, &entry.deps, entry.hash)).collect()
+    let entries = again.filter_map(|entry| made.make(&old, &mut new, &entry.deps, entry.hash)).collect();
+    (entries, new)
 }
 
 /// What in the new document stands for what of the old that was made again.

@@ -68,7 +68,7 @@ impl Room {
                 kept.push(entry.clone());
             }
         }
-        let again = remake((ID, actor(9)), &kept, &self.all, &cats);
+        let (again, _) = remake((ID, actor(9)), &kept, &self.all, &cats);
         let mut document = Document::new(ID, actor(8), TextUnit::CodePoint);
         document.apply(kept.into_iter().chain(again.iter().cloned().map(Arc::new))).unwrap();
         (document, again)

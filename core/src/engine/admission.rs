@@ -10,6 +10,7 @@ use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::PARKED_ENTRIES_MAX;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
+use crate::seal::entry::SealError;
 use crate::store::task::StoreTask;
 use crate::sync::message::{ErrorCode, Message};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -188,7 +189,10 @@ impl Engine {
             // Still unknown after the look-up: whoever sent it did not send what it depends on.
             let unknown =
                 self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
-            if unknown {
+            if unknown && self.is_falsely_founded(&first) {
+                let why = SealError::Otherwise("it depends on something else");
+                self.on_broken(source, space, document, (first.actor, first.seq), &why);
+            } else if unknown {
                 self.ask_again(space, document, source);
             } else {
                 self.admit(space, first, source, &line.confirmed);

@@ -148,7 +148,10 @@ impl Engine {
     /// Who makes this replica's changes in a space.
     pub(super) fn actor_for(&self, space: &SpaceId) -> Option<ActorId> {
         let Phase::Running { actor, owned_actor, .. } = &self.phase else { return None };
-        Some(if is_owned(space) { *owned_actor } else { *actor })
+        Some(match is_owned(space) {
+            true => self.sealing_actor(space).unwrap_or(*owned_actor),
+            false => *actor,
+        })
     }
 
     /// Who makes this replica's changes in a document.
@@ -278,7 +281,7 @@ impl Engine {
     /// Sends a peer what it was not sent of the attestations of a document. A word for what is not held here would have the peer miss what this replica
     /// cannot send: it goes with that.
     pub(super) fn send_attestations_of(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
-        if !is_owned(&space) || !self.speaks_rolls(connection) {
+        if !is_owned(&space) || !self.speaks_of(connection, &space) {
             return;
         }
         let Some(held) = self.attests.held.get(&document) else { return };
@@ -445,10 +448,9 @@ impl Engine {
             .map(|held| ((held.attestation.actor, held.attestation.seq), held.attestation.hash))
             .collect();
         within.is_empty()
-            || within.values().all(|hash| document.holds(&[*hash]))
-                && document
-                    .entries()
-                    .iter()
-                    .all(|entry| within.get(&(entry.actor, entry.seq)).is_none_or(|hash| *hash == entry.hash))
+            || document.entries().iter().all(|entry| {
+                let is_it = |hash: &ChangeHash| self.name_of(space, document, &entry.hash).as_ref() == Some(hash);
+                within.get(&(entry.actor, entry.seq)).is_none_or(is_it)
+            })
     }
 }

@@ -7,7 +7,8 @@
 use super::Engine;
 use super::effect::TroubleKind;
 use super::logs::Work;
-use crate::base::id::{ConnectionId, DocumentId, SpaceId};
+use super::snapshots::Received;
+use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::doc::assembly::{Assembled, AssemblyError};
 use crate::doc::remake::remake;
 use crate::log::clock::VectorClock;
@@ -20,6 +21,9 @@ use crate::trust::owned::actor_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// The connection of what comes from this replica's own store.
+const NOBODY: ConnectionId = ConnectionId(u64::MAX);
+
 /// Documents that are being cut back.
 #[derive(Debug, Default)]
 pub(super) struct Cuts {
@@ -27,6 +31,8 @@ pub(super) struct Cuts {
     cutting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
     /// Those that were read, and wait for what is being appended to them.
     read: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
+    /// Snapshots of these that cannot be read here.
+    unread: BTreeMap<DocumentId, SnapshotPart>,
 }
 
 impl Cuts {
@@ -72,7 +78,7 @@ impl Engine {
 
     fn read_to_cut(&mut self, document: DocumentId) {
         if self.documents.loaded(&document).is_some() {
-            let entries = self.documents.entries(&document);
+            let entries = self.loaded_entries(&document);
             return self.finish_cut(document, entries);
         }
         if self.log(&document).is_some_and(|log| log.snapshot().is_some()) {
@@ -83,8 +89,18 @@ impl Engine {
 
     pub(super) fn on_cut_snapshot(&mut self, document: DocumentId, part: Option<SnapshotPart>) {
         let Some(part) = part.filter(|_| self.cuts.is_cutting(&document)) else { return };
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let bytes = match self.opened_snapshot(&space, &document, part.bytes.clone()) {
+            Ok(Some(opened)) => opened,
+            // It cannot be parted here: see `keep_unread`.
+            Ok(None) => return drop(self.cuts.unread.insert(document, part)),
+            Err(error) => {
+                self.cuts.cutting.remove(&document);
+                return self.quarantine(document, &error.to_string());
+            }
+        };
         // Its entries are put together when those beside it have been read: the store answers in order.
-        if let Some(assembly) = self.assembly(document, vec![part.bytes], Vec::new()) {
+        if let Some(assembly) = self.assembly(document, vec![bytes], Vec::new()) {
             self.hand_out(Work::CutAssembly { document }, assembly);
         }
     }
@@ -92,7 +108,7 @@ impl Engine {
     pub(super) fn on_cut_entries(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
         let Some(read) = self.cuts.cutting.get_mut(&document) else { return };
         read.extend(entries.into_iter().map(|(_, entry)| entry));
-        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) {
+        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) || self.cuts.unread.contains_key(&document) {
             let read = self.cuts.cutting.get(&document).cloned().unwrap_or_default();
             self.finish_cut(document, read);
         }
@@ -104,7 +120,8 @@ impl Engine {
         }
         match result {
             Ok(assembled) => {
-                let mut entries: Vec<Arc<Entry>> = assembled.document.entries().into_iter().map(Arc::new).collect();
+                let Some(space) = self.locations.get(&document).copied() else { return };
+                let mut entries = self.entries_of(&space, &assembled.document);
                 entries.extend(self.cuts.cutting.get(&document).into_iter().flatten().cloned());
                 self.finish_cut(document, entries);
             }
@@ -145,7 +162,7 @@ impl Engine {
     fn cut(&mut self, document: DocumentId, read: Vec<Arc<Entry>>) {
         let Some(space) = self.locations.get(&document).copied() else { return };
         // It may have been opened, and written in, while it was read.
-        let read = if self.documents.loaded(&document).is_some() { self.documents.entries(&document) } else { read };
+        let read = if self.documents.loaded(&document).is_some() { self.loaded_entries(&document) } else { read };
         let tail = self.log(&document).into_iter().flat_map(|log| log.tail_after(log.tail_start() - 1).into_iter().flatten());
         let tail: Vec<Arc<Entry>> = tail.map(|(_, entry)| entry.clone()).collect();
         let mut seen = BTreeSet::new();
@@ -153,6 +170,9 @@ impl Engine {
         let own = self.peer_id();
         let Some(held) = self.trust.rolls.get(&space) else { return };
         let parted = part(held.roll.standing(), own, whole.iter().cloned());
+        if let Some(part) = self.cuts.unread.remove(&document) {
+            return self.keep_unread(space, document, part, parted.kept);
+        }
         if parted.refused.is_empty() {
             return self.on_found(document, Vec::new());
         }
@@ -170,11 +190,54 @@ impl Engine {
         if !own_built_on.is_empty() {
             // What was written under these numbers may be held somewhere: they are not used again.
             let nonce = self.rng.bytes();
-            let super::Phase::Running { identity, owned_actor, .. } = &mut self.phase else { return };
-            *owned_actor = actor_of(&identity.peer(), &nonce);
-            remade = remake((document, *owned_actor), &parted.kept, &whole, &own_built_on);
+            if let super::Phase::Running { identity, owned_actor, .. } = &mut self.phase {
+                *owned_actor = actor_of(&identity.peer(), &nonce);
+            }
+            self.draw_actor_anew(space);
+            remade = self.remade(space, document, (&whole, &parted.kept, &own_built_on));
         }
         self.begin_anew(space, document, parted.kept, remade);
+    }
+
+    /// What of `own` is made again on what is kept of a document, as its log has it.
+    fn remade(
+        &self,
+        space: SpaceId,
+        document: DocumentId,
+        (whole, kept, own): (&[Arc<Entry>], &[Arc<Entry>], &[Arc<Entry>]),
+    ) -> Vec<Entry> {
+        let Some(actor) = self.actor_for(&space) else { return Vec::new() };
+        let [whole, kept, own] = [whole, kept, own].map(|entries| entries.to_vec());
+        // Of two lists, what cannot be opened in one cannot be opened in the other.
+        let numbers: BTreeSet<(ActorId, u64)> = own.iter().map(|entry| (entry.actor, entry.seq)).collect();
+        let (whole, kept) = (self.opened(&space, whole).0, self.opened(&space, kept).0);
+        let own: Vec<Arc<Entry>> = whole.iter().filter(|entry| numbers.contains(&(entry.actor, entry.seq))).cloned().collect();
+        let (changes, remade) = remake((document, actor), &kept, &whole, &own);
+        changes.into_iter().filter_map(|change| self.sealed(&space, &remade, change).ok()).collect()
+    }
+
+    /// Begins a document's log anew with a snapshot that cannot be read here, where it stands for nothing that is not accepted, and the
+    /// entries that remain beside it; otherwise with nothing: members bring what they hold.
+    fn keep_unread(&mut self, space: SpaceId, document: DocumentId, part: SnapshotPart, kept: Vec<Arc<Entry>>) {
+        let Some(held) = self.trust.rolls.get_mut(&space) else { return };
+        let mut is_accepted = |actor: &ActorId, seq: u64| {
+            let last = held.writer(actor).and_then(|writer| held.roll.standing().accepted(&writer, &document, actor));
+            last.is_none_or(|last| seq <= last)
+        };
+        let is_sound = part.version.clock.iter().all(|(actor, seq)| is_accepted(actor, seq));
+        let message = format!(
+            "document {document} holds changes by someone whose grant was revoked, and a sealed snapshot; its log is begun anew with what is accepted, and the store keeps the rest"
+        );
+        self.trouble(TroubleKind::Forbidden, Some(document), None, message);
+        self.begin_anew(space, document, Vec::new(), Vec::new());
+        if !is_sound {
+            return;
+        }
+        let SnapshotPart { version, bytes, .. } = part;
+        self.adopt_snapshot(document, Received { space, bytes, version, source: NOBODY });
+        for entry in kept {
+            self.receive_entry(space, entry, NOBODY);
+        }
     }
 
     /// Begins a document's log anew with what remains, and with what this replica made again on that.

@@ -1,56 +1,51 @@
-//! Open documents: loading, editing, mirrors, and applying what arrives.
+//! Open documents: editing, mirrors, and applying what arrives. How they are loaded is next door in [`super::loading`].
 //!
 //! Applying remote entries costs time in proportion to the object they touch, for each batch and not for each entry. So
 //! they are gathered and applied once a drain, and for a large document not more often than it can bear. Where one person types and
 //! the others follow, they are replayed, which costs next to nothing, and need no rest.
 
 use super::Engine;
-use super::effect::{Event, TroubleKind, ViewUpdate};
+use super::effect::{Event, ViewUpdate};
 use super::input::{Command, Input, Resume, Stamp};
-use super::logs::Work;
 use super::stored::StoredPreview;
 use super::timers::Timer;
-use crate::base::id::{ChangeHash, DocumentId, SpaceId, TaskId, ViewId};
+use crate::base::id::{DocumentId, SpaceId, TaskId, ViewId};
 use crate::base::time::Now;
-use crate::doc::document::{ApplyError, ChangeError, Document, Transaction};
+use crate::doc::document::{ChangeError, Document, Transaction};
 use crate::doc::edit::Edit;
 use crate::doc::view::{Answer, View};
-use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
-use crate::log::snapshot::SnapshotPart;
-use crate::trust::owned::is_owned;
+use crate::trust::owned::{is_owned, is_sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Bytes read from the store at once while a document is loaded.
-pub(super) const LOAD_BYTES: usize = 4 * 1024 * 1024;
 /// A document rests one millisecond between batches for each so many changes it has: the cost of a batch grows with them.
 const CHANGES_PER_REST_MS: u64 = 4_000;
 
 /// Documents held in memory.
 #[derive(Default)]
 pub(super) struct Documents {
-    open: BTreeMap<DocumentId, Open>,
+    pub(super) open: BTreeMap<DocumentId, Open>,
     views: BTreeMap<ViewId, DocumentId>,
     /// Documents that moved on since this was last told, and whether by this replica alone.
-    changed: BTreeMap<DocumentId, bool>,
+    pub(super) changed: BTreeMap<DocumentId, bool>,
     /// Mirrors that an answer may be due to.
     unanswered: BTreeSet<ViewId>,
 }
 
-struct Open {
-    space: SpaceId,
+pub(super) struct Open {
+    pub(super) space: SpaceId,
     /// How often it was opened, mirrors included.
-    holders: usize,
-    state: State,
+    pub(super) holders: usize,
+    pub(super) state: State,
     /// Entries in the log that were not applied yet.
-    unapplied: Vec<Arc<Entry>>,
+    pub(super) unapplied: Vec<Arc<Entry>>,
     /// Whether it rests before the next batch.
-    resting: bool,
-    views: BTreeMap<ViewId, View>,
+    pub(super) resting: bool,
+    pub(super) views: BTreeMap<ViewId, View>,
 }
 
-enum State {
+pub(super) enum State {
     /// Its snapshot and its entries are being read.
     Loading {
         /// The answer that is awaited.
@@ -58,6 +53,8 @@ enum State {
         snapshot: Option<Arc<[u8]>>,
         gathered: Vec<Arc<Entry>>,
         after: u64,
+        /// Whether all was read, and cannot be opened for want of a key.
+        closed: bool,
         /// The stored view that mirrors were shown.
         preview: Option<Arc<StoredPreview>>,
         /// What the app asked meanwhile.
@@ -114,9 +111,17 @@ impl Documents {
         }
     }
 
-    /// All entries of a document that is in memory, in causal order.
-    pub(super) fn entries(&self, document: &DocumentId) -> Vec<Arc<Entry>> {
-        self.loaded(document).map_or_else(Vec::new, |document| document.entries().into_iter().map(Arc::new).collect())
+    /// Entries of a document's log that are not in the document yet.
+    pub(super) fn unapplied(&self, document: &DocumentId) -> Vec<Arc<Entry>> {
+        self.open.get(document).map_or_else(Vec::new, |open| open.unapplied.clone())
+    }
+
+    /// Whether an open document waits for a key: to be read at all, or for what came last.
+    pub(super) fn is_waiting(&self, document: &DocumentId) -> bool {
+        self.open.get(document).is_some_and(|open| match &open.state {
+            State::Loading { closed, .. } => *closed,
+            State::Loaded(_) => !open.unapplied.is_empty(),
+        })
     }
 }
 
@@ -138,6 +143,7 @@ impl Engine {
         self.needs_flush = true;
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        self.may_write_in(&space)?;
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
         let (entry, outcome) = loaded.change(message, now.unix_ms, change)?;
         self.commit(space, document, entry);
@@ -160,6 +166,7 @@ impl Engine {
         self.needs_flush = true;
         self.apply(document);
         let space = self.documents.open.get(&document).map(|open| open.space).ok_or(ChangeError::NotOpen)?;
+        self.may_write_in(&space)?;
         let loaded = self.documents.loaded_mut(&document).ok_or(ChangeError::NotOpen)?;
         let entry = loaded.edit(Some(heads), edit, now.unix_ms)?;
         let hash = entry.as_ref().map(|entry| entry.hash);
@@ -248,7 +255,7 @@ impl Engine {
         self.begin_view(view, document, resume);
     }
 
-    fn begin_view(&mut self, view: ViewId, document: DocumentId, mut resume: Vec<Resume>) {
+    pub(super) fn begin_view(&mut self, view: ViewId, document: DocumentId, mut resume: Vec<Resume>) {
         let is_loading = self.documents.open.get(&document).is_some_and(|open| matches!(open.state, State::Loading { .. }));
         if is_loading
             && resume.is_empty()
@@ -280,6 +287,7 @@ impl Engine {
             return;
         }
         let unix_ms = self.now.unix_ms;
+        let may_write = self.documents.space_of(&document).map_or(Ok(()), |space| self.may_write_in(&space));
         let Some(open) = self.documents.open.get_mut(&document) else { return };
         let (Some(state), State::Loaded(loaded)) = (open.views.get_mut(&view), &mut open.state) else { return };
         let space = open.space;
@@ -289,7 +297,7 @@ impl Engine {
                 state.recognise(loaded, number, seen, hash);
                 Ok(None)
             }
-            None => state.edit(loaded, number, seen, &edit, unix_ms),
+            None => may_write.and_then(|()| state.edit(loaded, number, seen, &edit, unix_ms)),
         };
         match made {
             Ok(entry) => {
@@ -323,193 +331,6 @@ impl Engine {
         self.let_go(document);
     }
 
-    /// Opens a document, or holds it once more; answers whether it may be opened in this space.
-    fn hold(&mut self, space: SpaceId, document: DocumentId) -> bool {
-        if let Some(open) = self.documents.open.get_mut(&document) {
-            open.holders += 1;
-            return true;
-        }
-        let space = match self.locations.get(&document) {
-            Some(held) if *held != space => {
-                let message = format!("document {document} belongs to another space, {held}");
-                self.trouble(TroubleKind::Refused, Some(document), None, message);
-                return false;
-            }
-            _ => space,
-        };
-        let Some(actor) = self.actor_for(&space) else { return false };
-        let fresh =
-            Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(self.config.limits.entry_bytes_max);
-        let state = match self.log(&document) {
-            None => State::Loaded(Box::new(fresh)),
-            Some(_) => {
-                State::Loading { task: None, snapshot: None, gathered: Vec::new(), after: 0, preview: None, deferred: Vec::new() }
-            }
-        };
-        let loading = matches!(state, State::Loading { .. });
-        // What is in the log and may not be in the store yet is in its tail; what comes from now on is told by `on_entry`.
-        let unapplied = self.log(&document).map_or_else(Vec::new, |log| {
-            let start = log.tail_start() - 1;
-            log.tail_after(start).into_iter().flatten().map(|(_, entry)| entry.clone()).collect()
-        });
-        let open = Open { space, holders: 1, state, unapplied, resting: false, views: BTreeMap::new() };
-        self.documents.open.insert(document, open);
-        if loading {
-            if self.log(&document).is_some_and(|log| log.tail_start() == 1) {
-                self.finish_loading(document);
-            } else {
-                self.reload_document(document);
-            }
-        }
-        self.saved.touch(document);
-        self.confirm_everywhere(space, document);
-        true
-    }
-
-    /// Reads the next part of a document that is being loaded.
-    pub(super) fn reload_document(&mut self, document: DocumentId) {
-        let Some(Open { state: State::Loading { snapshot, after, .. }, .. }) = self.documents.open.get(&document) else { return };
-        let wants_snapshot = snapshot.is_none() && self.log(&document).is_some_and(|log| log.snapshot().is_some());
-        let after = *after;
-        let next = if wants_snapshot {
-            self.read_snapshot(Work::LoadSnapshot { document }, document, 0, usize::MAX)
-        } else {
-            self.read(Work::Load { document }, document, VectorClock::new(), after, LOAD_BYTES)
-        };
-        if let Some(Open { state: State::Loading { task, .. }, .. }) = self.documents.open.get_mut(&document) {
-            *task = Some(next);
-        }
-    }
-
-    /// Loads a document from the beginning that is being loaded: its log begins with another snapshot.
-    pub(super) fn restart_loading(&mut self, document: DocumentId) {
-        if let Some(Open { state: State::Loading { snapshot, gathered, after, .. }, .. }) = self.documents.open.get_mut(&document)
-        {
-            (*snapshot, *after) = (None, 0);
-            gathered.clear();
-            self.reload_document(document);
-        }
-    }
-
-    pub(super) fn on_snapshot_loaded(&mut self, awaited: TaskId, document: DocumentId, part: Option<SnapshotPart>) {
-        if let Some(Open { state: State::Loading { task, snapshot, .. }, .. }) = self.documents.open.get_mut(&document)
-            && *task == Some(awaited)
-        {
-            // One that is gone was set aside, and the document with it.
-            *snapshot = Some(part.map_or_else(|| Arc::from([]), |part| part.bytes));
-            self.reload_document(document);
-        }
-    }
-
-    /// Takes in a document that was put together anew with what a peer sent, and the entries that came to its log `later`.
-    pub(super) fn on_adopted(&mut self, document: DocumentId, loaded: Option<Box<Document>>, later: Vec<Arc<Entry>>) {
-        self.documents.changed.entry(document).and_modify(|local| *local = false).or_insert(false);
-        let entry_bytes_max = self.config.limits.entry_bytes_max;
-        let (Some(open), Some(loaded)) = (self.documents.open.get_mut(&document), loaded) else { return };
-        let mut loaded = loaded.with_entry_bytes_max(entry_bytes_max);
-        open.unapplied.clear();
-        let applied = loaded.apply(later);
-        let heads = loaded.heads();
-        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(loaded)));
-        self.tell_unless_applied(document, applied);
-        match before {
-            State::Loading { preview, deferred, .. } => self.begin_deferred(document, heads, preview, deferred),
-            State::Loaded(_) => self.answer_soon(document),
-        }
-    }
-
-    /// Puts a document that is open in the place of what it was, of which something went: its mirrors begin anew.
-    pub(super) fn replace_document(&mut self, space: SpaceId, document: DocumentId, entries: Vec<Arc<Entry>>) {
-        let (Some(actor), limit) = (self.actor_for(&space), self.config.limits.entry_bytes_max) else { return };
-        let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let mut fresh = Document::new(document, actor, self.config.text_unit).with_entry_bytes_max(limit);
-        let applied = fresh.apply(entries);
-        let heads = fresh.heads();
-        open.unapplied.clear();
-        let views: Vec<(ViewId, (View, Answer))> = open.views.keys().map(|view| (*view, View::open(&fresh, &[]))).collect();
-        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
-        let mut answers = Vec::new();
-        for (view, (state, answer)) in views {
-            open.views.insert(view, state);
-            answers.push((view, answer));
-        }
-        self.documents.changed.insert(document, false);
-        self.tell_unless_applied(document, applied);
-        answers.into_iter().for_each(|(view, answer)| self.tell_answer(view, document, answer));
-        if let State::Loading { preview, deferred, .. } = before {
-            self.begin_deferred(document, heads, preview, deferred);
-        }
-    }
-
-    fn tell_unless_applied(&mut self, document: DocumentId, applied: Result<(), ApplyError>) {
-        if let Err(error) = applied {
-            let message = format!("part of document {document} cannot be shown: {error}");
-            self.trouble(TroubleKind::Damaged, Some(document), None, message);
-        }
-    }
-
-    pub(super) fn on_loaded(&mut self, awaited: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>, complete: bool) {
-        let Some(Open { state: State::Loading { task, gathered, after, .. }, .. }) = self.documents.open.get_mut(&document)
-        else {
-            return;
-        };
-        if *task != Some(awaited) {
-            return;
-        }
-        if let Some((last, _)) = entries.last() {
-            *after = *last;
-        }
-        gathered.extend(entries.into_iter().map(|(_, entry)| entry));
-        if complete {
-            self.finish_loading(document);
-        } else {
-            self.reload_document(document);
-        }
-    }
-
-    fn finish_loading(&mut self, document: DocumentId) {
-        let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loading { snapshot, gathered, .. } = &mut open.state else { return };
-        let (snapshot, gathered) = (snapshot.take(), std::mem::take(gathered));
-        let unapplied = std::mem::take(&mut open.unapplied);
-        let Some(assembly) = self.assembly(document, snapshot.into_iter().collect(), Vec::new()) else { return };
-        let mut fresh = match assembly.run() {
-            Ok(assembled) => assembled.document.with_entry_bytes_max(self.config.limits.entry_bytes_max),
-            Err(error) => return self.quarantine(document, &error.to_string()),
-        };
-        let applied = fresh.apply(gathered.into_iter().chain(unapplied));
-        let heads = fresh.heads();
-        let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
-        let State::Loading { preview, deferred, .. } = before else { return };
-        self.tell_unless_applied(document, applied);
-        self.begin_deferred(document, heads, preview, deferred);
-    }
-
-    /// Tells that a document is loaded, and does what was asked of it meanwhile. A mirror that was shown what the document never
-    /// said begins anew.
-    fn begin_deferred(
-        &mut self,
-        document: DocumentId,
-        heads: Vec<ChangeHash>,
-        preview: Option<Arc<StoredPreview>>,
-        deferred: Vec<Input>,
-    ) {
-        self.tell(Event::DocumentOpened { document, heads });
-        self.touch_preview(document);
-        let wrong = preview.filter(|preview| !self.prove_preview(preview));
-        let is_wrong = |resume: &Resume| wrong.as_ref().is_some_and(|wrong| wrong.version.heads.iter().eq(&resume.heads));
-        for input in deferred {
-            match input {
-                Input::Command(Command::OpenView { view, document, mut resume, .. }) => {
-                    resume.retain(|resume| !is_wrong(resume));
-                    self.begin_view(view, document, resume)
-                }
-                input => self.on_input(input),
-            }
-        }
-    }
-
     /// Keeps what the app asks of a document until it is loaded; answers whether it is being loaded.
     fn defer(&mut self, document: &DocumentId, input: impl FnOnce() -> Input) -> bool {
         match self.documents.open.get_mut(document).map(|open| &mut open.state) {
@@ -523,13 +344,18 @@ impl Engine {
 
     /// Gives a local change its place in the log, and answers the mirrors.
     fn commit(&mut self, space: SpaceId, document: DocumentId, entry: Option<Entry>) {
-        if let Some(entry) = entry {
-            self.append_local(space, entry);
-            self.answer_soon(document);
+        let sealed = entry.zip(self.documents.loaded(&document)).map(|(entry, loaded)| self.sealed(&space, loaded, entry));
+        match sealed {
+            Some(Ok(entry)) => {
+                self.append_local(space, entry);
+                self.answer_soon(document);
+            }
+            Some(Err(error)) => debug_assert!(false, "no change is made without a key: {error}"),
+            None => {}
         }
     }
 
-    fn answer_soon(&mut self, document: DocumentId) {
+    pub(super) fn answer_soon(&mut self, document: DocumentId) {
         if let Some(open) = self.documents.open.get(&document) {
             self.documents.unanswered.extend(open.views.keys());
         }
@@ -547,21 +373,34 @@ impl Engine {
             self.apply(document);
             self.documents.changed.remove(&document);
             let Some(space) = self.locations.get(&document).copied() else { continue };
-            let heads = self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect());
+            let heads = match self.documents.loaded(&document).filter(|_| is_sealed(&space)) {
+                Some(loaded) => loaded.heads(),
+                // The log of a sealed document does not tell them.
+                None if is_sealed(&space) => Vec::new(),
+                None => self.log(&document).map_or_else(Vec::new, |log| log.version().heads.iter().copied().collect()),
+            };
             self.tell(Event::DocumentChanged { space, document, heads, local });
             self.touch_preview(document);
         }
     }
 
     /// Applies what has arrived for one document, if it is in memory.
-    fn apply(&mut self, document: DocumentId) {
+    pub(super) fn apply(&mut self, document: DocumentId) {
         let Some(open) = self.documents.open.get_mut(&document) else { return };
-        let State::Loaded(loaded) = &mut open.state else { return };
+        let State::Loaded(_) = &open.state else { return };
         if open.unapplied.is_empty() {
             return;
         }
+        let (space, unapplied) = (open.space, std::mem::take(&mut open.unapplied));
+        let (changes, closed) = self.opened(&space, unapplied);
+        let Some(open) = self.documents.open.get_mut(&document) else { return };
+        let State::Loaded(loaded) = &mut open.state else { return };
+        open.unapplied = closed;
+        if changes.is_empty() {
+            return;
+        }
         let replays = loaded.replays();
-        let applied = loaded.apply(std::mem::take(&mut open.unapplied));
+        let applied = loaded.apply(changes);
         let is_replayed = loaded.is_replayed();
         self.stats.replayed += loaded.replays() - replays;
         self.tell_unless_applied(document, applied);
@@ -587,7 +426,7 @@ impl Engine {
         }
     }
 
-    fn tell_answer(&mut self, view: ViewId, document: DocumentId, answer: Answer) {
+    pub(super) fn tell_answer(&mut self, view: ViewId, document: DocumentId, answer: Answer) {
         let Answer { number, covers, reset, patches, heads, base } = answer;
         self.tell(Event::ViewUpdated(ViewUpdate { view, document, number, covers, reset, patches, heads, base }));
     }

@@ -3,9 +3,9 @@
 use super::Engine;
 use super::effect::TroubleKind;
 use super::saved::Receipt;
+use super::seals::Unfit;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
-use crate::doc::change::entry_from_payload;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
@@ -16,6 +16,7 @@ use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message};
 use crate::sync::reconcile::{Comparison, Range};
 use crate::sync::session::Subscription;
+use crate::trust::owned::is_sealed;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -136,6 +137,7 @@ impl Engine {
             | Message::Coming { space, .. }
             | Message::Have { space, .. }
             | Message::Entries { space, .. }
+            | Message::Compact { space, .. }
             | Message::Snapshot { space, .. } => Some(*space),
             _ => None,
         };
@@ -154,6 +156,7 @@ impl Engine {
             Message::Snapshot { space, document, size, offset, bytes } => {
                 self.on_snapshot_part(connection, space, document, (size, offset), &bytes);
             }
+            Message::Compact { space, document } => self.on_compact(connection, space, document),
             Message::Strands { items } => self.on_strands(connection, &items),
             Message::Ack { document, held } => self.on_ack(connection, document, held),
             Message::Roll { space, asks, state, attested, statements } => {
@@ -236,6 +239,7 @@ impl Engine {
         }
         self.push_undurable(connection, space);
         self.send_presences(connection, space);
+        self.ask_for_snapshots(connection, space);
         if newly {
             self.ask_relays_for(space);
         }
@@ -474,13 +478,13 @@ impl Engine {
                     format!("a change of {} bytes is over the limit of {}", payload.len(), self.config.limits.entry_bytes_max);
                 return self.refuse(connection, Refusal { code: ErrorCode::TooLarge, text });
             }
-            match entry_from_payload(document, payload) {
+            match self.read_entry(&space, document, payload) {
+                Ok(entry) if self.rests_on_broken(connection, space, &entry) => {}
                 Ok(entry) if !self.is_permitted(connection, space, &entry) => return,
                 Ok(entry) => self.receive_entry(space, Arc::new(entry), connection),
-                Err(error) => {
-                    let text = format!("a change of document {document} is not valid: {error}");
-                    return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text });
-                }
+                Err(Unfit::Broken(actor, seq, why)) => self.on_broken(connection, space, document, (actor, seq), &why),
+                Err(Unfit::Kind(text)) => return self.tell_refused(connection, space, document, ErrorCode::WrongSeal, text),
+                Err(Unfit::Invalid(text)) => return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text }),
             }
         }
         self.touch_progress(space);
@@ -496,6 +500,10 @@ impl Engine {
     ) {
         if self.is_not_subscribed(connection, space) || !self.listens_to(connection, space, document) {
             return;
+        }
+        if is_sealed(&space) {
+            let text = format!("a change of document {document} is not sealed, as all are in space {space}");
+            return self.tell_refused(connection, space, document, ErrorCode::WrongSeal, text);
         }
         self.count_arrival(connection, space, document, entries.iter().map(|entry| entry.payload.len()).sum());
         for entry in entries {

@@ -5,8 +5,7 @@ use super::logs::Work;
 use super::snapshots::Received;
 use crate::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::SNAPSHOT_PART_BYTES;
-use crate::doc::assembly::claimed_version;
-use crate::log::snapshot::SnapshotPart;
+use crate::log::snapshot::{Snapshot, SnapshotPart};
 use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message, SNAPSHOT_OVERHEAD_BYTES};
 use std::sync::Arc;
@@ -138,19 +137,16 @@ impl Engine {
     }
 
     fn on_snapshot_whole(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, bytes: Arc<[u8]>) {
-        let version = match claimed_version(&bytes) {
-            Ok(version) => version,
-            Err(reason) => {
-                let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
-                return self.refuse(connection, Refusal { code: ErrorCode::BadEntry, text });
-            }
-        };
+        let Some(version) = self.version_claimed(connection, space, document, &bytes) else { return };
         if !version.clock.iter().all(|(actor, seq)| self.is_accepted(connection, space, document, *actor, seq)) {
             return;
         }
         let is_held = self.log(&document).is_some_and(|log| version.clock.is_within(&log.version().clock));
         if !is_held {
-            return self.adopt_snapshot(document, Received { space, bytes, clock: version.clock, source: connection });
+            return self.adopt_snapshot(document, Received { space, bytes, version, source: connection });
+        }
+        if self.is_wanted(&document) && !self.can_open(&space, &bytes) {
+            self.take_for_own(document, space, Snapshot { version: version.clone(), bytes });
         }
         // Another peer was faster. What the sender says it holds of what is held here, it is not sent.
         let durable = self.log(&document).map(|log| log.durable().clock.clone()).unwrap_or_default();

@@ -52,7 +52,7 @@ pub(super) enum Work {
     /// A snapshot that dependencies of the first entry in line are looked up in, and the look-up.
     SeekSnapshot { document: DocumentId, sought: Vec<ChangeHash> },
     /// See there.
-    Seek { document: DocumentId },
+    Seek { document: DocumentId, sought: Vec<ChangeHash> },
     /// The snapshot of a document that a driver reads.
     RereadSnapshot { number: u64 },
     /// See there.
@@ -457,7 +457,7 @@ impl Engine {
         self.stats.quarantined += 1;
         let unwritten = self.set_aside(space, document);
         // What an open document holds in memory is not lost, and is written anew.
-        for entry in self.documents.entries(&document) {
+        for entry in self.loaded_entries(&document) {
             self.append(entry, None);
         }
         for entry in unwritten {

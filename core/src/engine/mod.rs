@@ -17,12 +17,15 @@ mod cuts;
 mod documents;
 pub mod effect;
 mod endpoints;
+mod epochs;
 mod exchange;
 pub mod following;
 mod handover;
 mod held_back;
 pub mod input;
+mod loading;
 mod logs;
+mod making;
 mod memory;
 mod mirrors;
 pub mod owned;
@@ -35,6 +38,8 @@ mod progress;
 mod push;
 mod rolls;
 mod saved;
+mod sealed_snapshots;
+mod seals;
 mod snapshots;
 mod spreading;
 pub mod standing;
@@ -56,6 +61,12 @@ mod following_tests;
 mod mirror_tests;
 #[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod seal_forgery_tests;
+#[cfg(test)]
+mod seal_search_tests;
+#[cfg(test)]
+mod seal_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -106,6 +117,8 @@ pub struct Engine {
     attests: attests::Attests,
     cuts: cuts::Cuts,
     held_back: held_back::HeldBack,
+    seals: seals::Seals,
+    sealed_snapshots: sealed_snapshots::SealedSnapshots,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
@@ -179,6 +192,8 @@ impl Engine {
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
             held_back: held_back::HeldBack::default(),
+            seals: seals::Seals::default(),
+            sealed_snapshots: sealed_snapshots::SealedSnapshots::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),

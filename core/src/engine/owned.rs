@@ -2,19 +2,24 @@
 
 use super::Engine;
 use super::Phase;
+use super::stored::StoredLink;
 use crate::base::id::{PeerId, SpaceId};
 use crate::base::limits::{GRANT_NOTE_BYTES_MAX, INVITATION_RELAYS_MAX, REVOCATION_CUTS_MAX};
 use crate::base::time::Now;
 use crate::log::clock::VectorClock;
+use crate::seal::key::{EpochId, EpochKey};
+use crate::seal::keyring::Keyring;
 use crate::trust::invitation::{Invitation, InvitationError};
 use crate::trust::key::{SecretKey, Signer as _};
-use crate::trust::owned::{is_owned, space_of};
+use crate::trust::owned::{is_owned, is_sealed, sealed_space_of, space_of};
 use crate::trust::roll::{Roll, RollError};
 use crate::trust::standing::Access;
 use crate::trust::statement::{Claim, Grant, Level, Revocation, Statement, StatementId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Longest note in a sealed space, in bytes: sealed, it has to fit where others stand.
+const SEALED_NOTE_BYTES_MAX: usize = 63;
 /// How many grants an invited admin may make one under the other.
 const ADMIN_DEPTH: u8 = 3;
 
@@ -38,7 +43,7 @@ pub enum OwnedError {
     #[error("{0} is no member of this space, or was shut out already")]
     NoMember(PeerId),
     /// A note is too long.
-    #[error("a note may have {GRANT_NOTE_BYTES_MAX} bytes")]
+    #[error("a note may have {GRANT_NOTE_BYTES_MAX} bytes, in a sealed space {SEALED_NOTE_BYTES_MAX}")]
     NoteTooLong,
     /// The text is not an invitation that can be taken.
     #[error(transparent)]
@@ -111,11 +116,25 @@ impl Engine {
     ///
     /// The store is not open.
     pub fn found_space(&mut self, now: Now) -> Result<SpaceId, OwnedError> {
+        self.found(now, space_of)
+    }
+
+    /// Founds a sealed space that this replica owns, and opens it: what is written there is read by its members alone.
+    ///
+    /// # Errors
+    ///
+    /// The store is not open.
+    pub fn found_sealed_space(&mut self, now: Now) -> Result<SpaceId, OwnedError> {
+        self.found(now, sealed_space_of)
+    }
+
+    /// Founds a space whose id follows so from its owner and a nonce. Its first epoch begins with it.
+    fn found(&mut self, now: Now, id: impl Fn(&PeerId, &[u8; 16]) -> SpaceId) -> Result<SpaceId, OwnedError> {
         self.begin_call(now);
         let nonce: [u8; 16] = self.rng.bytes();
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let owner = identity.peer();
-        let space = space_of(&owner, &nonce);
+        let space = id(&owner, &nonce);
         let founding = Statement::sign(&space, Claim::Founding { owner, nonce }, identity);
         self.add(Roll::new(space), vec![founding])?;
         self.on_open_space(space);
@@ -154,15 +173,22 @@ impl Engine {
             expires,
             is_link: true,
             serial,
-            note: note_of(offer.note)?,
+            note: Vec::new(),
         };
+        let note = self.note_for(&space, &grant.subject, offer.note, None)?;
+        let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
+        let grant = Grant { note, ..grant };
+        let subject = grant.subject;
         let statement = Statement::sign(&space, Claim::Grant(grant), identity);
         let id = statement.id();
-        self.add(roll, vec![statement])?;
+        // Whoever came in by the link opens with it what all others are given.
+        let delivery = self.delivery_to(&roll, subject);
+        let key = self.leading(&space).map(|(epoch, key)| (epoch.0, *key.bytes()));
+        self.add(roll, std::iter::once(statement).chain(delivery).collect())?;
         let held = self.roll_of(&space)?;
         let chain = held.chain(&id).into_iter().map(|statement| statement.bytes().to_vec()).collect();
         let relays = offer.relays.into_iter().take(INVITATION_RELAYS_MAX).collect();
-        Ok(Invitation { space, secret, chain, relays })
+        Ok(Invitation { space, secret, chain, relays, key })
     }
 
     /// Joins a space by an invitation, under a note by which its members know this replica, and opens it. Joined once, an invitation
@@ -176,13 +202,18 @@ impl Engine {
         let unix_s = self.unix_s();
         let serial: [u8; 8] = self.rng.bytes();
         let own = self.peer_id().ok_or(OwnedError::NotRunning)?;
-        let (space, note) = (invitation.space, note_of(note)?);
+        let space = invitation.space;
+        let note = self.note_for(&space, &own, note, invitation.key.as_ref())?;
         let opened = invitation.open(unix_s)?;
         let offered = opened.roll.grant(&opened.grant).map(|grant| grant.level);
         let has = self.own_access(&space).level();
         if has < offered {
             let mut statements: Vec<Statement> = opened.roll.statements().into_iter().cloned().collect();
             statements.extend(opened.accept(own, serial, note));
+            if is_sealed(&space) {
+                let key = invitation.key.map(|(epoch, key)| (EpochId(epoch), EpochKey::new(key)));
+                self.keep_link(StoredLink { space, secret: invitation.secret, key });
+            }
             let roll = self.trust.rolls.get(&space).map_or_else(|| Roll::new(space), |held| held.roll.clone());
             self.add(roll, statements)?;
         }
@@ -221,7 +252,7 @@ impl Engine {
             grant: Some(id),
             level: grant.level,
             expires: grant.expires,
-            note: String::from_utf8_lossy(&grant.note).into_owned(),
+            note: self.note_in(space, grant),
             by: Some(grant.issuer),
             is_link: grant.is_link,
             is_self: own == Some(grant.subject),
@@ -281,8 +312,12 @@ impl Engine {
             let revocation = Revocation { issuer: own, parent, target, kept, cuts: cuts.clone() };
             Statement::sign(&space, Claim::Revocation(revocation), identity)
         };
-        let statements = targets.into_iter().map(sign).collect();
-        self.add(roll, statements)
+        let statements: Vec<Statement> = targets.into_iter().map(sign).collect();
+        // In a sealed space a new epoch begins with it, so that both are heard of at once.
+        let mut after = roll.clone();
+        let (_, errors) = after.take(statements.clone());
+        let epoch = if errors.is_empty() && is_sealed(&space) { self.new_epoch(&after) } else { None };
+        self.add(roll, statements.into_iter().chain(epoch).collect())
     }
 
     /// How far everyone has written who loses their grants when these are revoked, as far as it is held here.
@@ -317,6 +352,47 @@ impl Engine {
             }
         }
         if actors > REVOCATION_CUTS_MAX { Err(OwnedError::TooManyCuts) } else { Ok(cuts) }
+    }
+
+    /// What someone is called, as it stands in their grant: in a sealed space only members read it, by the key that leads or the one that
+    /// an invitation brought.
+    fn note_for(
+        &mut self,
+        space: &SpaceId,
+        subject: &PeerId,
+        note: String,
+        brought: Option<&([u8; 32], [u8; 32])>,
+    ) -> Result<Vec<u8>, OwnedError> {
+        if !is_sealed(space) {
+            return if note.len() > GRANT_NOTE_BYTES_MAX { Err(OwnedError::NoteTooLong) } else { Ok(note.into_bytes()) };
+        }
+        if note.len() > SEALED_NOTE_BYTES_MAX {
+            return Err(OwnedError::NoteTooLong);
+        }
+        let nonce = self.rng.bytes();
+        let place = note_place(subject);
+        let sealed = match (brought, self.leading(space)) {
+            (Some((epoch, key)), _) => {
+                let mut keys = Keyring::new(*space);
+                keys.put(EpochId(*epoch), EpochKey::new(*key));
+                keys.seal_words((EpochId(*epoch), nonce), &place, note.as_bytes())
+            }
+            (None, Some((epoch, _))) => {
+                self.keys_of(space).and_then(|keys| keys.seal_words((epoch, nonce), &place, note.as_bytes()))
+            }
+            (None, None) => None,
+        };
+        // Without a key nobody is told, which is better than everybody.
+        Ok(sealed.unwrap_or_default())
+    }
+
+    /// What someone is called; nothing where it cannot be read here.
+    fn note_in(&self, space: &SpaceId, grant: &Grant) -> String {
+        if !is_sealed(space) {
+            return String::from_utf8_lossy(&grant.note).into_owned();
+        }
+        let opened = self.keys_of(space).and_then(|keys| keys.open_words(&note_place(&grant.subject), &grant.note));
+        String::from_utf8_lossy(&opened.unwrap_or_default()).into_owned()
     }
 
     fn begin_call(&mut self, now: Now) {
@@ -362,6 +438,7 @@ impl Engine {
     }
 }
 
-fn note_of(note: String) -> Result<Vec<u8>, OwnedError> {
-    if note.len() > GRANT_NOTE_BYTES_MAX { Err(OwnedError::NoteTooLong) } else { Ok(note.into_bytes()) }
+/// Where what someone is called stands, so that it cannot be put beside another's key.
+fn note_place(subject: &PeerId) -> Vec<u8> {
+    [b"note", &subject.0[..]].concat()
 }

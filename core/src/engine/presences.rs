@@ -3,10 +3,11 @@
 use super::Engine;
 use super::effect::Event;
 use super::timers::Timer;
-use crate::base::id::{ConnectionId, SpaceId};
+use crate::base::id::{ConnectionId, PeerId, SpaceId};
 use crate::base::limits::PRESENCE_BYTES_MAX;
 use crate::sync::message::{Message, PresenceMessage};
 use crate::sync::presence::{PresenceBoard, REFRESH_MS, THROTTLE_MS};
+use crate::trust::owned::is_sealed;
 use std::collections::BTreeMap;
 
 /// Presence of this replica and of others.
@@ -24,10 +25,19 @@ struct Own {
     dirty: bool,
 }
 
+/// Longest state in a sealed space in bytes: sealed and written as text it has to be within the bound of all.
+const SEALED_PRESENCE_BYTES_MAX: usize = PRESENCE_BYTES_MAX * 5 / 8;
+
+/// Where a state stands, so that it cannot be shown as another's, or again.
+fn presence_place(peer: &PeerId, instance: u64, counter: u64) -> Vec<u8> {
+    [b"presence", &peer.0[..], &instance.to_be_bytes(), &counter.to_be_bytes()].concat()
+}
+
 impl Engine {
     pub(super) fn on_set_presence(&mut self, space: SpaceId, instance: u64, state: Option<String>) {
-        if state.as_ref().is_some_and(|state| state.len() > PRESENCE_BYTES_MAX) {
-            let message = format!("a presence of more than {PRESENCE_BYTES_MAX} bytes was not shown to anyone");
+        let bytes_max = if is_sealed(&space) { SEALED_PRESENCE_BYTES_MAX } else { PRESENCE_BYTES_MAX };
+        if state.as_ref().is_some_and(|state| state.len() > bytes_max) {
+            let message = format!("a presence of more than {bytes_max} bytes was not shown to anyone");
             return self.trouble(super::effect::TroubleKind::Refused, None, None, message);
         }
         let Some(peer) = self.peer_id() else { return };
@@ -126,8 +136,18 @@ impl Engine {
     }
 
     fn pass_on(&mut self, from: Option<ConnectionId>, message: PresenceMessage) {
-        let PresenceMessage { space, peer, instance, .. } = message;
-        self.tell(Event::Presence { space, peer, instance, state: message.state.clone() });
+        let PresenceMessage { space, peer, instance, counter, .. } = message;
+        // What cannot be read is passed on all the same.
+        let shown = match &message.state {
+            Some(sealed) if is_sealed(&space) => {
+                let place = presence_place(&peer, instance, counter);
+                self.keys_of(&space).and_then(|keys| keys.open_text(&place, sealed)).map(Some)
+            }
+            state => Some(state.clone()),
+        };
+        if let Some(state) = shown {
+            self.tell(Event::Presence { space, peer, instance, state });
+        }
         if self.is_relay() {
             self.send_to_space(&space, from, &Message::Presence(message));
         }
@@ -138,7 +158,18 @@ impl Engine {
         let state = self.presences.own.get(&(space, instance))?.state.clone();
         // Above whatever this instance used before a restart, which began at an earlier time of day.
         self.presences.counter = (self.presences.counter + 1).max(u64::try_from(self.now.unix_ms).unwrap_or(0));
-        Some(PresenceMessage { space, peer, instance, counter: self.presences.counter, state })
+        let counter = self.presences.counter;
+        let state = match state.filter(|_| is_sealed(&space)) {
+            Some(shown) => {
+                let nonce = self.rng.bytes();
+                let (epoch, _) = self.leading(&space)?;
+                let place = presence_place(&peer, instance, counter);
+                Some(self.keys_of(&space)?.seal_text((epoch, nonce), &place, &shown)?)
+            }
+            None if is_sealed(&space) => None,
+            None => self.presences.own.get(&(space, instance))?.state.clone(),
+        };
+        Some(PresenceMessage { space, peer, instance, counter, state })
     }
 
     fn plan_presence_expiry(&mut self) {

@@ -48,8 +48,8 @@ impl Engine {
         if !is_owned(&space) {
             return true;
         }
-        if !self.speaks_rolls(connection) {
-            let why = "the peer speaks a version of the protocol that has no owned spaces: update it".to_owned();
+        if !self.speaks_of(connection, &space) {
+            let why = "the peer speaks a version of the protocol that has no such spaces: update it".to_owned();
             self.tell_locked(space, connection, why);
             return false;
         }
@@ -122,7 +122,7 @@ impl Engine {
         (state, attested): (Fingerprint, Fingerprint),
         statements: &[Arc<[u8]>],
     ) {
-        if !is_owned(&space) || !self.speaks_rolls(connection) {
+        if !is_owned(&space) || !self.speaks_of(connection, &space) {
             let text = format!("space {space} is not owned, and has no statements");
             return self.send(connection, &Message::Error { code: ErrorCode::BadStatement, document: None, text });
         }

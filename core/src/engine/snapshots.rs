@@ -6,21 +6,20 @@
 //! holds, the snapshot is made once more.
 
 use super::Engine;
-use super::effect::Effect;
 use super::logs::Work;
 use super::saved::Receipt;
 use super::timers::Timer;
 use crate::base::id::{ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
 use crate::base::limits::ASSEMBLY_ENTRY_BYTES;
-use crate::doc::assembly::{Assembled, Assembly, AssemblyError, Piece};
+use crate::doc::assembly::{Assembled, Assembly};
 use crate::doc::document::Document;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::snapshot::{Base, Snapshot, SnapshotPart, SnapshotSummary};
+use crate::log::version::Version;
 use crate::store::task::{StoreError, StoreErrorKind, StoreTask};
-use crate::sync::hello::Refusal;
-use crate::sync::message::ErrorCode;
+use crate::trust::owned::is_sealed;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -34,11 +33,11 @@ const KEPT_DIVISOR: u64 = 20;
 /// Snapshots between being wanted and being stored.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    making: BTreeMap<DocumentId, Making>,
+    pub(super) making: BTreeMap<DocumentId, Making>,
     /// Received whole, and waiting for the one under way of the same document.
     received: BTreeMap<DocumentId, VecDeque<Received>>,
     /// Made, and waiting for their turn at the store.
-    finished: VecDeque<Finished>,
+    pub(super) finished: VecDeque<Finished>,
     storing: Option<(Finished, Base)>,
     /// Documents with something to compact, and when they last moved on.
     unsettled: BTreeMap<DocumentId, u64>,
@@ -46,13 +45,15 @@ pub(super) struct Snapshots {
 
 /// A snapshot that is being put together.
 #[derive(Default)]
-struct Making {
+pub(super) struct Making {
     /// The answer that is awaited.
-    task: Option<TaskId>,
-    received: Option<Received>,
-    snapshot: Option<Arc<[u8]>>,
-    entries: Vec<Arc<Entry>>,
-    made_of: u64,
+    pub(super) task: Option<TaskId>,
+    pub(super) received: Option<Received>,
+    pub(super) snapshot: Option<Arc<[u8]>>,
+    pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) made_of: u64,
+    /// How far a peer's sealed snapshot goes, by what is in it.
+    pub(super) inner: Option<Version>,
 }
 
 /// A peer's snapshot.
@@ -61,23 +62,32 @@ pub(super) struct Received {
     pub(super) space: SpaceId,
     pub(super) bytes: Arc<[u8]>,
     /// What it stands for: less than the snapshot that is made with it, where something was held.
-    pub(super) clock: VectorClock,
+    pub(super) version: Version,
     pub(super) source: ConnectionId,
 }
 
 /// A snapshot to be stored.
-struct Finished {
-    document: DocumentId,
-    space: SpaceId,
-    snapshot: Snapshot,
+pub(super) struct Finished {
+    pub(super) document: DocumentId,
+    pub(super) space: SpaceId,
+    pub(super) snapshot: Snapshot,
     /// What came from a peer, when it did, to be made again with.
-    received: Option<Received>,
+    pub(super) received: Option<Received>,
     /// Bytes of payload of the entries that it was made of.
-    made_of: u64,
+    pub(super) made_of: u64,
     /// The document that was loaded to make it.
-    loaded: Option<Box<Document>>,
+    pub(super) loaded: Option<Box<Document>>,
     /// Whether the document was set aside meanwhile.
-    is_void: bool,
+    pub(super) is_void: bool,
+}
+
+impl Finished {
+    /// A peer's snapshot as it is.
+    pub(super) fn of_received(document: DocumentId, received: Received) -> Self {
+        let snapshot = Snapshot { version: received.version.clone(), bytes: received.bytes.clone() };
+        let space = received.space;
+        Self { document, space, snapshot, received: Some(received), made_of: 0, loaded: None, is_void: false }
+    }
 }
 
 impl Snapshots {
@@ -168,9 +178,13 @@ impl Engine {
     }
 
     /// Makes a snapshot of all that is durable of a document, unless one is under way; later, when too many are.
-    fn make_snapshot(&mut self, document: DocumentId) {
+    pub(super) fn make_snapshot(&mut self, document: DocumentId) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
         if self.snapshots.is_making(&document) {
             return;
+        }
+        if !self.makes_snapshots(&space) {
+            return self.want_snapshot(space, document);
         }
         if self.making_bytes(&document) > self.config.limits.assembly_bytes_max as u64 {
             // It stays as it is: peers are sent entries.
@@ -180,13 +194,13 @@ impl Engine {
             self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
             return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
         }
-        let Some(space) = self.locations.get(&document).copied() else { return };
         let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+        let nonce = if is_sealed(&space) { self.rng.bytes() } else { [0; 24] };
         // A document in memory that is exactly what is durable need not be loaded once more.
         if let Some(loaded) = self.documents.loaded(&document)
-            && loaded.version() == durable
+            && self.version_of(&space, loaded) == durable
         {
-            let snapshot = Snapshot { version: durable, bytes: Arc::from(loaded.save()) };
+            let Some(snapshot) = self.snapshot_of(&space, loaded, loaded.save(), nonce) else { return };
             let made_of = self.log(&document).map_or(0, |log| log.entry_bytes() - log.undurable_payload());
             let finished = Finished { document, space, snapshot, received: None, made_of, loaded: None, is_void: false };
             return self.snapshots.finished.push_back(finished);
@@ -213,8 +227,29 @@ impl Engine {
             if self.snapshots.received.get(&document).is_some_and(VecDeque::is_empty) {
                 self.snapshots.received.remove(&document);
             }
+            if let Some(unread) = received.as_ref().filter(|received| !self.can_open(&received.space, &received.bytes)) {
+                self.snapshots.finished.push_back(Finished::of_received(document, unread.clone()));
+                self.needs_flush = true;
+                continue;
+            }
             self.snapshots.making.insert(document, Making { received, ..Making::default() });
             self.gather(document);
+        }
+    }
+
+    /// Takes a snapshot that a member made of what is held here, and that cannot be read here, as one of this replica's own.
+    pub(super) fn take_for_own(&mut self, document: DocumentId, space: SpaceId, snapshot: Snapshot) {
+        let Some(log) = self.log(&document).filter(|log| log.is_beginning(&snapshot.version.clock)) else {
+            // It is asked for again when the log has grown.
+            return;
+        };
+        let (before, after) = (log.base(), log.end().max(1));
+        let share = snapshot.end().saturating_sub(before) as f64 / (after - before).max(1) as f64;
+        let made_of = (log.entry_bytes() as f64 * share) as u64;
+        if !self.snapshots.is_making(&document) && snapshot.end() > before {
+            let finished = Finished { document, space, snapshot, received: None, made_of, loaded: None, is_void: false };
+            self.snapshots.finished.push_back(finished);
+            self.needs_flush = true;
         }
     }
 
@@ -232,124 +267,22 @@ impl Engine {
         let held = log.map_or(0, |log| log.version().clock.entries());
         let waiting = self.snapshots.received.get(document).into_iter().flatten();
         let making = self.snapshots.making.get(document).and_then(|making| making.received.as_ref());
-        let received = waiting.chain(making).map(|received| received.clock.entries()).max().unwrap_or(0);
+        let received = waiting.chain(making).map(|received| received.version.clock.entries()).max().unwrap_or(0);
         let stored = log.map_or(0, |log| log.entry_bytes() + log.snapshot().map_or(0, |snapshot| snapshot.bytes));
         held.saturating_add(received).saturating_mul(ASSEMBLY_ENTRY_BYTES).saturating_add(stored)
     }
 
-    /// Reads what is held of a document: its snapshot first, if it begins with one.
-    fn gather(&mut self, document: DocumentId) {
-        let log = self.log(&document);
-        let task = match log {
-            Some(log) if log.snapshot().is_some() => {
-                Some(self.read_snapshot(Work::GatherSnapshot { document }, document, 0, usize::MAX))
-            }
-            Some(log) if log.durable_end() > 0 => {
-                Some(self.read(Work::GatherEntries { document }, document, VectorClock::new(), 0, usize::MAX))
-            }
-            _ => None,
-        };
-        match (task, self.snapshots.making.get_mut(&document)) {
-            (Some(task), Some(making)) => making.task = Some(task),
-            (None, Some(_)) => self.assemble(document),
-            (_, None) => {}
+    /// Takes in a peer's snapshot that this replica may not add to: as it is, where what is held beside it comes after it, and otherwise
+    /// what it holds change by change.
+    pub(super) fn take_as_it_is(&mut self, document: DocumentId, received: Option<Received>, loaded: Box<Document>) {
+        let Some(received) = received else { return };
+        let fits = self.log(&document).is_none_or(|log| log.can_begin_with(&received.version.clock));
+        if fits {
+            let finished = Finished { loaded: Some(loaded), ..Finished::of_received(document, received) };
+            return self.snapshots.finished.push_back(finished);
         }
-    }
-
-    /// Begins anew with reading what could not be read of a document whose snapshot is being made.
-    pub(super) fn gather_again(&mut self, document: DocumentId) {
-        if let Some(Making { received, .. }) = self.snapshots.making.remove(&document) {
-            self.snapshots.making.insert(document, Making { received, ..Making::default() });
-            self.gather(document);
-        }
-    }
-
-    pub(super) fn on_snapshot_gathered(&mut self, task: TaskId, document: DocumentId, part: Option<SnapshotPart>) {
-        if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
-            return;
-        }
-        let next = self.read(Work::GatherEntries { document }, document, VectorClock::new(), 0, usize::MAX);
-        let Some(making) = self.snapshots.making.get_mut(&document) else { return };
-        making.snapshot = part.map(|part| part.bytes);
-        making.task = Some(next);
-    }
-
-    pub(super) fn on_entries_gathered(&mut self, task: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
-        let Some(making) = self.snapshots.making.get_mut(&document).filter(|making| making.task == Some(task)) else { return };
-        making.entries = entries.into_iter().map(|(_, entry)| entry).collect();
-        making.made_of = making.entries.iter().map(|entry| entry.payload.len() as u64).sum();
-        self.assemble(document);
-    }
-
-    fn assemble(&mut self, document: DocumentId) {
-        let Some(making) = self.snapshots.making.get_mut(&document) else { return };
-        let received = making.received.as_ref().map(|received| Arc::clone(&received.bytes));
-        let snapshots = making.snapshot.take().into_iter().chain(received).collect();
-        let entries = std::mem::take(&mut making.entries);
-        let Some(assembly) = self.assembly(document, snapshots, entries) else { return };
-        let task = self.hand_out(Work::Assemble { document }, Assembly { save: true, ..assembly });
-        if let Some(making) = self.snapshots.making.get_mut(&document) {
-            making.task = Some(task);
-        }
-    }
-
-    /// An assembly of a document as this replica goes on with it.
-    pub(super) fn assembly(&self, document: DocumentId, snapshots: Vec<Arc<[u8]>>, entries: Vec<Arc<Entry>>) -> Option<Assembly> {
-        let (actor, unit) = (self.actor_in(&document)?, self.config.text_unit);
-        Some(Assembly { document, actor, unit, snapshots, entries, save: false, sought: Vec::new() })
-    }
-
-    pub(super) fn hand_out(&mut self, work: Work, assembly: Assembly) -> TaskId {
-        self.last_task += 1;
-        let task = TaskId(self.last_task);
-        self.tasks.insert(task, work);
-        self.effects.push_back(Effect::Assemble { task, assembly: Box::new(assembly) });
-        task
-    }
-
-    pub(super) fn on_assembled(&mut self, task: TaskId, result: Result<Box<Assembled>, AssemblyError>) {
-        match (self.tasks.remove(&task), result) {
-            (Some(Work::Assemble { document }), result) => self.on_snapshot_made(task, document, result),
-            (Some(Work::CutAssembly { document }), result) => self.on_cut_assembled(document, result),
-            (Some(Work::Seek { document }), Ok(assembled)) => self.on_found(document, assembled.found),
-            (Some(Work::Seek { document }), Err(error)) => self.quarantine(document, &error.to_string()),
-            (work, _) => debug_assert!(work.is_none(), "an assembly that nobody asked for"),
-        }
-    }
-
-    fn on_snapshot_made(&mut self, task: TaskId, document: DocumentId, result: Result<Box<Assembled>, AssemblyError>) {
-        if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
-            return;
-        }
-        let Some(Making { received, made_of, .. }) = self.snapshots.making.remove(&document) else { return };
-        let held = self.log(&document).is_some_and(|log| log.snapshot().is_some());
-        match result {
-            Ok(assembled) => {
-                let Assembled { document: loaded, snapshot: Some(snapshot), .. } = *assembled else { return };
-                let space = received.as_ref().map(|received| received.space).or(self.locations.get(&document).copied());
-                let Some(space) = space else { return };
-                if let Some(received) = received.as_ref().filter(|_| !self.is_as_attested(&space, &loaded)) {
-                    let text = format!("the snapshot of document {document} that was sent is not what its writers vouch for");
-                    self.refuse(received.source, Refusal { code: ErrorCode::BadAttestation, text });
-                    return self.on_adoption_over(document);
-                }
-                // A relay has nobody to show it to.
-                let loaded = (received.is_some() && !self.is_relay()).then(|| Box::new(loaded));
-                let finished = Finished { document, space, snapshot, received, made_of, loaded, is_void: false };
-                self.snapshots.finished.push_back(finished);
-            }
-            Err(AssemblyError { piece, reason })
-                if piece == Piece::Unknown || received.is_some() && piece == Piece::Snapshot(usize::from(held)) =>
-            {
-                // What ends in a panic is never held against the document that is here.
-                if let Some(received) = received {
-                    let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
-                    self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
-                }
-                self.on_adoption_over(document);
-            }
-            Err(error) => self.quarantine(document, &error.to_string()),
-        }
+        self.on_adoption_over(document);
+        self.receive_changes(&received, &loaded);
     }
 
     /// Stores the next snapshot that is ready, when no append is under way.
@@ -381,6 +314,13 @@ impl Engine {
                 && base == whole(&finished.snapshot)
                 && log.snapshot().is_none_or(|held| held.base.clock.is_within(clock));
             if !is_beginning && !log.can_begin_with(clock) {
+                if !self.makes_snapshots(&space) {
+                    // What is held here is not all in it, and cannot be added: whoever made it makes another with it.
+                    self.on_adoption_over(document);
+                    self.want_snapshot(space, document);
+                    self.ask_everyone(space, document);
+                    continue;
+                }
                 let received = finished.received.take();
                 self.snapshots.making.insert(document, Making { received, ..Making::default() });
                 self.gather(document);
@@ -428,14 +368,17 @@ impl Engine {
                 // Every exchange gets its place anew: the positions of what came last are not what they were.
                 self.pushes.moved.remove(&document);
                 self.move_deltas(space, document, &before.clock, end_before, &received);
-                for (actor, seq) in received.clock.iter() {
+                for (actor, seq) in received.version.clock.iter() {
                     self.owe_ack(received.source, document, *actor, seq);
                 }
-                self.on_receipt(received.source, document, &received.clock, Receipt::More);
+                self.on_receipt(received.source, document, &received.version.clock, Receipt::More);
                 self.on_adoption_over(document);
                 self.release_durable(document);
                 self.tell_anew(space, document);
             }
+        }
+        if is_sealed(&space) {
+            self.on_sealed_snapshot_put(space, document);
         }
         // What was written meanwhile may be much, and perhaps nothing comes any more that would make one look.
         self.on_log_grown(document);
@@ -463,7 +406,7 @@ impl Engine {
     }
 
     /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
-    fn on_adoption_over(&mut self, document: DocumentId) {
+    pub(super) fn on_adoption_over(&mut self, document: DocumentId) {
         if !self.snapshots.is_adopting(&document) {
             self.on_found(document, Vec::new());
         }
@@ -498,7 +441,7 @@ impl Engine {
                         held.merge(before);
                     }
                     if connection == received.source {
-                        held.merge(&received.clock);
+                        held.merge(&received.version.clock);
                     }
                     delta.on_moved(log, held);
                 });
@@ -519,9 +462,29 @@ impl Engine {
     }
 
     pub(super) fn on_snapshot_to_seek(&mut self, document: DocumentId, sought: Vec<ChangeHash>, part: Option<SnapshotPart>) {
-        let snapshots = part.into_iter().map(|part| part.bytes).collect();
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let opened = part.map(|part| self.opened_snapshot(&space, &document, part.bytes)).transpose();
+        let snapshots = match opened {
+            Ok(Some(None)) => {
+                let found = self.founded_by_clock(&document, &sought);
+                return self.on_found(document, found);
+            }
+            Ok(opened) => opened.flatten().into_iter().collect(),
+            Err(error) => return self.quarantine(document, &error.to_string()),
+        };
         let Some(assembly) = self.assembly(document, snapshots, Vec::new()) else { return };
-        self.hand_out(Work::Seek { document }, Assembly { sought, ..assembly });
+        let work = Work::Seek { document, sought: sought.clone() };
+        self.hand_out(work, Assembly { sought, ..assembly });
+    }
+
+    /// Those of the entries sought that are part of a document that was put together.
+    pub(super) fn found_in(&self, assembled: &Assembled, sought: Vec<ChangeHash>) -> Vec<ChangeHash> {
+        let document = &assembled.document;
+        let Some(space) = self.locations.get(&document.id()).filter(|space| is_sealed(space)) else {
+            return assembled.found.clone();
+        };
+        let changes = document.entries().into_iter();
+        changes.filter_map(|change| self.name_of(space, document, &change.hash)).filter(|name| sought.contains(name)).collect()
     }
 
     /// The store's task that reads a part of a document's snapshot.

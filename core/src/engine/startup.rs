@@ -58,6 +58,7 @@ impl Engine {
             self.change_space(stored.space, |held| held.insert(log));
             self.on_log_grown(stored.document);
         }
+        self.load_links(&contents.meta);
         self.load_rolls(&contents.meta);
         self.load_attestations(&contents.meta);
         self.check_previews();

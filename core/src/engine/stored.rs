@@ -8,6 +8,7 @@ use crate::log::clock::VectorClock;
 use crate::log::feed::Moved;
 use crate::log::tree::Fingerprint;
 use crate::log::version::Version;
+use crate::seal::key::{EpochId, EpochKey};
 use crate::sync::hello::Identity;
 use crate::trust::attestation::Attestation;
 use crate::trust::statement::{Statement, StatementId};
@@ -28,6 +29,9 @@ const PREVIEW_PREFIX: &str = "preview/";
 const STATEMENT_PREFIX: &str = "statement/";
 /// What the names of attestations begin with; the space, the document and the actor follow, parted by slashes.
 const ATTESTED_PREFIX: &str = "attested/";
+
+/// What the names of links begin with by which this replica came into a sealed space; the space follows.
+const LINK_PREFIX: &str = "link/";
 
 /// What the names of mirrors begin with; the mirror's number follows, in hexadecimal.
 const MIRROR_PREFIX: &str = "mirror/";
@@ -235,6 +239,44 @@ impl StoredStatement {
     }
 }
 
+/// The link by which this replica came into a sealed space, kept until its own key was given what the link's was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLink {
+    /// The space.
+    pub space: SpaceId,
+    /// The link's secret key.
+    pub secret: [u8; 32],
+    /// The key of the epoch that led when the link was made.
+    pub key: Option<(EpochId, EpochKey)>,
+}
+
+impl StoredLink {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let space = name.strip_prefix(LINK_PREFIX)?.parse().ok()?;
+        let mut reader = Reader::new(value);
+        let secret = reader.array().ok()?;
+        let key = if reader.remaining() == 0 {
+            None
+        } else {
+            Some((EpochId(reader.array().ok()?), EpochKey::new(reader.array().ok()?)))
+        };
+        reader.end().ok()?;
+        Some(Self { space, secret, key })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.put(&self.secret);
+        if let Some((epoch, key)) = &self.key {
+            writer.put(&epoch.0);
+            writer.put(key.bytes());
+        }
+        (format!("{LINK_PREFIX}{}", self.space), writer.finish())
+    }
+}
+
 /// What a key vouches for in an owned space.
 pub struct StoredAttestation;
 
@@ -302,6 +344,13 @@ mod tests {
         }
         assert_eq!(StoredPreview::read(&preview_name, &[preview_value.as_slice(), &[0]].concat()), None);
         assert_eq!(StoredPreview::read(&name, &preview_value), None);
+        for key in [None, Some((EpochId([6; 32]), EpochKey::new([7; 32])))] {
+            let link = StoredLink { space: SpaceId([5; 16]), secret: [9; 32], key };
+            let (link_name, link_value) = link.write();
+            assert_eq!(StoredLink::read(&link_name, &link_value), Some(link));
+            assert_eq!(StoredLink::read(&link_name, &link_value[..link_value.len() - 1]), None);
+            assert_eq!(StoredLink::read(&name, &link_value), None);
+        }
         assert_eq!(stored_identity(&name, &[1; 32]), None);
         assert_eq!(stored_identity(IDENTITY_KEY, &[1; 31]), None);
         assert!(stored_identity(IDENTITY_KEY, &[1; 32]).is_some());

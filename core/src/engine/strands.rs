@@ -16,6 +16,7 @@ use crate::sync::delta::Push;
 use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, begin_strands, end_strands};
 use crate::sync::strands::{Form, Incoming, Item, Numbers, Outgoing, Window};
+use crate::trust::owned::is_sealed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -219,7 +220,7 @@ impl Engine {
         shared: &mut SharedFrames,
     ) -> Option<Arc<[u8]>> {
         let log = self.spaces.get(space)?.space.log(document)?;
-        self.speaks_strands(connection).then_some(())?;
+        (self.speaks_strands(connection) && !is_sealed(space)).then_some(())?;
         let mut own = Vec::new();
         let made = if push.whole { shared.strands.entry((push.after, push.through)).or_default() } else { &mut own };
         self.strands.frame(connection, log, push, limit, made)

@@ -13,7 +13,7 @@ use crate::log::tree::Fingerprint;
 use crate::sync::hello::Identity;
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::key::{SIGNATURE_BYTES, Signer};
-use crate::trust::owned::is_owned;
+use crate::trust::owned::{is_owned, is_sealed};
 use crate::trust::roll::Roll;
 use crate::trust::standing::Access;
 use crate::trust::statement::Level;
@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The first version of the protocol that has owned spaces.
 const VERSION_WITH_ROLLS: u64 = 3;
+/// The first that has sealed ones.
+const VERSION_WITH_SEALS: u64 = 4;
 /// Longest sleep while a grant is going to end, in milliseconds: the wall clock, by which grants end, may jump.
 const END_LOOK_MS: u64 = 30_000;
 
@@ -62,7 +64,9 @@ pub(super) struct PeerRoll {
     /// Up to which number it was sent the attestations of a document.
     pub(super) attested: BTreeMap<DocumentId, u64>,
     /// Documents of which it was told that what it sends is not taken, and why.
-    refused: BTreeSet<(DocumentId, ErrorCode)>,
+    pub(super) refused: BTreeSet<(DocumentId, ErrorCode)>,
+    /// From which number on what it brings of an actor in a document is not what it says.
+    pub(super) broken: BTreeMap<(DocumentId, ActorId), u64>,
     /// Whether it was told that its presence is not shown.
     is_unseen: bool,
 }
@@ -169,23 +173,25 @@ impl Engine {
         Right::Member(peer.unwrap_or(PeerId([0; 32])), access.unwrap_or(Access::Nothing))
     }
 
-    pub(super) fn speaks_rolls(&self, connection: ConnectionId) -> bool {
+    /// Whether the version spoken on a connection has spaces of this kind.
+    pub(super) fn speaks_of(&self, connection: ConnectionId, space: &SpaceId) -> bool {
         let version = self.sessions.get(&connection).and_then(|session| session.handshake.version());
-        version.is_some_and(|version| version >= VERSION_WITH_ROLLS)
+        version.is_some_and(|version| version >= version_with(space))
     }
 
     /// Refuses someone who may not be sent what a space holds; answers whether that was so.
     pub(super) fn is_shut_out(&mut self, connection: ConnectionId, space: SpaceId) -> bool {
         let right = self.right(connection, &space);
-        if right.reads() {
+        if right.reads() && (self.speaks_of(connection, &space) || !is_sealed(&space)) {
             return false;
         }
-        let (code, text) = if self.speaks_rolls(connection) {
+        let (code, text) = if self.speaks_of(connection, &space) {
             let access = if let Right::Member(_, access) = right { access } else { Access::Nothing };
             why_not(access, space)
         } else {
             let text = format!(
-                "space {space} is owned, and grants are shown since version {VERSION_WITH_ROLLS} of the protocol: update the older side"
+                "space {space} is owned, and synced by version {} of the protocol or a newer one: update the older side",
+                version_with(&space)
             );
             (ErrorCode::NoGrant, text)
         };
@@ -236,6 +242,7 @@ impl Engine {
             }
         }
         self.plan_end(space);
+        self.tend_keys(space);
     }
 
     /// Begins to sync a space again with everyone: this replica may do more than before.
@@ -326,6 +333,11 @@ impl Engine {
         debug_assert!(matches!(self.phase, Phase::Running { .. }), "only a replica at work syncs");
         self.trouble(TroubleKind::Forbidden, None, Some(connection), format!("space {space} is not synced here: {message}"));
     }
+}
+
+/// The first version of the protocol that has spaces of this kind.
+fn version_with(space: &SpaceId) -> u64 {
+    if is_sealed(space) { VERSION_WITH_SEALS } else { VERSION_WITH_ROLLS }
 }
 
 /// The refusal of someone with this access, who wants to be sent what a space holds.

@@ -251,6 +251,13 @@ impl Log {
             && self.snapshot.as_ref().is_none_or(|held| held.base.clock.is_within(clock))
     }
 
+    /// Whether a snapshot with `clock`, all of which is held, stands for exactly the first entries of the log, as far as the tail tells.
+    pub fn is_beginning(&self, clock: &VectorClock) -> bool {
+        let after = self.tail_after(clock.entries());
+        clock.is_within(&self.version.clock)
+            && after.is_some_and(|mut after| after.all(|(_, entry)| !clock.covers(&entry.actor, entry.seq)))
+    }
+
     /// Begins with a snapshot that is durable, as [`crate::store::task::StoreTask::PutSnapshot`] has it: what the snapshot does
     /// not stand for comes after it. Only where [`Self::can_begin_with`] it, or where it was made of the log's first entries and
     /// lets go of all of these, which have `made_of` bytes of payload.

@@ -26,6 +26,8 @@ pub struct Delta {
     peer_holds: VectorClock,
     /// Whether it is given the snapshot first, and how much of which it was sent.
     by_snapshot: bool,
+    /// Whether it asked for the snapshot, though it lacks nothing.
+    offers: bool,
     sent: Option<Sent>,
     /// The read of the store for this peer that is under way.
     pub reading: Option<TaskId>,
@@ -101,10 +103,16 @@ impl Delta {
     pub fn on_moved(&mut self, log: &Log, clock: VectorClock) {
         self.cursor = log.position_above(&clock);
         self.by_snapshot = self.cursor < log.base() || (self.cursor < log.tail_start() - 1 && is_snapshot_smaller(log, &clock));
-        self.sent = None;
+        (self.sent, self.offers) = (None, false);
         self.peer_holds = clock;
         // A read that is under way began from what the peer held before.
         self.reading = None;
+    }
+
+    /// Gives the peer the log's snapshot, whatever it holds: it asked for it.
+    pub fn offer(&mut self) {
+        (self.by_snapshot, self.offers) = (true, true);
+        (self.sent, self.reading) = (None, None);
     }
 
     /// Learns that the log holds less as entries than before: a read of what it has let go of would find nothing, and what is found
@@ -157,7 +165,7 @@ impl Delta {
 
     /// What to do next, with what the log holds up to `end`.
     pub fn next(&mut self, log: &Log, end: u64) -> Next {
-        if self.reading.is_some() || self.cursor >= end {
+        if self.reading.is_some() || (self.cursor >= end && !self.offers) {
             return Next::Nothing;
         }
         if self.by_snapshot || self.cursor < log.base() {
@@ -195,7 +203,7 @@ impl Delta {
         self.reading = None;
         let Some(part) = part else {
             // Set aside meanwhile: the exchange begins anew.
-            self.by_snapshot = false;
+            (self.by_snapshot, self.offers) = (false, false);
             self.cursor = self.cursor.max(log.base());
             return false;
         };
@@ -211,7 +219,7 @@ impl Delta {
             let mut held = std::mem::take(&mut self.peer_holds);
             held.merge(&part.version.clock);
             self.cursor = log.position_above(&held);
-            self.by_snapshot = false;
+            (self.by_snapshot, self.offers) = (false, false);
             self.peer_holds = held;
         }
         true

@@ -52,6 +52,12 @@ pub enum ErrorCode {
     NotTheirs = 45,
     /// An entry after the last that is accepted of someone who was shut out.
     AfterRevocation = 46,
+    /// What is sealed in a space that is not, or what is not sealed in one that is.
+    WrongSeal = 47,
+    /// A sealed entry that does not open, or says openly something else than what is sealed in it.
+    BrokenSeal = 48,
+    /// A sealed snapshot that is not signed by one who may make them there, or is not what it says.
+    BadSnapshot = 49,
 }
 
 impl ErrorCode {
@@ -62,11 +68,11 @@ impl ErrorCode {
 
     /// Whether it is about what someone may do in an owned space.
     pub fn is_about_grants(self) -> bool {
-        (39..=46).contains(&(self as u8))
+        (39..=49).contains(&(self as u8))
     }
 
     /// Every code, with the word for it in metrics and logs.
-    pub const WORDS: [(Self, &'static str); 24] = [
+    pub const WORDS: [(Self, &'static str); 27] = [
         (Self::Malformed, "malformed"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::BadProof, "bad_proof"),
@@ -91,6 +97,9 @@ impl ErrorCode {
         (Self::BadAttestation, "bad_attestation"),
         (Self::NotTheirs, "not_theirs"),
         (Self::AfterRevocation, "after_revocation"),
+        (Self::WrongSeal, "wrong_seal"),
+        (Self::BrokenSeal, "broken_seal"),
+        (Self::BadSnapshot, "bad_snapshot"),
     ];
 
     /// The code of a byte.

@@ -11,8 +11,8 @@ use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
-    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ATTESTATIONS_MAX, FRAME_ENTRIES_MAX, GRANTS_MAX, PRESENCE_BYTES_MAX,
-    RANGE_ITEMS_MAX, REVOCATIONS_MAX, TEXT_BYTES_MAX,
+    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ATTESTATIONS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX,
+    STATEMENTS_MAX, TEXT_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
 use crate::log::version::Version;
@@ -42,6 +42,7 @@ mod tag {
     pub(super) const COMING: u8 = 18;
     pub(super) const ROLL: u8 = 19;
     pub(super) const ATTESTATIONS: u8 = 20;
+    pub(super) const COMPACT: u8 = 21;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
@@ -51,7 +52,7 @@ pub fn brings_entries(frame: &[u8]) -> bool {
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 20] = [
+    pub const NAMES: [(u8, &'static str); 21] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -72,6 +73,7 @@ impl Message {
         (tag::COMING, "coming"),
         (tag::ROLL, "roll"),
         (tag::ATTESTATIONS, "attestations"),
+        (tag::COMPACT, "compact"),
     ];
 
     /// The frame.
@@ -209,6 +211,11 @@ impl Message {
                 encode_state(attested, &mut w);
                 encode_list(statements, &mut w);
             }
+            Self::Compact { space, document } => {
+                w.u8(tag::COMPACT);
+                w.put(&space.0);
+                w.put(&document.0);
+            }
             Self::Attestations { space, attestations } => {
                 w.u8(tag::ATTESTATIONS);
                 w.put(&space.0);
@@ -295,8 +302,9 @@ impl Message {
                 asks: flag(&mut r, "whether a roll asks")?,
                 state: decode_state(&mut r)?,
                 attested: decode_state(&mut r)?,
-                statements: decode_list(&mut r, 1 + GRANTS_MAX + REVOCATIONS_MAX)?,
+                statements: decode_list(&mut r, STATEMENTS_MAX)?,
             },
+            tag::COMPACT => Self::Compact { space: SpaceId(r.array()?), document: DocumentId(r.array()?) },
             tag::ATTESTATIONS => {
                 Self::Attestations { space: SpaceId(r.array()?), attestations: decode_list(&mut r, FRAME_ATTESTATIONS_MAX)? }
             }

@@ -6,11 +6,12 @@
 
 use super::message::{ErrorCode, Hello, Message};
 use crate::base::id::{PeerId, StoreEpoch};
+use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 /// The newest version of the protocol this replica speaks.
-pub const VERSION_MAX: u64 = 3;
+pub const VERSION_MAX: u64 = 4;
 /// The oldest version of the protocol this replica speaks.
 pub const VERSION_MIN: u64 = 1;
 
@@ -40,6 +41,11 @@ impl Identity {
     /// The public key.
     pub fn peer(&self) -> PeerId {
         PeerId(self.key.verifying_key().to_bytes())
+    }
+
+    /// What this key and the secret half of a public X25519 key have in common.
+    pub fn agree(&self, public: &[u8; 32]) -> [u8; 32] {
+        MontgomeryPoint(*public).mul_clamped(self.key.to_scalar_bytes()).to_bytes()
     }
 
     /// An Ed25519 signature of `message`, which must begin with a label that no other kind of message has.
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_newest_version_that_both_know_is_spoken() {
-        for (ours, theirs, spoken) in [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 9, 2), (3, 2, 2), (2, 3, 2), (3, 9, 3)] {
+        for (ours, theirs, spoken) in [(2, 2, 2), (1, 2, 1), (2, 1, 1), (2, 9, 2), (4, 3, 3), (3, 4, 3), (4, 9, 4)] {
             let (mut ada, bob) = (identity(1), identity(2));
             ada.version_max = ours;
             let (mut at_ada, from_ada) = Handshake::begin(&ada, true, [3; 32]);

@@ -127,6 +127,13 @@ pub enum Message {
         /// Attestations, each whole.
         attestations: Vec<Arc<[u8]>>,
     },
+    /// The log of a sealed document has grown long here: make a snapshot of it, and send it, since I cannot. Since version 4.
+    Compact {
+        /// The space of the document.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+    },
     /// I durably hold what you sent of the document, up to these sequence numbers.
     Ack {
         /// The document.

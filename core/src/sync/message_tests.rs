@@ -64,6 +64,7 @@ fn one_of_each() -> Vec<Message> {
             statements: vec![Arc::from([1u8, 2].as_slice()), Arc::from([3u8].as_slice())],
         },
         Message::Attestations { space, attestations: vec![Arc::from([4u8, 5].as_slice())] },
+        Message::Compact { space, document },
     ]
 }
 

@@ -20,6 +20,8 @@ pub const LINK_PREFIX: &str = "driftline:join#";
 /// What stands before it in the fragment of a web app's address, which may hold other things as well.
 pub const WEB_PREFIX: &str = "join=";
 const VERSION: u8 = 1;
+/// With the key of a sealed space.
+const VERSION_SEALED: u8 = 2;
 const CHECK_BYTES: usize = 4;
 /// Longest text that is looked at.
 const TEXT_MAX: usize = 64 * 1024;
@@ -35,6 +37,8 @@ pub struct Invitation {
     pub chain: Vec<Vec<u8>>,
     /// Relays that sync the space.
     pub relays: Vec<String>,
+    /// Of a sealed space, the id of the epoch that led when it was made, and its key.
+    pub key: Option<([u8; 32], [u8; 32])>,
 }
 
 impl std::fmt::Debug for Invitation {
@@ -81,7 +85,7 @@ impl Invitation {
     /// As text, to be sent to whoever is invited, on a way that nobody else reads.
     pub fn to_text(&self) -> String {
         let mut w = Writer::new();
-        w.u8(VERSION);
+        w.u8(if self.key.is_some() { VERSION_SEALED } else { VERSION });
         w.put(&self.space.0);
         w.put(&self.secret);
         w.uint(self.chain.len() as u64);
@@ -91,6 +95,10 @@ impl Invitation {
         w.uint(self.relays.len() as u64);
         for relay in &self.relays {
             w.text(relay);
+        }
+        if let Some((epoch, key)) = &self.key {
+            w.put(epoch);
+            w.put(key);
         }
         let mut bytes = w.finish();
         let check = Sha256::digest(&bytes);
@@ -126,7 +134,8 @@ impl Invitation {
             return Err(InvitationError::Check);
         }
         let mut r = Reader::new(body);
-        if r.u8()? != VERSION {
+        let version = r.u8()?;
+        if !(VERSION..=VERSION_SEALED).contains(&version) {
             return Err(InvitationError::Newer);
         }
         let (space, secret) = (SpaceId(r.array()?), r.array()?);
@@ -134,8 +143,9 @@ impl Invitation {
         let chain = (0..count).map(|_| Ok(r.bytes(STATEMENT_BYTES_MAX)?.to_vec())).collect::<Result<_, DecodeError>>()?;
         let count = r.count(INVITATION_RELAYS_MAX, 1)?;
         let relays = (0..count).map(|_| r.text(TEXT_BYTES_MAX)).collect::<Result<_, DecodeError>>()?;
+        let key = if version == VERSION_SEALED { Some((r.array()?, r.array()?)) } else { None };
         r.end()?;
-        Ok(Self { space, secret, chain, relays })
+        Ok(Self { space, secret, chain, relays, key })
     }
 
     /// Checks what it carries, at a moment in seconds of Unix time.

@@ -41,7 +41,7 @@ fn invitation(depth: u8) -> Invitation {
     let founding = Statement::sign(&space(), Claim::Founding { owner: owner().peer(), nonce: [9; 16] }, &owner());
     let grant = Statement::sign(&space(), Claim::Grant(grant(depth)), &owner());
     let chain = vec![founding.bytes().to_vec(), grant.bytes().to_vec()];
-    Invitation { space: space(), secret: [2; 32], chain, relays: vec!["ws://harbour/sync".to_owned()] }
+    Invitation { space: space(), secret: [2; 32], chain, relays: vec!["ws://harbour/sync".to_owned()], key: None }
 }
 
 #[test]

@@ -9,24 +9,46 @@ use sha2::{Digest as _, Sha256};
 
 /// What the id of every owned space begins with. One id in four thousand million that is drawn at random, or made from a name, does too.
 pub const OWNED_MARK: [u8; 4] = *b"ownd";
+/// What the id of every sealed space begins with, which is owned, and whose relays see nothing of what is written there.
+pub const SEALED_MARK: [u8; 4] = *b"seal";
 /// Random bytes of an actor's id in an owned space: a replica draws them anew at each start.
 pub const ACTOR_NONCE_BYTES: usize = 8;
 /// Bytes of such an id; Automerge puts up to seven before them for what one replica writes side by side.
 pub const OWNED_ACTOR_BYTES: usize = ACTOR_NONCE_BYTES + 16;
 
 const SPACE_LABEL: &[u8] = b"driftline owned space 1\0";
+const SEALED_LABEL: &[u8] = b"driftline sealed space 1\0";
 const ACTOR_LABEL: &[u8] = b"driftline actor 1\0";
 
-/// Whether a space is owned, by its id.
+/// Whether a space is owned, by its id: sealed ones are, too.
 pub fn is_owned(space: &SpaceId) -> bool {
-    space.0.starts_with(&OWNED_MARK)
+    space.0.starts_with(&OWNED_MARK) || is_sealed(space)
 }
 
-/// The space of an owner and a nonce: the mark, and the first 12 bytes of a SHA-256 of both.
+/// Whether a space is sealed, by its id.
+pub fn is_sealed(space: &SpaceId) -> bool {
+    space.0.starts_with(&SEALED_MARK)
+}
+
+/// The space of an owner and a nonce that is not sealed: the mark, and the first 12 bytes of a SHA-256 of both.
 pub fn space_of(owner: &PeerId, nonce: &[u8; 16]) -> SpaceId {
-    let digest = Sha256::new().chain_update(SPACE_LABEL).chain_update(owner.0).chain_update(nonce).finalize();
+    marked(OWNED_MARK, SPACE_LABEL, owner, nonce)
+}
+
+/// The sealed space of an owner and a nonce.
+pub fn sealed_space_of(owner: &PeerId, nonce: &[u8; 16]) -> SpaceId {
+    marked(SEALED_MARK, SEALED_LABEL, owner, nonce)
+}
+
+/// Whether a space is the one of an owner and a nonce, of the kind that its id says.
+pub fn is_founded_by(space: &SpaceId, owner: &PeerId, nonce: &[u8; 16]) -> bool {
+    *space == if is_sealed(space) { sealed_space_of(owner, nonce) } else { space_of(owner, nonce) }
+}
+
+fn marked(mark: [u8; 4], label: &[u8], owner: &PeerId, nonce: &[u8; 16]) -> SpaceId {
+    let digest = Sha256::new().chain_update(label).chain_update(owner.0).chain_update(nonce).finalize();
     let mut id = [0; 16];
-    id[..4].copy_from_slice(&OWNED_MARK);
+    id[..4].copy_from_slice(&mark);
     id[4..].copy_from_slice(&digest[..12]);
     SpaceId(id)
 }

@@ -6,11 +6,14 @@
 //!
 //! The owner's statements have room of their own: nobody it lets in can fill the roll so that the owner cannot shut them out.
 
-use super::owned::space_of;
+use super::epoch::{Delivery, Epoch};
+use super::owned::{is_founded_by, is_sealed};
 use super::standing::Standing;
-use super::statement::{Claim, Grant, Revocation, Statement, StatementError, StatementId};
+use super::statement::{Claim, Grant, Level, Revocation, Statement, StatementError, StatementId};
 use crate::base::id::{PeerId, SpaceId};
-use crate::base::limits::{GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, REVOCATIONS_MAX, ROLL_BYTES_MAX};
+use crate::base::limits::{
+    DELIVERIES_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, REVOCATIONS_MAX, ROLL_BYTES_MAX,
+};
 use crate::log::tree::Fingerprint;
 use std::collections::BTreeMap;
 
@@ -36,6 +39,8 @@ pub struct Roll {
 struct Room {
     grants: usize,
     revocations: usize,
+    epochs: usize,
+    deliveries: usize,
     bytes: usize,
 }
 
@@ -60,6 +65,12 @@ pub enum RollError {
     /// A revocation by someone who is no admin above what is revoked.
     #[error("its issuer is neither the owner nor an admin above what it revokes")]
     NotAbove,
+    /// An epoch by someone who is no admin, or in a space that is not sealed.
+    #[error("its issuer is neither the owner nor an admin, or the space is not sealed")]
+    NoEpoch,
+    /// An epoch whose number is not the one after those that it carries.
+    #[error("its number is not the one after the epochs that it carries")]
+    NotNext,
     /// There are as many as there may be.
     #[error("there are as many {0} as there may be")]
     Full(&'static str),
@@ -125,6 +136,8 @@ impl Roll {
             Claim::Founding { .. } => 0,
             Claim::Grant(_) => self.chains.get(&statement.id()).copied().unwrap_or(GRANT_CHAIN_MAX),
             Claim::Revocation(_) => GRANT_CHAIN_MAX + 1,
+            Claim::Epoch(epoch) => usize::try_from(epoch.number).unwrap_or(usize::MAX / 2).saturating_add(GRANT_CHAIN_MAX + 1),
+            Claim::Delivery(_) => usize::MAX,
         };
         let mut all: Vec<&Statement> = self.statements.values().collect();
         all.sort_by_key(|statement| (place(statement), statement.id()));
@@ -157,6 +170,30 @@ impl Roll {
     pub fn revocations(&self) -> impl Iterator<Item = (StatementId, &Revocation)> {
         self.statements.values().filter_map(|statement| match statement.claim() {
             Claim::Revocation(revocation) => Some((statement.id(), revocation)),
+            _ => None,
+        })
+    }
+
+    /// Epochs, in the order of their ids.
+    pub fn epochs(&self) -> impl Iterator<Item = (StatementId, &Epoch)> {
+        self.statements.values().filter_map(|statement| match statement.claim() {
+            Claim::Epoch(epoch) => Some((statement.id(), epoch)),
+            _ => None,
+        })
+    }
+
+    /// An epoch that is held.
+    pub fn epoch(&self, id: &StatementId) -> Option<&Epoch> {
+        match self.statements.get(id)?.claim() {
+            Claim::Epoch(epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+
+    /// Deliveries beside those in the epochs, in the order of their ids.
+    pub fn deliveries(&self) -> impl Iterator<Item = (StatementId, &Delivery)> {
+        self.statements.values().filter_map(|statement| match statement.claim() {
+            Claim::Delivery(delivery) => Some((statement.id(), delivery)),
             _ => None,
         })
     }
@@ -222,7 +259,7 @@ impl Roll {
         }
         let chain = match statement.claim() {
             Claim::Founding { owner, nonce } => {
-                if space_of(owner, nonce) != self.space {
+                if !is_founded_by(&self.space, owner, nonce) {
                     return Err(RollError::OtherSpace);
                 }
                 0
@@ -232,6 +269,14 @@ impl Roll {
                 self.may_revoke(revocation)?;
                 0
             }
+            Claim::Epoch(epoch) => {
+                self.may_begin(epoch)?;
+                0
+            }
+            Claim::Delivery(delivery) => {
+                self.may_deliver(delivery)?;
+                0
+            }
         };
         if !statement.is_signed(&self.space) {
             return Err(StatementError::Signature.into());
@@ -239,7 +284,8 @@ impl Roll {
         match statement.claim() {
             Claim::Founding { owner, .. } => self.owner = Some(*owner),
             Claim::Revocation(revocation) => self.make_room(revocation, statement.id())?,
-            Claim::Grant(_) => {}
+            Claim::Delivery(delivery) => self.make_room_for_delivery(delivery, statement.id())?,
+            Claim::Grant(_) | Claim::Epoch(_) => {}
         }
         let is_owners = self.owner == Some(statement.claim().issuer());
         let room = if is_owners { &mut self.of_owner } else { &mut self.of_others };
@@ -249,8 +295,12 @@ impl Roll {
         match statement.claim() {
             Claim::Revocation(_) if room.revocations >= REVOCATIONS_MAX => return Err(RollError::Full("revocations")),
             Claim::Grant(_) if room.grants >= GRANTS_MAX => return Err(RollError::Full("grants")),
+            Claim::Epoch(_) if room.epochs >= EPOCHS_MAX => return Err(RollError::Full("epochs")),
+            Claim::Delivery(_) if room.deliveries >= DELIVERIES_MAX => return Err(RollError::Full("deliveries of keys")),
             Claim::Revocation(_) => room.revocations += 1,
             Claim::Grant(_) => room.grants += 1,
+            Claim::Epoch(_) => room.epochs += 1,
+            Claim::Delivery(_) => room.deliveries += 1,
             Claim::Founding { .. } => {}
         }
         room.bytes += statement.bytes().len();
@@ -302,7 +352,66 @@ impl Roll {
             return Err(RollError::NotItsIssuers);
         }
         let is_above = self.line(&revocation.target).skip(1).any(|id| id == parent);
-        if is_above && grant.level == super::statement::Level::Admin { Ok(()) } else { Err(RollError::NotAbove) }
+        if is_above && grant.level == Level::Admin { Ok(()) } else { Err(RollError::NotAbove) }
+    }
+
+    fn may_begin(&self, epoch: &Epoch) -> Result<(), RollError> {
+        let owner = self.owner.ok_or(RollError::Unfounded)?;
+        let is_admins = match &epoch.parent {
+            None => epoch.issuer == owner,
+            Some(parent) => {
+                let grant = self.grant(parent).ok_or(RollError::Unfounded)?;
+                grant.subject == epoch.issuer && grant.level == Level::Admin
+            }
+        };
+        if !is_admins || !is_sealed(&self.space) {
+            return Err(RollError::NoEpoch);
+        }
+        let mut before = 0;
+        for carried in epoch.carried.keys() {
+            before = before.max(self.epoch(carried).ok_or(RollError::Unfounded)?.number);
+        }
+        // Nobody can take a number so high that none comes after it.
+        if epoch.number == before + 1 { Ok(()) } else { Err(RollError::NotNext) }
+    }
+
+    fn may_deliver(&self, delivery: &Delivery) -> Result<(), RollError> {
+        let owner = self.owner.ok_or(RollError::Unfounded)?;
+        let is_members = match &delivery.parent {
+            None => delivery.issuer == owner,
+            Some(parent) => self.grant(parent).ok_or(RollError::Unfounded)?.subject == delivery.issuer,
+        };
+        self.epoch(&delivery.epoch).ok_or(RollError::Unfounded)?;
+        if is_members { Ok(()) } else { Err(RollError::NotItsIssuers) }
+    }
+
+    /// Of one issuer's deliveries of one epoch to one key the one with the lowest id is kept.
+    fn make_room_for_delivery(&mut self, delivery: &Delivery, id: StatementId) -> Result<(), RollError> {
+        let is_same =
+            |other: &Delivery| (other.issuer, other.epoch, other.subject) == (delivery.issuer, delivery.epoch, delivery.subject);
+        let held = self.deliveries().find(|(_, other)| is_same(other)).map(|(held, _)| held);
+        match held {
+            Some(held) if held < id => Err(RollError::Full("deliveries of one key to one member by one issuer")),
+            Some(held) => {
+                if let Some(gone) = self.remove(&held) {
+                    self.room_of(&gone).deliveries -= 1;
+                }
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of a statement; how many of its kind there are is not counted down.
+    fn remove(&mut self, id: &StatementId) -> Option<Statement> {
+        let gone = self.statements.remove(id)?;
+        self.room_of(&gone).bytes -= gone.bytes().len();
+        self.fingerprint = self.fingerprint.minus(stands_for(id));
+        Some(gone)
+    }
+
+    fn room_of(&mut self, statement: &Statement) -> &mut Room {
+        if self.owner == Some(statement.claim().issuer()) { &mut self.of_owner } else { &mut self.of_others }
     }
 
     /// Lets go of an issuer's revocation of the same grant where there are as many as are kept, and this one comes before it.
@@ -315,11 +424,8 @@ impl Roll {
         if last < id {
             return Err(RollError::Full("revocations of one grant by one issuer"));
         }
-        if let Some(gone) = self.statements.remove(&last) {
-            let is_owners = self.owner == Some(gone.claim().issuer());
-            let room = if is_owners { &mut self.of_owner } else { &mut self.of_others };
-            (room.revocations, room.bytes) = (room.revocations - 1, room.bytes - gone.bytes().len());
-            self.fingerprint = self.fingerprint.minus(stands_for(&last));
+        if let Some(gone) = self.remove(&last) {
+            self.room_of(&gone).revocations -= 1;
         }
         Ok(())
     }

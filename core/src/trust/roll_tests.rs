@@ -5,6 +5,7 @@ use crate::log::entry::Entry;
 use crate::trust::cut::part;
 use crate::trust::key::{SecretKey, Signer as _};
 use crate::trust::owned::actor_of;
+use crate::trust::owned::space_of;
 use crate::trust::standing::Access;
 use crate::trust::statement::Level;
 use proptest::prelude::*;

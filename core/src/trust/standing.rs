@@ -13,6 +13,7 @@ use super::owned::is_actor_of;
 use super::roll::Roll;
 use super::statement::{Level, Revocation, StatementId};
 use crate::base::id::{ActorId, DocumentId, PeerId};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What follows from a roll.
@@ -21,6 +22,8 @@ pub struct Standing {
     owner: Option<PeerId>,
     keys: BTreeMap<PeerId, Vec<Held>>,
     revocations: BTreeMap<StatementId, Revocation>,
+    /// The epoch that leads, of a sealed space.
+    epoch: Option<StatementId>,
 }
 
 /// A grant as it stands.
@@ -89,7 +92,28 @@ impl Standing {
             standing.keys.entry(grant.subject).or_default().push(held);
             hits.insert(id, own);
         }
+        let stands = |parent: &Option<StatementId>| parent.is_none_or(|by| hits.get(&by).is_some_and(BTreeSet::is_empty));
+        let leading =
+            roll.epochs().filter(|(_, epoch)| stands(&epoch.parent)).max_by_key(|(id, epoch)| (epoch.number, Reverse(*id)));
+        standing.epoch = leading.map(|(id, _)| id);
         standing
+    }
+
+    /// The epoch under which is written now: of those whose issuer still stands the one with the highest number, and of several the one
+    /// with the lowest id.
+    pub fn epoch(&self) -> Option<StatementId> {
+        self.epoch
+    }
+
+    /// Whether a key has, or ever had, a grant of admin level, or is the owner's.
+    pub fn was_admin(&self, key: &PeerId) -> bool {
+        self.owner == Some(*key) || self.keys.get(key).into_iter().flatten().any(|held| held.level == Level::Admin)
+    }
+
+    /// Every key that may do something at a moment, links' and the owner's included.
+    pub fn current(&self, unix_s: u64) -> Vec<PeerId> {
+        let granted = self.keys.keys().filter(|key| matches!(self.access(key, unix_s), Access::Granted(_)));
+        self.owner.iter().chain(granted).copied().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What a key may do at `unix_s`, in seconds of Unix time.

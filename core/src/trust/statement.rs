@@ -1,8 +1,9 @@
 //! Statements: what an owner and those it trusts say of who may do what, signed.
 //!
-//! Three kinds. A founding says whose a space is. A grant says what a key may do, by whose leave, and until when. A revocation takes a
-//! grant back, with all that was granted under it. A statement is known by the hash of what is signed: signed twice it is the same one.
+//! A founding says whose a space is. A grant says what a key may do, by whose leave, and until when. A revocation takes a
+//! grant back, with all that was granted under it. In a sealed space there are [`super::epoch`]s and deliveries of their keys. A statement is known by the hash of what is signed: signed twice it is the same one.
 
+use super::epoch::{Delivery, Epoch};
 use super::key::{SIGNATURE_BYTES, Signer, is_signed_by};
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
@@ -18,6 +19,8 @@ const LABEL: &[u8] = b"driftline statement 1\0";
 const KIND_FOUNDING: u8 = 1;
 const KIND_GRANT: u8 = 2;
 const KIND_REVOCATION: u8 = 3;
+const KIND_EPOCH: u8 = 4;
+const KIND_DELIVERY: u8 = 5;
 
 /// What a key may do in a space; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +83,10 @@ pub enum Claim {
     Grant(Grant),
     /// A grant no longer stands.
     Revocation(Revocation),
+    /// A key seals what is written from now on.
+    Epoch(Epoch),
+    /// Such a key, for someone.
+    Delivery(Delivery),
 }
 
 /// A key may do something.
@@ -146,6 +153,8 @@ impl Claim {
             Self::Founding { owner, .. } => *owner,
             Self::Grant(grant) => grant.issuer,
             Self::Revocation(revocation) => revocation.issuer,
+            Self::Epoch(epoch) => epoch.issuer,
+            Self::Delivery(delivery) => delivery.issuer,
         }
     }
 
@@ -184,6 +193,14 @@ impl Claim {
                     clock.encode(&mut w);
                 }
             }
+            Self::Epoch(epoch) => {
+                w.u8(KIND_EPOCH);
+                epoch.encode(&mut w);
+            }
+            Self::Delivery(delivery) => {
+                w.u8(KIND_DELIVERY);
+                delivery.encode(&mut w);
+            }
         }
         w.finish()
     }
@@ -212,6 +229,8 @@ impl Claim {
                 note: r.bytes(GRANT_NOTE_BYTES_MAX)?.to_vec(),
             })),
             KIND_REVOCATION => decode_revocation(r).map(Self::Revocation),
+            KIND_EPOCH => Epoch::decode(r).map(Self::Epoch),
+            KIND_DELIVERY => Delivery::decode(r).map(Self::Delivery),
             tag => Err(DecodeError::UnknownTag { what: "a statement", tag }),
         }
     }
@@ -243,14 +262,14 @@ fn decode_revocation(r: &mut Reader<'_>) -> Result<Revocation, DecodeError> {
     Ok(Revocation { issuer, parent, target, kept, cuts })
 }
 
-fn encode_parent(parent: &Option<StatementId>, w: &mut Writer) {
+pub(super) fn encode_parent(parent: &Option<StatementId>, w: &mut Writer) {
     w.u8(u8::from(parent.is_some()));
     if let Some(parent) = parent {
         w.put(&parent.0);
     }
 }
 
-fn decode_parent(r: &mut Reader<'_>) -> Result<Option<StatementId>, DecodeError> {
+pub(super) fn decode_parent(r: &mut Reader<'_>) -> Result<Option<StatementId>, DecodeError> {
     let has = decode_flag(r, "whether a statement names a grant")?;
     if has { Ok(Some(StatementId(r.array()?))) } else { Ok(None) }
 }

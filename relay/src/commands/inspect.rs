@@ -10,6 +10,7 @@ use driftline_core::base::id::{DocumentId, PeerId, SpaceId};
 use driftline_core::engine::stored::{StoredReceipt, StoredState, stored_identity};
 use driftline_core::log::tree::Fingerprint;
 use driftline_core::store::task::StoredDocument;
+use driftline_core::trust::owned::is_sealed;
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,7 +217,7 @@ impl Inspected {
                     .map(|(state, whole)| json!({ "peer": state.peer, "relay": state.relay, "whole": whole }))
                     .collect();
                 json!({
-                    "space": space, "documents": total.documents, "changes": total.changes, "bytes": total.bytes, "heldBy": held_by
+                    "space": space, "sealed": is_sealed(&space), "documents": total.documents, "changes": total.changes, "bytes": total.bytes, "heldBy": held_by
                 })
             })
             .collect();

@@ -28,7 +28,9 @@ the named values and the database's pages and indexes are checked.
 
 In owned spaces every signature is checked, too: that whoever wrote was let in,
 and that what is held is what its writer vouches for. What a writer has not
-vouched for yet, as in the second before a crash, is counted.
+vouched for yet, as in the second before a crash, is counted. In sealed spaces
+only what is said openly can be checked: the form, the order, the signatures.
+What the changes say cannot be read without a member's key.
 
 Nothing is written, and nothing is made: it can be run beside a relay at work,
 on a stopped relay's folder, and on a backup. It names the first thing that is
@@ -119,7 +121,14 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
                     }
                 ),
             };
-            output.result(&format!("everything checks out: {counted}{vouched}{aside}"), &to_json(&audited, None));
+            let sealed = match audited.sealed {
+                0 => String::new(),
+                many => format!(
+                    "\nof {} in sealed spaces the form, the order and the signatures were checked: what they say, only members can read",
+                    amount(many, "document")
+                ),
+            };
+            output.result(&format!("everything checks out: {counted}{vouched}{sealed}{aside}"), &to_json(&audited, None));
             Ok(())
         }
         Verdict::Wrong(fault) => {
@@ -160,6 +169,7 @@ fn to_json(audited: &Audited, fault: Option<&Fault>) -> Value {
         "quarantined": audited.quarantined,
         "vouched": audited.vouched,
         "unvouched": audited.unvouched,
+        "sealed": audited.sealed,
     });
     if let Some(fault) = fault {
         value["fault"] =

@@ -17,6 +17,12 @@ impl Repo {
         Ok(self.space_of(space))
     }
 
+    /// Founds a sealed space that this repo's key owns: what is written there is read by its members alone, and by no relay.
+    pub async fn found_sealed_space(&self) -> Result<Space, RepoError> {
+        let space = self.call(|engine, now| engine.found_sealed_space(now)).await??;
+        Ok(self.space_of(space))
+    }
+
     /// Joins the space that an invitation is to, under a note by which its members know this repo. The relays it names are dialled.
     ///
     /// # Errors
@@ -34,6 +40,12 @@ impl Repo {
 }
 
 impl Space {
+    /// Whether the space is sealed, and this device lacks the key to read and write what is newest there. A member's replica brings it.
+    pub async fn waits_for_key(&self) -> Result<bool, RepoError> {
+        let space = self.id;
+        self.repo.call(move |engine, _| engine.waits_for_key(&space)).await
+    }
+
     /// Makes a link by which whoever has it can join, as text. Send it on a way that nobody else reads.
     pub async fn invite(&self, offer: Offer) -> Result<String, RepoError> {
         let space = self.id;

@@ -17,6 +17,7 @@ mod owned;
 mod process;
 mod replica;
 mod room;
+mod sealed;
 mod snapshots;
 mod store;
 #[cfg(unix)]

@@ -13,23 +13,23 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Longest wait for anything that is to happen; only a failure takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// In which a revocation takes effect on every connection.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Someone's device: a data folder, and the relay it knows.
-struct Device {
+pub(crate) struct Device {
     folder: TempDir,
     relay: String,
 }
 
 impl Device {
-    fn new(relay: &str) -> Self {
+    pub(crate) fn new(relay: &str) -> Self {
         Self { folder: TempDir::new().unwrap(), relay: relay.to_owned() }
     }
 
     /// Runs the program here; answers its exit code, and what it said on both.
-    async fn run(&self, words: &[&str]) -> (i32, String, String) {
+    pub(crate) async fn run(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = tokio::process::Command::from(driftline());
         command.args(words).env("DRIFTLINE_DATA", self.folder.path()).env("DRIFTLINE_RELAY", &self.relay).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
@@ -37,13 +37,13 @@ impl Device {
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
 
-    async fn prints(&self, words: &[&str]) -> String {
+    pub(crate) async fn prints(&self, words: &[&str]) -> String {
         let (code, printed, said) = self.run(words).await;
         assert_eq!(code, 0, "{words:?}: {said}");
         printed
     }
 
-    async fn json(&self, words: &[&str]) -> Json {
+    pub(crate) async fn json(&self, words: &[&str]) -> Json {
         serde_json::from_str(&self.prints(&[words, &["--json"]].concat()).await).unwrap()
     }
 
@@ -215,7 +215,7 @@ fn help_teaches_with_examples() {
     assert!(code == 2 && said.contains("owned ones have ids"), "{code}: {said}");
 }
 
-fn verify(folder: &Path) -> (i32, Json) {
+pub(crate) fn verify(folder: &Path) -> (i32, Json) {
     let (code, said) = crate::process::run(driftline().arg("verify").arg(folder).arg("--json"));
     let verdict =
         said.lines().find_map(|line| serde_json::from_str::<Json>(line).ok().filter(|line| line.get("sound").is_some()));

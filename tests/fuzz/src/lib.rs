@@ -12,6 +12,7 @@ mod chunks;
 mod corpus;
 mod frames;
 mod journal;
+mod seal;
 mod story;
 mod trust;
 
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "records", read: journal::read_records, seeds: journal::record_seeds },
     Target { name: "trust", read: trust::read, seeds: trust::seeds },
     Target { name: "backup", read: backup::read, seeds: backup::seeds },
+    Target { name: "seal", read: seal::read, seeds: seal::seeds },
 ];
 
 /// The target of this name.

@@ -133,7 +133,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let actor = actor_of(&peer(2), &[2; 8]);
     let attestation = Attestation::sign(&space(), NOTE, actor, (300, ChangeHash([5; 32])), &key(2));
     let chain = vec![founding.bytes().to_vec(), grant.bytes().to_vec()];
-    let invitation = Invitation { space: space(), secret: [2; 32], chain, relays: vec!["ws://harbour/sync".to_owned()] };
+    let invitation =
+        Invitation { space: space(), secret: [2; 32], chain, relays: vec!["ws://harbour/sync".to_owned()], key: None };
     vec![
         tagged(STATEMENTS, founding.bytes()),
         tagged(STATEMENTS, grant.bytes()),

@@ -103,7 +103,7 @@ fn a_frame_above_the_limit_is_too_large() {
 #[test]
 fn a_version_nobody_here_speaks_is_unsupported_and_the_answer_says_which_are() {
     let mut lab = room();
-    for (version_min, version_max) in [(0, 0), (4, 9)] {
+    for (version_min, version_max) in [(0, 0), (5, 9)] {
         let line = lab.dial_in(0);
         let (_, message) = Handshake::begin(&identity(42), true, [1; 32]);
         let Message::Hello(mut hello) = message else { unreachable!("a hello begins with a hello") };

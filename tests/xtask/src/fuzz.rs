@@ -19,6 +19,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("records", "journals whose checksums fit"),
     ("trust", "statements, attestations and invitations of owned spaces"),
     ("backup", "backups, the journals in them, and recovery phrases"),
+    ("seal", "sealed entries, snapshots and words, and what is under the seals"),
 ];
 /// How long a target is fuzzed unless told, and by `cargo xtask test`.
 const SECONDS: u64 = 60;

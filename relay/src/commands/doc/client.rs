@@ -92,6 +92,11 @@ impl<'a> Client<'a> {
         // Open already it is asked for first, and what comes of it is loaded once. Whether it may be opened is seen below.
         let _ahead = self.space.open_ahead(document).await;
         self.catch_up().await?;
+        if self.space.waits_for_key().await? {
+            let why =
+                "the space is sealed, and this device has not been given its key yet: it comes from a member by way of a relay";
+            return Err(Failure::new(FailureKind::Refused, why));
+        }
         let finding = self.space.find_within(document, self.options.timeout);
         Ok(waiting::while_shown(self.output, &self.space, finding).await?)
     }

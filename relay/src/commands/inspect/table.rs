@@ -1,6 +1,7 @@
 //! What was found in a store, as people read it.
 
 use super::{Inspected, InspectedDocument};
+use driftline_core::trust::owned::is_sealed;
 use std::fmt::Write as _;
 
 /// Reasons of documents that were set aside, in the table; all are in the JSON.
@@ -107,7 +108,8 @@ pub(super) fn document(inspected: &Inspected) -> String {
     for document in inspected.shown() {
         let stored = &document.stored;
         let _ = writeln!(out, "\nDocument {}", stored.document);
-        let _ = writeln!(out, "  space    {}", stored.space);
+        let sealed = if is_sealed(&stored.space) { " (sealed: what it says, only members can read)" } else { "" };
+        let _ = writeln!(out, "  space    {}{sealed}", stored.space);
         let _ = writeln!(out, "  changes  {} ({})", stored.end, size(stored.bytes));
         for (at, head) in stored.version.heads.iter().enumerate() {
             let _ = writeln!(out, "  {}  {head}", if at == 0 { "heads  " } else { "       " });

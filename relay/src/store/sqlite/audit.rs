@@ -14,9 +14,14 @@ use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::change::entry_from_payload;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::log::clock::VectorClock;
+use driftline_core::log::entry::Entry;
 use driftline_core::log::version::Version;
+use driftline_core::seal::entry::SealedHeader;
+use driftline_core::seal::snapshot::SealedSnapshot;
 use driftline_core::store::record::decode_entry_record;
 use driftline_core::store::task::StoredEntry;
+use driftline_core::trust::key::is_signed_by;
+use driftline_core::trust::owned::is_sealed;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -43,6 +48,8 @@ pub struct Audited {
     pub vouched: u64,
     /// Changes there that nobody has vouched for yet.
     pub unvouched: u64,
+    /// Documents of sealed spaces, of which only the form and the signatures were checked.
+    pub sealed: u64,
 }
 
 /// The first thing that is wrong.
@@ -174,6 +181,7 @@ impl Audit<'_> {
         let (vouched, unvouched) = self.vouched.count(&row.space, &row.id, &row.version.clock);
         (self.audited.vouched, self.audited.unvouched) = (self.audited.vouched + vouched, self.audited.unvouched + unvouched);
         self.audited.documents += 1;
+        self.audited.sealed += u64::from(is_sealed(&row.space));
         self.audited.spaces.insert(row.space);
         (self.progress)(&self.audited);
         Ok(())
@@ -297,8 +305,9 @@ struct LogAudit<'a> {
     /// The clock here. It runs ahead of nothing: entries that the snapshot stands for count one by one.
     clock: VectorClock,
     version: Version,
-    /// The last position that the snapshot stands for.
+    /// The last position that the snapshot stands for, and the clock there.
     begun: u64,
+    begun_clock: VectorClock,
     end: u64,
     bytes: u64,
     held: HashSet<ChangeHash>,
@@ -310,13 +319,17 @@ impl<'a> LogAudit<'a> {
     /// A log begins with its snapshot or with nothing: no version, no position, no hash that an entry could depend on.
     fn begin(row: &'a DocumentRow, vouched: &'a Vouched) -> Self {
         let version = row.beginning.as_ref().map(|summary| summary.version.clone()).unwrap_or_default();
-        let (begun, clock) = (version.clock.entries(), row.held_base().clock);
-        Self { row, vouched, clock, version, begun, end: row.base, bytes: 0, held: HashSet::new(), within: HashSet::new() }
+        let (begun, begun_clock, clock) = (version.clock.entries(), version.clock.clone(), row.held_base().clock);
+        let (held, within) = (HashSet::new(), HashSet::new());
+        Self { row, vouched, clock, version, begun, begun_clock, end: row.base, bytes: 0, held, within }
     }
 
     /// Puts the snapshot together that the log begins with, which makes the hash of every change in it again.
     fn begin_with(&mut self, snapshot: Option<Vec<u8>>) -> Outcome<()> {
         let (Some(bytes), Some(actor)) = (snapshot, ActorId::new(&[0; 16])) else { return Ok(()) };
+        if is_sealed(&self.row.space) {
+            return self.begin_sealed(&bytes);
+        }
         let (document, unit, snapshots) = (self.row.id, TextUnit::CodePoint, vec![bytes.into()]);
         let assembly = Assembly { document, actor, unit, snapshots, entries: Vec::new(), save: false, sought: Vec::new() };
         let assembled = assembly.run().map_err(|error| wrong(error.to_string()))?;
@@ -332,6 +345,55 @@ impl<'a> LogAudit<'a> {
         Ok(())
     }
 
+    /// Compares a sealed snapshot with the row, and checks its signature: what is in it, only its members can read.
+    fn begin_sealed(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let snapshot =
+            SealedSnapshot::read(bytes).map_err(|error| wrong(format!("its sealed snapshot is not sound: {error}")))?;
+        if snapshot.header.version != self.version {
+            return Err(wrong("its sealed snapshot stands for other changes than its row says"));
+        }
+        let (message, signature) = snapshot.signed(&self.row.space, &self.row.id);
+        if !is_signed_by(&snapshot.header.maker, &message, signature) {
+            return Err(wrong(format!("its sealed snapshot is not signed by {}", snapshot.header.maker)));
+        }
+        if !self.vouched.may_make_snapshots(&self.row.space, &snapshot.header.maker) {
+            return Err(wrong(format!("its sealed snapshot was made by {}, who never might", snapshot.header.maker)));
+        }
+        Ok(())
+    }
+
+    /// The entry that a payload is, by itself alone: of a sealed one, what it says openly.
+    fn entry_of(&self, entry: &Entry) -> Outcome<Entry> {
+        let computed = if is_sealed(&self.row.space) {
+            SealedHeader::read(&entry.payload)
+                .map(|header| header.into_entry(entry.document, entry.payload.clone()))
+                .map_err(|error| error.to_string())
+        } else {
+            entry_from_payload(entry.document, entry.payload.clone()).map_err(|error| error.to_string())
+        };
+        computed.map_err(|error| wrong(format!("its payload is not the change {}: {error}", entry.hash)))
+    }
+
+    /// Whether the snapshot stands for an entry.
+    fn is_within(&self, entry: &Entry) -> bool {
+        if is_sealed(&self.row.space) {
+            self.begun_clock.covers(&entry.actor, entry.seq)
+        } else {
+            self.within.contains(&entry.hash)
+        }
+    }
+
+    /// Whether what an entry depends on comes before it; answers what does not.
+    fn missing_dep(&self, entry: &Entry) -> Option<ChangeHash> {
+        let said = if is_sealed(&self.row.space) { SealedHeader::read(&entry.payload).ok() } else { None };
+        let is_within = |dep: &ChangeHash| match &said {
+            // Only the clock can tell: the names of what a sealed snapshot holds are not told.
+            Some(header) => header.deps.iter().any(|said| said.name == *dep && self.begun_clock.covers(&said.actor, said.seq)),
+            None => self.within.contains(dep),
+        };
+        entry.deps.iter().find(|dep| !self.held.contains(*dep) && !is_within(dep)).copied()
+    }
+
     /// Takes the next row of `position, actor, seq, hash, record`; answers the bytes of its payload.
     fn entry(&mut self, row: &Row<'_>, connection: &Connection, actors: &mut BTreeMap<i64, ActorId>) -> Outcome<u64> {
         let position = row.get::<_, i64>(0)? as u64;
@@ -342,8 +404,7 @@ impl<'a> LogAudit<'a> {
         let stored = decode_entry_record(record).map_err(|error| wrong(format!("its record does not read: {error}")))?;
         self.compare_columns(row, position, &stored, connection, actors)?;
         let StoredEntry { entry, .. } = stored;
-        let computed = entry_from_payload(entry.document, entry.payload.clone())
-            .map_err(|error| wrong(format!("its payload is not the change {}: {error}", entry.hash)))?;
+        let computed = self.entry_of(&entry)?;
         if computed.hash != entry.hash {
             return Err(wrong(format!("its bytes have the hash {}, and it is stored as {}", computed.hash, entry.hash)));
         }
@@ -357,10 +418,10 @@ impl<'a> LogAudit<'a> {
         if entry.seq != next {
             return Err(wrong(format!("actor {} is at {} here, where {next} comes next", entry.actor, entry.seq)));
         }
-        if (position <= self.begun) != self.within.contains(&entry.hash) {
+        if (position <= self.begun) != self.is_within(&entry) {
             return Err(wrong(format!("change {} stands on the wrong side of the snapshot", entry.hash)));
         }
-        if let Some(dep) = entry.deps.iter().find(|dep| !self.held.contains(dep) && !self.within.contains(dep)) {
+        if let Some(dep) = self.missing_dep(&entry) {
             return Err(wrong(format!("change {} depends on {dep}, which does not come before it", entry.hash)));
         }
         if let Some(what) = self.vouched.compare(&self.row.space, &entry) {

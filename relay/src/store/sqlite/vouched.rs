@@ -1,6 +1,6 @@
 //! What keys vouch for in a store's owned spaces: its statements and attestations, each checked again, and compared with the changes.
 
-use driftline_core::base::id::{ActorId, DocumentId, SpaceId};
+use driftline_core::base::id::{ActorId, DocumentId, PeerId, SpaceId};
 use driftline_core::engine::stored::{StoredAttestation, StoredStatement};
 use driftline_core::log::clock::VectorClock;
 use driftline_core::log::entry::Entry;
@@ -57,6 +57,11 @@ impl Vouched {
             vouched.attested.entry(document).or_default().insert(actor, attestation);
         }
         Ok(vouched)
+    }
+
+    /// Whether a key was ever let into a space so that it may make sealed snapshots there.
+    pub(super) fn may_make_snapshots(&self, space: &SpaceId, key: &PeerId) -> bool {
+        self.rolls.get(space).is_some_and(|roll| roll.standing().was_admin(key))
     }
 
     /// Compares a change with what is vouched for; answers what is wrong.
