@@ -1,5 +1,7 @@
 use super::*;
+use crate::base::error::DecodeError;
 use crate::base::id::ChangeHash;
+use crate::base::limits::TEXT_BYTES_MAX;
 use crate::log::tree::Fingerprint;
 use crate::log::version::Heads;
 use crate::sync::reconcile::RangeBody;
