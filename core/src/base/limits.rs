@@ -116,8 +116,8 @@ pub const ATTESTED_TOLD_MAX: usize = 16_384;
 pub const REFUSED_TOLD_MAX: usize = 1_024;
 /// Most attestations in one frame.
 pub const FRAME_ATTESTATIONS_MAX: usize = 4_096;
-/// Largest letter in bytes, sealed.
-pub const LETTER_BYTES_MAX: usize = 16 * 1024;
+/// Largest letter in bytes, sealed: 16 KiB inside, and what is around that.
+pub const LETTER_BYTES_MAX: usize = 16 * 1024 + 128;
 /// Longest kind of a letter in bytes.
 pub const LETTER_KIND_BYTES_MAX: usize = 64;
 /// Longest life of a letter in seconds, from when it reaches a relay: thirty days.
@@ -148,6 +148,10 @@ pub const LETTERS_UNDER_WAY_MAX: usize = 32;
 pub const INBOX_LETTERS_MAX: usize = 512;
 /// Keys of which it is remembered how much they sent lately; the one that has sent nothing for the longest is forgotten first.
 pub const SENDERS_MAX: usize = 16_384;
+/// Most spaces of which it is remembered who brought them.
+pub const SPACES_BROUGHT_MAX: usize = 262_144;
+/// Most work that is done for a space, in leading zero bits: more would take minutes.
+pub const STAMP_BITS_MAX: u32 = 24;
 /// Spaces one connection may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.

@@ -20,7 +20,9 @@ mod endpoints;
 mod exchange;
 pub mod following;
 mod handover;
+mod house;
 pub mod input;
+pub mod letters;
 mod logs;
 mod memory;
 mod mirrors;
@@ -28,6 +30,7 @@ pub mod owned;
 mod pace;
 mod peers;
 mod permits;
+mod post;
 mod presences;
 mod previews;
 mod progress;
@@ -36,6 +39,7 @@ mod rolls;
 mod saved;
 mod snapshots;
 mod spreading;
+mod stamps;
 pub mod standing;
 mod startup;
 mod states;
@@ -52,7 +56,11 @@ mod catch_up_tests;
 #[cfg(test)]
 mod following_tests;
 #[cfg(test)]
+mod house_tests;
+#[cfg(test)]
 mod mirror_tests;
+#[cfg(test)]
+mod post_tests;
 #[cfg(test)]
 mod preview_tests;
 #[cfg(test)]
@@ -101,6 +109,8 @@ pub struct Engine {
     spreading: spreading::Spreading,
     snapshots: snapshots::Snapshots,
     following: following::Following,
+    house: house::House,
+    searches: stamps::Searches,
     trust: trust::Trust,
     attests: attests::Attests,
     cuts: cuts::Cuts,
@@ -109,6 +119,7 @@ pub struct Engine {
     mirrors: mirrors::Mirrors,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
+    post: post::Post,
     presences: presences::Presences,
     previews: previews::Previews,
     saved: saved::Receipts,
@@ -173,6 +184,8 @@ impl Engine {
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             following: following::Following::default(),
+            house: house::House::new(&config.quotas, config.allowed.clone()),
+            searches: stamps::Searches::new(),
             trust: trust::Trust::default(),
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
@@ -181,6 +194,7 @@ impl Engine {
             mirrors: mirrors::Mirrors::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
+            post: post::Post::default(),
             presences: presences::Presences::default(),
             previews: previews::Previews::default(),
             saved: saved::Receipts::default(),
@@ -324,6 +338,9 @@ impl Engine {
                 Timer::GrantEnd => self.on_grant_end(),
                 // The drain vouches for what there is.
                 Timer::Attest => {}
+                Timer::Letters => self.on_letters_due(),
+                Timer::House => self.on_house_due(),
+                Timer::Stamp => self.on_search_due(),
             }
         }
     }

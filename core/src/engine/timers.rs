@@ -42,6 +42,12 @@ pub(super) enum Timer {
     GrantEnd,
     /// This replica's newest changes in owned spaces are vouched for.
     Attest,
+    /// A letter ends, or one that was refused is sent again.
+    Letters,
+    /// There may be room for what was refused.
+    House,
+    /// A stamp is sought on.
+    Stamp,
 }
 
 /// At most one deadline for each reason.

@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
 /// The newest version of the protocol this replica speaks.
-pub const VERSION_MAX: u64 = 3;
+pub const VERSION_MAX: u64 = 4;
 /// The oldest version of the protocol this replica speaks.
 pub const VERSION_MIN: u64 = 1;
 
@@ -40,6 +40,11 @@ impl Identity {
     /// The public key.
     pub fn peer(&self) -> PeerId {
         PeerId(self.key.verifying_key().to_bytes())
+    }
+
+    /// The secret key, 32 bytes, for what else can be done with it than to sign.
+    pub fn secret(&self) -> [u8; 32] {
+        self.key.to_bytes()
     }
 
     /// An Ed25519 signature of `message`, which must begin with a label that no other kind of message has.

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn its_size_tells_little_and_what_does_not_go_in_is_said() {
         assert_eq!(letter(b"").to_bytes().len(), letter(&[7; 300]).to_bytes().len());
-        assert!(letter(&[7; 8_000]).to_bytes().len() < LETTER_BYTES_MAX);
+        assert!(letter(&[7; 16_000]).to_bytes().len() < LETTER_BYTES_MAX);
         let too_large = Letter::write(&anna(), bens().recipient(), 0, "", &[7; LETTER_BYTES_MAX], [3; 32]);
         assert_eq!(too_large, Err(LetterError::TooLarge(LETTER_BYTES_MAX)));
         let kind = "k".repeat(LETTER_KIND_BYTES_MAX + 1);

@@ -18,18 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Someone's device: a data folder, and the relay it knows.
-struct Device {
-    folder: TempDir,
-    relay: String,
+pub(crate) struct Device {
+    pub(crate) folder: TempDir,
+    pub(crate) relay: String,
 }
 
 impl Device {
-    fn new(relay: &str) -> Self {
+    pub(crate) fn new(relay: &str) -> Self {
         Self { folder: TempDir::new().unwrap(), relay: relay.to_owned() }
     }
 
     /// Runs the program here; answers its exit code, and what it said on both.
-    async fn run(&self, words: &[&str]) -> (i32, String, String) {
+    pub(crate) async fn run(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = tokio::process::Command::from(driftline());
         command.args(words).env("DRIFTLINE_DATA", self.folder.path()).env("DRIFTLINE_RELAY", &self.relay).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
@@ -37,17 +37,17 @@ impl Device {
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
 
-    async fn prints(&self, words: &[&str]) -> String {
+    pub(crate) async fn prints(&self, words: &[&str]) -> String {
         let (code, printed, said) = self.run(words).await;
         assert_eq!(code, 0, "{words:?}: {said}");
         printed
     }
 
-    async fn json(&self, words: &[&str]) -> Json {
+    pub(crate) async fn json(&self, words: &[&str]) -> Json {
         serde_json::from_str(&self.prints(&[words, &["--json"]].concat()).await).unwrap()
     }
 
-    async fn repo(&self) -> Repo {
+    pub(crate) async fn repo(&self) -> Repo {
         Repo::open(RepoOptions::folder(self.folder.path()).relay(&self.relay)).await.unwrap()
     }
 }
@@ -202,7 +202,7 @@ async fn a_grant_ends_while_its_holder_is_connected_and_a_link_after_its_time_le
 
 #[test]
 fn help_teaches_with_examples() {
-    for command in ["space", "share", "join", "members", "revoke"] {
+    for command in ["space", "share", "join", "inbox", "members", "revoke"] {
         let (code, page) = crate::process::run(driftline().args([command, "--help"]));
         assert_eq!(code, 0, "{page}");
         for word in ["Example", "Exit codes:", "--json", "--relay", &format!("driftline {command}")] {
