@@ -186,7 +186,7 @@ pub enum Event {
         /// When it ends for relays, in seconds of Unix time.
         expires: u64,
     },
-    /// A relay has handed over all letters that waited there; the last of them may still be on its way to the disk.
+    /// A relay that was asked has handed over all letters that waited there; the last of them may still be on its way to the disk.
     LetterboxEmptied {
         /// The relay.
         peer: Option<PeerId>,

@@ -86,6 +86,8 @@ pub(super) struct Letters {
     /// Those that are on their way to the store, and who is told then.
     arriving: BTreeMap<LetterId, (Received, BTreeSet<ConnectionId>)>,
     outgoing: BTreeMap<LetterId, Outgoing>,
+    /// Whether relays are asked to say when no more letters wait.
+    pub(super) wants_all: bool,
     /// Relays that have said that no more letters wait.
     told_all: BTreeSet<ConnectionId>,
 }
@@ -214,7 +216,18 @@ impl Engine {
         self.post.letters.outgoing.keys().copied().collect()
     }
 
-    /// How many connected relays have handed over all letters that waited there, if all of these are durable here.
+    /// Asks the relays that this replica dials, now and later, to say when they have handed over all letters that waited there.
+    pub fn fetch_letters(&mut self, now: Now) {
+        self.now = now;
+        self.needs_flush = true;
+        if !std::mem::replace(&mut self.post.letters.wants_all, true) {
+            let connections: Vec<ConnectionId> = self.post.lines.keys().copied().collect();
+            connections.into_iter().for_each(|connection| self.ask_whether_all(connection));
+        }
+    }
+
+    /// How many connected relays have said, since [`Self::fetch_letters`], that they have handed over all letters that waited there,
+    /// if all of these are durable here.
     pub fn emptied_letterboxes(&self) -> usize {
         if self.post.letters.arriving.is_empty() { self.post.letters.told_all.len() } else { 0 }
     }

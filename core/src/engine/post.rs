@@ -28,7 +28,7 @@ use std::sync::Arc;
 const VERSION_WITH_LETTERS: u64 = 4;
 /// Longest sleep while a letter is going to end, in milliseconds: the wall clock, by which letters end, may jump.
 const END_LOOK_MS: u64 = 30_000;
-/// What a relay names where no more letters wait.
+/// What is named where it is asked whether more letters wait, and where none do.
 const NO_LETTER: LetterId = LetterId([0; 32]);
 /// How soon a letter that was refused for want of room is sent again, in milliseconds.
 const AGAIN_MS: u64 = 30_000;
@@ -78,8 +78,8 @@ pub(super) struct Line {
     seen: BTreeSet<LetterId>,
     /// Those that it has not answered yet.
     under_way: BTreeSet<LetterId>,
-    /// Whether it was told that no more wait for it.
-    told_all: bool,
+    /// Whether it wants to be told when no more wait for it.
+    asked: bool,
 }
 
 impl Line {
@@ -119,6 +119,17 @@ impl Engine {
         line.queue.extend(self.outgoing_for(connection));
         self.post.lines.insert(connection, line);
         self.hand_over(connection);
+        if self.post.letters.wants_all {
+            self.ask_whether_all(connection);
+        }
+    }
+
+    /// Asks a relay that was dialled to say when no more letters wait there.
+    pub(super) fn ask_whether_all(&mut self, connection: ConnectionId) {
+        let relay = self.sessions.get(&connection).and_then(|session| session.peer.as_ref()).is_some_and(|peer| peer.relay);
+        if relay && self.is_dialled(connection) && !self.is_relay() {
+            self.send(connection, &Message::Kept { letter: NO_LETTER, refused: None, text: String::new() });
+        }
     }
 
     /// Sends what is next to be sent, as long as not too much waits for an answer.
@@ -130,7 +141,7 @@ impl Engine {
                 return;
             }
             let Some(id) = line.queue.pop_front() else {
-                if !std::mem::replace(&mut line.told_all, true) && self.is_relay() {
+                if std::mem::take(&mut line.asked) {
                     self.send(connection, &Message::Kept { letter: NO_LETTER, refused: None, text: String::new() });
                 }
                 return;
@@ -167,6 +178,12 @@ impl Engine {
                 Ok(letter) => self.keep_letter(connection, hops, &letter, bytes),
                 Err(error) => self.refuse(connection, Refusal { code: ErrorCode::Malformed, text: error.to_string() }),
             },
+            Message::Kept { letter: NO_LETTER, .. } if self.is_relay() => {
+                if let Some(line) = self.post.lines.get_mut(&connection) {
+                    line.asked = true;
+                }
+                self.hand_over(connection);
+            }
             Message::Kept { letter: NO_LETTER, .. } => self.on_told_all(connection),
             Message::Kept { letter, refused, text } => {
                 self.on_kept(connection, letter, refused, text);

@@ -96,6 +96,8 @@ fn a_letter_waits_for_someone_who_is_away_is_shown_once_and_then_kept_by_nobody(
     let id = send(&mut world, 1, 2, "come over");
     assert_eq!((sent(&world, 1), kept(&world, 0)), (vec![id], 1));
     assert!(world.nodes[1].engine.unsent_letters().is_empty());
+    world.nodes[2].engine.fetch_letters(Now::at(world.now));
+    world.drain(2);
     assert_eq!(world.nodes[2].engine.emptied_letterboxes(), 0);
     world.connect(2, 0);
     world.run();

@@ -87,6 +87,7 @@ impl Repo {
     /// Waits until a connected relay has handed over all letters that waited there. Answers whether that came to be in time.
     pub async fn letters_fetched(&self, within: Duration) -> Result<bool, RepoError> {
         let mut events = self.inner.host.events();
+        self.call(|engine, now| engine.fetch_letters(now)).await?;
         let fetched = async {
             while self.call(|engine, _| engine.emptied_letterboxes()).await? == 0 {
                 self.inner.wait(&mut events).await?;
