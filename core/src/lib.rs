@@ -23,7 +23,7 @@
 //! | floor | rooms | what it knows |
 //! |---|---|---|
 //! | 3 | [`engine`] | the one state machine that drivers see; it alone knows all the rooms below |
-//! | 2 | [`doc`], [`sync`], [`store`], [`trust`], [`seal`], [`gossip`] | what entries mean; talking to a peer; what goes to disk and how it comes back; who may do what, and who wrote what; what only members read; who talks to whom where no server decides it |
+//! | 2 | [`doc`], [`sync`], [`store`], [`trust`], [`seal`], [`gossip`], [`policy`] | what entries mean; talking to a peer; what goes to disk and how it comes back; who may do what, and who wrote what; what only members read; who talks to whom where no server decides it; how much anyone may have of a relay |
 //! | 1 | [`log`] | clocks, entries, versions: what a replica holds, without knowing what it means |
 //! | 0 | [`base`] | ids, limits, time, errors, bounded reading and writing of bytes |
 
@@ -32,6 +32,7 @@ pub mod doc;
 pub mod engine;
 pub mod gossip;
 pub mod log;
+pub mod policy;
 pub mod seal;
 pub mod store;
 pub mod sync;

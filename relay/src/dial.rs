@@ -9,6 +9,8 @@ use std::sync::Once;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -45,7 +47,7 @@ impl Dialler for WebSocketDialler {
         Box::pin(async move {
             match tokio::time::timeout(DIAL_TIME_MAX, dial_websocket(&endpoint, frame_bytes_max)).await {
                 Ok(dialled) => dialled,
-                Err(_) => Err(format!("{endpoint} did not answer within {} s", DIAL_TIME_MAX.as_secs())),
+                Err(_) => Err(format!("{} did not answer within {} s", without_token(&endpoint), DIAL_TIME_MAX.as_secs())),
             }
         })
     }
@@ -60,10 +62,38 @@ pub(crate) async fn open_websocket(
     // An application that chose its own before keeps it.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let config = Some(websocket_config(frame_bytes_max));
-    let (socket, _) = tokio_tungstenite::connect_async_with_config(endpoint, config, true)
+    let shown = without_token(endpoint);
+    let mut request = shown.as_str().into_client_request().map_err(|error| explain_dial(&shown, &error))?;
+    // In a header it stands in nobody's log.
+    if let Some(token) = endpoint.split_once('?').and_then(|(_, query)| token_in(query)) {
+        let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the token has letters that no token has")?;
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(request, config, true)
         .await
-        .map_err(|error| explain_dial(endpoint, &error))?;
+        .map_err(|error| explain_dial(&shown, &error))?;
     Ok(socket)
+}
+
+/// The token that the query of an address has.
+pub(crate) fn token_in(query: &str) -> Option<&str> {
+    query.split('&').find_map(|part| part.strip_prefix("token=")).filter(|token| !token.is_empty())
+}
+
+/// An address as it may be shown and passed on.
+pub(crate) fn without_token(endpoint: &str) -> String {
+    let Some((address, query)) = endpoint.split_once('?') else { return endpoint.to_owned() };
+    let rest: Vec<&str> = query.split('&').filter(|part| !part.starts_with("token=")).collect();
+    if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) }
+}
+
+/// An address with a token, where it is one of a relay's that may want one and has none.
+pub(crate) fn with_token(endpoint: &str, token: Option<&str>) -> String {
+    let has_one = endpoint.split_once('?').is_some_and(|(_, query)| token_in(query).is_some());
+    match token.filter(|_| !has_one && (endpoint.starts_with("ws://") || endpoint.starts_with("wss://"))) {
+        Some(token) => format!("{endpoint}{}token={token}", if endpoint.contains('?') { '&' } else { '?' }),
+        None => endpoint.to_owned(),
+    }
 }
 
 async fn dial_websocket(endpoint: &str, frame_bytes_max: usize) -> Result<Transport, String> {
@@ -151,4 +181,21 @@ pub(crate) fn close_reason(goodbye: &Goodbye) -> &str {
         end -= 1;
     }
     &goodbye.reason[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_added_once_found_and_not_shown() {
+        for (address, shown) in [("ws://h/sync", "ws://h/sync"), ("ws://h/sync?a=1", "ws://h/sync?a=1")] {
+            let with = with_token(address, Some("drift_x"));
+            assert_eq!(with.split_once('?').and_then(|(_, query)| token_in(query)), Some("drift_x"));
+            assert_eq!(without_token(&with), shown);
+            assert_eq!(with_token(&with, Some("another")), with);
+        }
+        assert_eq!(with_token("/ip4/1.2.3.4", Some("x")), "/ip4/1.2.3.4");
+        assert_eq!((token_in("token="), token_in("x=1")), (None, None));
+    }
 }

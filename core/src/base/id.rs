@@ -25,6 +25,10 @@ pub struct ChangeHash(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub [u8; 32]);
 
+/// A letter, by the SHA-256 of all of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId(pub [u8; 32]);
+
 /// One store's life: drawn when the store is made, drawn again when a backup is restored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreEpoch(pub [u8; 16]);
@@ -171,6 +175,7 @@ shown_as_text!(DocumentId, |id| to_base58check(&id.0), |text| from_base58check(t
 shown_as_text!(SpaceId, |id| to_base58check(&id.0), |text| from_base58check(text).map(SpaceId));
 shown_as_text!(ChangeHash, |id| to_hex(&id.0), |text| from_hex_array(text).map(ChangeHash));
 shown_as_text!(PeerId, |id| to_hex(&id.0), |text| from_hex_array(text).map(PeerId));
+shown_as_text!(LetterId, |id| to_hex(&id.0), |text| from_hex_array(text).map(LetterId));
 shown_as_text!(StoreEpoch, |id| to_hex(&id.0), |text| from_hex_array(text).map(StoreEpoch));
 shown_as_text!(ActorId, |id| to_hex(id.as_bytes()), |text| {
     let bytes = from_hex(text)?;

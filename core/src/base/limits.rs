@@ -132,6 +132,42 @@ pub const ATTESTED_TOLD_MAX: usize = 16_384;
 pub const REFUSED_TOLD_MAX: usize = 1_024;
 /// Most attestations in one frame.
 pub const FRAME_ATTESTATIONS_MAX: usize = 4_096;
+/// Largest letter in bytes, sealed: 16 KiB inside, and what is around that.
+pub const LETTER_BYTES_MAX: usize = 16 * 1024 + 128;
+/// Longest kind of a letter in bytes.
+pub const LETTER_KIND_BYTES_MAX: usize = 64;
+/// Longest life of a letter in seconds, from when it reaches a relay: thirty days.
+pub const LETTER_SECONDS_MAX: u64 = 30 * 24 * 3_600;
+/// How far ahead of a relay's clock a sender's may be, in seconds.
+pub const LETTER_SKEW_SECONDS: u64 = 3_600;
+/// Most letters that a relay keeps for one recipient.
+pub const LETTERS_PER_RECIPIENT_MAX: usize = 128;
+/// Most bytes of them.
+pub const LETTERS_PER_RECIPIENT_BYTES_MAX: usize = 1024 * 1024;
+/// Most letters that a relay keeps of what came from one key.
+pub const LETTERS_PER_SENDER_MAX: usize = 512;
+/// Letters that a relay takes from one key at once, and then one in so many milliseconds.
+pub const LETTERS_BURST: u64 = 64;
+/// See there.
+pub const LETTER_EVERY_MS: u64 = 5_000;
+/// Most letters that a relay keeps in all.
+pub const LETTERS_MAX: usize = 16_384;
+/// Most bytes of them.
+pub const LETTERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most letters of which it is remembered that they were taken; those that end first are forgotten first.
+pub const LETTERS_TAKEN_MAX: usize = 32_768;
+/// Most relays that pass a letter on, one to the other.
+pub const LETTER_HOPS_MAX: u64 = 4;
+/// Letters on their way to one peer before it has answered.
+pub const LETTERS_UNDER_WAY_MAX: usize = 32;
+/// Most letters that a replica keeps for its app, and as many that it keeps to be sent.
+pub const INBOX_LETTERS_MAX: usize = 512;
+/// Keys of which it is remembered how much they sent lately; the one that has sent nothing for the longest is forgotten first.
+pub const SENDERS_MAX: usize = 16_384;
+/// Most spaces of which it is remembered who brought them.
+pub const SPACES_BROUGHT_MAX: usize = 262_144;
+/// Most work that is done for a space, in leading zero bits: more would take minutes.
+pub const STAMP_BITS_MAX: u32 = 24;
 /// Spaces one connection may subscribe to.
 pub const SUBSCRIPTIONS_MAX: usize = 1_024;
 /// Milliseconds a new connection has to finish its hello.

@@ -63,6 +63,13 @@ impl Engine {
     /// Takes in an entry of a peer's, of a document in a space that is synced with it.
     pub(super) fn receive_entry(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId) {
         let document = entry.document;
+        let is_held = || self.log(&document).is_some_and(|log| log.version().clock.covers(&entry.actor, entry.seq));
+        if self.config.quotas.space_bytes_max.is_some() && !is_held() {
+            let bytes = entry.payload.len() as u64;
+            if !self.has_quota_for(space, document, bytes, source) {
+                return;
+            }
+        }
         let has_room = self.bytes_under_way() <= self.config.limits.undurable_bytes_max;
         if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| has_room) {
             if line.entries.len() < PARKED_ENTRIES_MAX {

@@ -1,8 +1,11 @@
 //! What a driver decides once, when it makes an engine.
 
+use crate::base::id::PeerId;
 use crate::base::limits::Limits;
 use crate::gossip::rumour::RumourConfig;
+use crate::policy::rate::Rate;
 use crate::sync::hello::VERSION_MAX;
+use std::collections::BTreeSet;
 
 pub use crate::doc::value::TextUnit;
 
@@ -71,6 +74,21 @@ impl AppendPace {
     pub const SPARING: Self = Self { apart_ms: 10, steady_ms: 200 };
 }
 
+/// How much anyone may have of a relay; as much as there is room for, where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    /// Bytes that one space may take in the store.
+    pub space_bytes_max: Option<u64>,
+    /// Spaces that one key may bring.
+    pub spaces_per_key_max: Option<usize>,
+    /// Frames that one key may send.
+    pub frames: Option<Rate>,
+    /// Bytes that one key may send.
+    pub bytes: Option<Rate>,
+    /// Work that a space costs which is not known yet, in leading zero bits; 0 for none, 24 at most.
+    pub stamp_bits: u32,
+}
+
 /// What a driver decides once.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -97,6 +115,14 @@ pub struct EngineConfig {
     pub append_pace: AppendPace,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
+    /// How much anyone may have of it, where it is a relay.
+    pub quotas: Quotas,
+    /// The keys that are let in where it accepts connections; all, where there is no list.
+    pub allowed: Option<BTreeSet<PeerId>>,
+    /// Whether events tell what an operator may want to look up later: [`super::effect::Audit`].
+    pub audit: bool,
+    /// Keys of relays that call here and that letters are passed on to, as they are to those that this one dials.
+    pub relay_peers: BTreeSet<PeerId>,
     /// Silence after which a ping is sent, in milliseconds.
     pub ping_ms: u64,
     /// Silence after a ping, or after sending something that is to be acknowledged, that ends a connection, in milliseconds.
@@ -118,6 +144,10 @@ impl EngineConfig {
             spreading: None,
             append_pace: AppendPace::default(),
             version_max: VERSION_MAX,
+            quotas: Quotas::default(),
+            allowed: None,
+            audit: false,
+            relay_peers: BTreeSet::new(),
             ping_ms: 15_000,
             silence_ms_max: 8_000,
         }

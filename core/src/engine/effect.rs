@@ -1,13 +1,13 @@
 //! Everything an engine wants done, and everything it has to tell.
 
 use super::following::Reread;
-use crate::base::id::{ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId, TaskId, ViewId};
+use crate::base::id::{ChangeHash, ConnectionId, DocumentId, LetterId, PeerId, SpaceId, TaskId, ViewId};
 use crate::doc::assembly::Assembly;
 use crate::doc::patch::Patch;
 use crate::doc::value::Value;
 use crate::log::entry::Entry;
 use crate::store::task::StoreTask;
-use crate::trust::statement::Level;
+use crate::trust::statement::{Level, StatementId};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -180,6 +180,38 @@ pub enum Event {
         /// How many connected peers do.
         peers: usize,
     },
+    /// Someone has written a letter, and it is durable here; [`super::Engine::letters`] has what is in it.
+    LetterArrived {
+        /// By what it is known.
+        letter: LetterId,
+        /// Who wrote it.
+        sender: PeerId,
+        /// What it is, by agreement among apps.
+        kind: String,
+        /// When it ends for relays, in seconds of Unix time.
+        expires: u64,
+    },
+    /// A relay that was asked has handed over all letters that waited there; the last of them may still be on its way to the disk.
+    LetterboxEmptied {
+        /// The relay.
+        peer: Option<PeerId>,
+    },
+    /// A letter of this replica's is durable at a relay, or with its recipient.
+    LetterSent {
+        /// Which.
+        letter: LetterId,
+        /// Where.
+        peer: Option<PeerId>,
+    },
+    /// A letter of this replica's was not taken.
+    LetterRefused {
+        /// Which.
+        letter: LetterId,
+        /// A sentence for people.
+        reason: String,
+        /// Whether it will be sent again.
+        tried_again: bool,
+    },
     /// Something went wrong that people should know of.
     Trouble(Trouble),
     /// Entries of a document in a space that is followed have become durable. Not for apps: it has no JSON.
@@ -201,6 +233,9 @@ pub enum Event {
         /// The document.
         document: DocumentId,
     },
+    /// Something that an operator may want to look up later. Not for apps.
+    #[serde(skip)]
+    Audit(Audit),
     /// Answers [`super::Engine::read_document`].
     #[serde(skip)]
     Reread {
@@ -272,6 +307,40 @@ pub struct Saved {
     pub relays: usize,
     /// Changes not yet durable on this device.
     pub unsaved: u64,
+}
+
+/// What an operator may want to look up later: who brought or changed what, and who was refused what. No contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Someone brought a space that was not known here.
+    SpaceMade {
+        /// The space.
+        space: SpaceId,
+        /// Who brought it.
+        peer: PeerId,
+    },
+    /// A statement of an owned space was taken.
+    StatementTaken {
+        /// The space.
+        space: SpaceId,
+        /// `founding`, `grant` or `revocation`.
+        kind: &'static str,
+        /// By what it is known.
+        statement: StatementId,
+        /// Who brought it.
+        peer: Option<PeerId>,
+    },
+    /// Something was refused.
+    Refused {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Whom, when it was known.
+        peer: Option<PeerId>,
+        /// The kind of refusal, in a word.
+        reason: &'static str,
+        /// What was said.
+        text: String,
+    },
 }
 
 /// Something that went wrong.

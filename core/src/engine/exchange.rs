@@ -163,6 +163,7 @@ impl Engine {
                 self.on_roll(connection, space, asks, (state, attested), &statements);
             }
             Message::Attestations { space, attestations } => self.on_attestations(connection, space, &attestations),
+            Message::Stamp { space, asks, bits, nonce } => self.on_stamp(connection, space, asks, bits, &nonce),
             _ => debug_assert!(false, "the other messages are handled where frames arrive"),
         }
     }
@@ -217,7 +218,7 @@ impl Engine {
             self.send(connection, &Message::Error { code: ErrorCode::NotSubscribed, document: None, text });
             return self.send(connection, &Message::Unsubscribe { space });
         }
-        if self.is_shut_out(connection, space) {
+        if !self.is_space_taken(connection, space) || self.is_shut_out(connection, space) {
             return;
         }
         let Some(session) = self.sessions.get_mut(&connection) else { return };

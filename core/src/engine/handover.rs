@@ -63,6 +63,7 @@ impl Engine {
         if self.is_elsewhere(connection, space, document)
             || !self.may_send(connection, space, document)
             || !self.has_room_for(space, document, connection)
+            || !self.has_quota_for(space, document, if offset == 0 { size } else { 0 }, connection)
         {
             return;
         }

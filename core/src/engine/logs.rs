@@ -8,7 +8,7 @@ use super::admission::Line;
 use super::effect::{Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
-use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId, TaskId};
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, LetterId, SpaceId, TaskId};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
@@ -61,6 +61,12 @@ pub(super) enum Work {
     Meta,
     /// A statement of an owned space.
     Statement { space: SpaceId },
+    /// A letter that is kept for someone.
+    Letter { letter: LetterId },
+    /// A letter that this replica was written.
+    Inbox { letter: LetterId },
+    /// A letter that this replica writes.
+    Outgoing { letter: LetterId },
     /// A change of this replica's own that it has not vouched for before it ended.
     Vouch { space: SpaceId },
     /// A change that its writer vouches for, to be compared with the word for it.
@@ -309,6 +315,9 @@ impl Engine {
                 self.on_cut_failed(document, &error);
             }
             (Work::Statement { space }, result) => self.on_statement_stored(space, result.map(drop)),
+            (Work::Letter { letter }, result) => self.on_letter_stored(letter, result.map(drop)),
+            (Work::Inbox { letter }, result) => self.on_inbox_stored(letter, result.map(drop)),
+            (Work::Outgoing { letter }, result) => self.on_outgoing_stored(letter, result.map(drop)),
             (Work::Meta, Err(error)) => self.trouble(TroubleKind::StoreWrite, None, None, error.message),
             (Work::Quarantine { document }, Err(error)) => {
                 self.trouble(TroubleKind::StoreWrite, Some(document), None, error.message);

@@ -22,7 +22,9 @@ mod exchange;
 pub mod following;
 mod handover;
 mod held_back;
+mod house;
 pub mod input;
+pub mod letters;
 mod loading;
 mod logs;
 mod making;
@@ -32,6 +34,7 @@ pub mod owned;
 mod pace;
 mod peers;
 mod permits;
+mod post;
 mod presences;
 mod previews;
 mod progress;
@@ -42,6 +45,7 @@ mod sealed_snapshots;
 mod seals;
 mod snapshots;
 mod spreading;
+mod stamps;
 pub mod standing;
 mod startup;
 mod states;
@@ -58,7 +62,11 @@ mod catch_up_tests;
 #[cfg(test)]
 mod following_tests;
 #[cfg(test)]
+mod house_tests;
+#[cfg(test)]
 mod mirror_tests;
+#[cfg(test)]
+mod post_tests;
 #[cfg(test)]
 mod preview_tests;
 #[cfg(test)]
@@ -113,6 +121,8 @@ pub struct Engine {
     spreading: spreading::Spreading,
     snapshots: snapshots::Snapshots,
     following: following::Following,
+    house: house::House,
+    searches: stamps::Searches,
     trust: trust::Trust,
     attests: attests::Attests,
     cuts: cuts::Cuts,
@@ -124,6 +134,7 @@ pub struct Engine {
     mirrors: mirrors::Mirrors,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
+    post: post::Post,
     presences: presences::Presences,
     previews: previews::Previews,
     saved: saved::Receipts,
@@ -188,6 +199,8 @@ impl Engine {
             pushes: push::Pushes::default(),
             snapshots: snapshots::Snapshots::default(),
             following: following::Following::default(),
+            house: house::House::new(&config.quotas, config.allowed.clone()),
+            searches: stamps::Searches::new(),
             trust: trust::Trust::default(),
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
@@ -199,6 +212,7 @@ impl Engine {
             mirrors: mirrors::Mirrors::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
+            post: post::Post::default(),
             presences: presences::Presences::default(),
             previews: previews::Previews::default(),
             saved: saved::Receipts::default(),
@@ -343,6 +357,9 @@ impl Engine {
                 Timer::GrantEnd => self.on_grant_end(),
                 // The drain vouches for what there is.
                 Timer::Attest => {}
+                Timer::Letters => self.on_letters_due(),
+                Timer::House => self.on_house_due(),
+                Timer::Stamp => self.on_search_due(),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Connections: hello, frames in and out, silence, goodbye.
 
-use super::effect::{Effect, Event, TroubleKind};
+use super::effect::{Audit, Effect, Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ConnectionId, PeerId, SpaceId};
@@ -40,6 +40,9 @@ impl Engine {
         session.gone_ms = None;
         session.expecting = false;
         let proved = session.peer.is_some();
+        if proved && self.is_too_fast(connection, frame.len()) {
+            return;
+        }
         let limit = self.config.limits.frame_bytes_max;
         if frame.len() > limit {
             let text = format!("a frame of {} bytes is over the limit of {limit}", frame.len());
@@ -57,10 +60,12 @@ impl Engine {
             Message::Proof { signature } => self.on_proof(connection, &signature),
             // The peer has let go of a space before what was under way to it arrived: nobody's trouble.
             Message::Error { code: ErrorCode::NotSubscribed, .. } => {}
+            // What is wanted follows, and is sought.
+            Message::Error { code: ErrorCode::StampWanted, .. } => {}
             Message::Error { code, document, text } => {
                 let kind = match code {
                     code if code.is_fatal() => TroubleKind::Protocol,
-                    code if code.is_about_grants() => TroubleKind::Forbidden,
+                    code if code.is_about_grants() || code == ErrorCode::NotAdmitted => TroubleKind::Forbidden,
                     _ => TroubleKind::Refused,
                 };
                 self.trouble(kind, document, Some(connection), format!("the peer says: {text}"));
@@ -79,6 +84,9 @@ impl Engine {
                 if self.is_subscribed(connection, &presence.space) && self.is_seen(connection, presence.space) {
                     self.on_presence(connection, presence);
                 }
+            }
+            message @ (Message::Letter { .. } | Message::Kept { .. } | Message::Taken { .. }) => {
+                self.on_post(connection, message)
             }
             message => {
                 self.on_exchange(connection, message);
@@ -122,7 +130,10 @@ impl Engine {
         if of_peer.len() > 1 {
             of_peer.into_iter().for_each(|session| session.alone = false);
         }
-        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        if self.is_kept_out(connection, &hello.peer) {
+            return;
+        }
+        let Some(session) = self.sessions.get(&connection) else { return };
         let endpoint = session.endpoint.clone();
         let spaces: Vec<SpaceId> = session.subscriptions.keys().copied().collect();
         for space in spaces {
@@ -134,6 +145,7 @@ impl Engine {
         self.timers.cancel(&Timer::Hello(connection));
         self.timers.set(Timer::Silence(connection), self.now.monotonic_ms + self.config.ping_ms);
         self.tell(Event::PeerConnected { connection, peer: hello.peer, relay: hello.relay, agent: hello.agent, endpoint });
+        self.begin_post(connection);
     }
 
     pub(super) fn on_hello_timeout(&mut self, connection: ConnectionId) {
@@ -209,6 +221,8 @@ impl Engine {
         self.ask_for_refused();
         let retry_ms = session.endpoint.as_ref().and_then(|endpoint| self.redial_later(endpoint, Some(connection)));
         let peer = session.peer.map(|peer| peer.id);
+        self.end_post(connection, peer);
+        self.forget_guest(connection);
         self.tell(Event::PeerDisconnected { connection: Some(connection), peer, endpoint: session.endpoint, reason, retry_ms });
     }
 
@@ -225,8 +239,10 @@ impl Engine {
 
     /// Sends a message, unless the connection is being closed.
     pub(super) fn send(&mut self, connection: ConnectionId, message: &Message) {
-        if let Message::Error { code, .. } = message {
+        if let Message::Error { code, text, .. } = message {
             self.count_refusal(*code);
+            let (reason, peer) = (code.word(), self.peer_of(connection));
+            self.audit(Audit::Refused { connection, peer, reason, text: text.clone() });
         }
         self.send_frame(connection, Arc::from(message.encode()));
     }

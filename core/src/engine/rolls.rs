@@ -5,7 +5,7 @@
 //! are told to nobody but members and carriers.
 
 use super::Engine;
-use super::effect::{Event, TroubleKind};
+use super::effect::{Audit, Event, TroubleKind};
 use super::logs::Work;
 use super::stored::StoredStatement;
 use crate::base::id::{ConnectionId, SpaceId};
@@ -126,6 +126,9 @@ impl Engine {
             let text = format!("space {space} is not owned, and has no statements");
             return self.send(connection, &Message::Error { code: ErrorCode::BadStatement, document: None, text });
         }
+        if !self.is_space_taken(connection, space) {
+            return;
+        }
         if !self.trust.has_room(&space) {
             let text = "this replica keeps the statements of as many owned spaces as it may".to_owned();
             return self.send(connection, &Message::Error { code: ErrorCode::LimitReached, document: None, text });
@@ -203,7 +206,16 @@ impl Engine {
         if let Some(held) = self.trust.rolls.get_mut(&space) {
             held.unstored += taken.len();
         }
+        let by = source.and_then(|source| self.peer_of(source));
         for statement in taken {
+            let kind = match statement.claim() {
+                Claim::Founding { .. } => "founding",
+                Claim::Grant(_) => "grant",
+                Claim::Revocation(_) => "revocation",
+                Claim::Epoch(_) => "epoch",
+                Claim::Delivery(_) => "delivery",
+            };
+            self.audit(Audit::StatementTaken { space, kind, statement: statement.id(), peer: by });
             let (key, value) = StoredStatement::write(&space, statement);
             self.store(Work::Statement { space }, StoreTask::PutMeta { key, value });
         }

@@ -61,6 +61,8 @@ impl Engine {
         self.load_links(&contents.meta);
         self.load_rolls(&contents.meta);
         self.load_attestations(&contents.meta);
+        self.load_post(&contents.meta);
+        self.load_house(&contents.meta);
         self.check_previews();
         self.restore_states(&contents.damaged);
         self.tell(Event::Ready { peer, documents });

@@ -34,6 +34,12 @@ pub struct EngineStats {
     pub replayed: u64,
     /// Errors sent to peers, by what they were about.
     pub refused: BTreeMap<ErrorCode, u64>,
+    /// Letters for others that became durable here.
+    pub letters_kept: u64,
+    /// Letters that their recipients signed for.
+    pub letters_taken: u64,
+    /// Letters that ended before anyone came for them.
+    pub letters_ended: u64,
     /// Documents set aside because what was stored of them is damaged.
     pub quarantined: u64,
 }
@@ -55,6 +61,10 @@ pub struct EngineSizes {
     pub unacknowledged: usize,
     /// Bytes of them.
     pub unacknowledged_bytes: usize,
+    /// Letters kept for others.
+    pub letters: usize,
+    /// Bytes of them.
+    pub letters_bytes: usize,
     /// Bytes handed to connections and not yet written, all together.
     pub outbound_bytes: usize,
     /// The most of one connection.
@@ -74,6 +84,8 @@ impl Engine {
             documents: self.locations.len(),
             documents_bytes: self.documents_bytes(),
             let_go: self.memory.let_go,
+            letters: self.post.kept.len(),
+            letters_bytes: self.post.kept.bytes(),
             unacknowledged: self.logs.undurable(),
             unacknowledged_bytes: self.logs.undurable_bytes(),
             ..EngineSizes::default()

@@ -44,6 +44,12 @@ pub(super) enum Timer {
     Attest,
     /// What is vouched for in an owned space is compared with what has come.
     HeldBack(SpaceId),
+    /// A letter ends, or one that was refused is sent again.
+    Letters,
+    /// There may be room for what was refused.
+    House,
+    /// A stamp is sought on.
+    Stamp,
 }
 
 /// At most one deadline for each reason.

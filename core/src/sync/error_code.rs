@@ -58,6 +58,18 @@ pub enum ErrorCode {
     BrokenSeal = 48,
     /// A sealed snapshot that is not signed by one who may make them there, or is not what it says.
     BadSnapshot = 49,
+    /// A letter for someone for whom as many wait as may.
+    BoxFull = 52,
+    /// A letter that has ended, would be kept for longer than may be, or is for nobody here.
+    BadLetter = 53,
+    /// More in so short a time than the sender may send.
+    TooFast = 54,
+    /// More than the sender, or a space, may have here.
+    QuotaReached = 55,
+    /// A space that the receiver does not know, and takes only with a stamp.
+    StampWanted = 56,
+    /// The sender's key is not among those that are let in.
+    NotAdmitted = 57,
 }
 
 impl ErrorCode {
@@ -72,7 +84,7 @@ impl ErrorCode {
     }
 
     /// Every code, with the word for it in metrics and logs.
-    pub const WORDS: [(Self, &'static str); 27] = [
+    pub const WORDS: [(Self, &'static str); 33] = [
         (Self::Malformed, "malformed"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::BadProof, "bad_proof"),
@@ -100,7 +112,18 @@ impl ErrorCode {
         (Self::WrongSeal, "wrong_seal"),
         (Self::BrokenSeal, "broken_seal"),
         (Self::BadSnapshot, "bad_snapshot"),
+        (Self::BoxFull, "box_full"),
+        (Self::BadLetter, "bad_letter"),
+        (Self::TooFast, "too_fast"),
+        (Self::QuotaReached, "quota_reached"),
+        (Self::StampWanted, "stamp_wanted"),
+        (Self::NotAdmitted, "not_admitted"),
     ];
+
+    /// The word for it in metrics and logs.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(code, _)| *code == self).map_or("other", |(_, word)| word)
+    }
 
     /// The code of a byte.
     pub(super) fn from_byte(byte: u8) -> Option<Self> {

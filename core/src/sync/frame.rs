@@ -9,10 +9,10 @@ use super::reconcile::{decode_ranges, encode_ranges};
 use super::strands::Item;
 use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
-use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
+use crate::base::id::{ActorId, DocumentId, LetterId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{
-    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ATTESTATIONS_MAX, FRAME_ENTRIES_MAX, PRESENCE_BYTES_MAX, RANGE_ITEMS_MAX,
-    STATEMENTS_MAX, TEXT_BYTES_MAX,
+    ACTOR_BYTES_MAX, CLOCK_ACTORS_MAX, FRAME_ATTESTATIONS_MAX, FRAME_ENTRIES_MAX, LETTER_BYTES_MAX, PRESENCE_BYTES_MAX,
+    RANGE_ITEMS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
 use crate::log::version::Version;
@@ -43,6 +43,10 @@ mod tag {
     pub(super) const ROLL: u8 = 19;
     pub(super) const ATTESTATIONS: u8 = 20;
     pub(super) const COMPACT: u8 = 21;
+    pub(super) const LETTER: u8 = 24;
+    pub(super) const KEPT: u8 = 25;
+    pub(super) const TAKEN: u8 = 26;
+    pub(super) const STAMP: u8 = 27;
 }
 
 /// Whether a frame brings entries: what a relay does all day, and what the time of a delivery is taken of.
@@ -52,7 +56,7 @@ pub fn brings_entries(frame: &[u8]) -> bool {
 
 impl Message {
     /// Names of the messages by their tags, for logs and for tests that ask whether each was ever sent.
-    pub const NAMES: [(u8, &'static str); 21] = [
+    pub const NAMES: [(u8, &'static str); 25] = [
         (tag::HELLO, "hello"),
         (tag::PROOF, "proof"),
         (tag::SUBSCRIBE, "subscribe"),
@@ -74,6 +78,10 @@ impl Message {
         (tag::ROLL, "roll"),
         (tag::ATTESTATIONS, "attestations"),
         (tag::COMPACT, "compact"),
+        (tag::LETTER, "letter"),
+        (tag::KEPT, "kept"),
+        (tag::TAKEN, "taken"),
+        (tag::STAMP, "stamp"),
     ];
 
     /// The frame.
@@ -221,6 +229,30 @@ impl Message {
                 w.put(&space.0);
                 encode_list(attestations, &mut w);
             }
+            Self::Letter { hops, letter } => {
+                w.u8(tag::LETTER);
+                w.uint(*hops);
+                w.bytes(letter);
+            }
+            Self::Kept { letter, refused, text } => {
+                w.u8(tag::KEPT);
+                w.put(&letter.0);
+                w.u8(refused.map_or(0, |code| code as u8));
+                w.text(clip(text));
+            }
+            Self::Taken { recipient, letter, signature } => {
+                w.u8(tag::TAKEN);
+                w.put(&recipient.0);
+                w.put(&letter.0);
+                w.put(signature);
+            }
+            Self::Stamp { space, asks, bits, nonce } => {
+                w.u8(tag::STAMP);
+                w.put(&space.0);
+                w.u8(u8::from(*asks));
+                w.uint(*bits);
+                w.put(nonce);
+            }
             Self::Goodbye { text } => {
                 w.u8(tag::GOODBYE);
                 w.text(clip(text));
@@ -289,8 +321,7 @@ impl Message {
             tag::PING => Self::Ping { token: r.uint()? },
             tag::PONG => Self::Pong { token: r.uint()? },
             tag::ERROR => {
-                let byte = r.u8()?;
-                let code = ErrorCode::from_byte(byte).ok_or(DecodeError::UnknownTag { what: "an error's code", tag: byte })?;
+                let code = decode_code(r.u8()?)?;
                 let document =
                     if flag(&mut r, "whether an error names a document")? { Some(DocumentId(r.array()?)) } else { None };
                 Self::Error { code, document, text: r.text(TEXT_BYTES_MAX)? }
@@ -308,6 +339,22 @@ impl Message {
             tag::ATTESTATIONS => {
                 Self::Attestations { space: SpaceId(r.array()?), attestations: decode_list(&mut r, FRAME_ATTESTATIONS_MAX)? }
             }
+            tag::LETTER => Self::Letter { hops: r.uint()?, letter: Arc::from(r.bytes(LETTER_BYTES_MAX)?) },
+            tag::KEPT => Self::Kept {
+                letter: LetterId(r.array()?),
+                refused: match r.u8()? {
+                    0 => None,
+                    byte => Some(decode_code(byte)?),
+                },
+                text: r.text(TEXT_BYTES_MAX)?,
+            },
+            tag::TAKEN => Self::Taken { recipient: PeerId(r.array()?), letter: LetterId(r.array()?), signature: r.array()? },
+            tag::STAMP => Self::Stamp {
+                space: SpaceId(r.array()?),
+                asks: flag(&mut r, "whether a stamp is asked for")?,
+                bits: r.uint()?,
+                nonce: r.array()?,
+            },
             tag::GOODBYE => Self::Goodbye { text: r.text(TEXT_BYTES_MAX)? },
             tag => return Err(DecodeError::UnknownTag { what: "a message", tag }),
         };
@@ -375,6 +422,10 @@ fn decode_hello(r: &mut Reader<'_>) -> Result<Hello, DecodeError> {
         frame_bytes_max: r.uint()?,
         agent: r.text(TEXT_BYTES_MAX)?,
     })
+}
+
+fn decode_code(byte: u8) -> Result<ErrorCode, DecodeError> {
+    ErrorCode::from_byte(byte).ok_or(DecodeError::UnknownTag { what: "an error's code", tag: byte })
 }
 
 fn encode_state(state: &Fingerprint, w: &mut Writer) {

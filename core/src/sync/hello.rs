@@ -48,6 +48,11 @@ impl Identity {
         MontgomeryPoint(*public).mul_clamped(self.key.to_scalar_bytes()).to_bytes()
     }
 
+    /// The secret key, 32 bytes, for what else can be done with it than to sign.
+    pub fn secret(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
     /// An Ed25519 signature of `message`, which must begin with a label that no other kind of message has.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()

@@ -4,7 +4,7 @@
 
 use super::reconcile::Range;
 use super::strands::Item;
-use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId, StoreEpoch};
+use crate::base::id::{ActorId, DocumentId, LetterId, PeerId, SpaceId, StoreEpoch};
 use crate::log::tree::Fingerprint;
 use crate::log::version::{Digest, Version};
 use std::sync::Arc;
@@ -143,6 +143,42 @@ pub enum Message {
     },
     /// Someone is here.
     Presence(PresenceMessage),
+    /// A letter for someone: for the receiver, or to be kept until they come by. Since version 4.
+    Letter {
+        /// Relays that have passed it on.
+        hops: u64,
+        /// The letter, whole.
+        letter: Arc<[u8]>,
+    },
+    /// What became of a letter that the receiver sent. Since version 4.
+    Kept {
+        /// Which.
+        letter: LetterId,
+        /// Why it is not kept; nothing where it is, durably.
+        refused: Option<ErrorCode>,
+        /// A sentence for people.
+        text: String,
+    },
+    /// A letter's recipient has it, and signs for it: nobody else need keep it. Since version 4.
+    Taken {
+        /// Who.
+        recipient: PeerId,
+        /// Which.
+        letter: LetterId,
+        /// The recipient's word.
+        signature: [u8; 64],
+    },
+    /// Work that a relay asks of whoever brings a space that it does not know, or that was done. Since version 4.
+    Stamp {
+        /// The space.
+        space: SpaceId,
+        /// Whether it is asked for.
+        asks: bool,
+        /// How much: so many leading zero bits.
+        bits: u64,
+        /// The number that was found.
+        nonce: [u8; 8],
+    },
     /// Are you there?
     Ping {
         /// Repeated in the answer.

@@ -65,6 +65,10 @@ fn one_of_each() -> Vec<Message> {
         },
         Message::Attestations { space, attestations: vec![Arc::from([4u8, 5].as_slice())] },
         Message::Compact { space, document },
+        Message::Letter { hops: 2, letter: Arc::from([6u8, 7].as_slice()) },
+        Message::Kept { letter: LetterId([8; 32]), refused: Some(ErrorCode::BoxFull), text: "full".to_owned() },
+        Message::Taken { recipient: peer, letter: LetterId([8; 32]), signature: [9; 64] },
+        Message::Stamp { space, asks: true, bits: 20, nonce: [1; 8] },
     ]
 }
 
@@ -108,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..20, at: prop::sample::Index, bit in 0u8..8) {
+    fn a_damaged_frame_is_refused_or_means_exactly_what_it_says(which in 0usize..24, at: prop::sample::Index, bit in 0u8..8) {
         let mut frame = one_of_each()[which].encode();
         let index = at.index(frame.len());
         frame[index] ^= 1 << bit;

@@ -1,6 +1,7 @@
 //! How a command fails: a sentence for people, a word and an exit code for scripts.
 
 use crate::repo::{OwnedError, RepoError};
+use driftline_core::engine::letters::SendLetterError;
 use driftline_core::trust::invitation::InvitationError;
 use serde_json::json;
 
@@ -94,7 +95,8 @@ impl From<RepoError> for Failure {
             RepoError::Unreachable { .. } | RepoError::NotInTime { .. } => FailureKind::NotSynced,
             RepoError::Owned(OwnedError::Invitation(InvitationError::NotOne | InvitationError::Check)) => FailureKind::Usage,
             RepoError::Owned(OwnedError::NoMember(_)) => FailureKind::NotFound,
-            RepoError::Refused(_) | RepoError::Owned(_) => FailureKind::Refused,
+            RepoError::Letter(SendLetterError::Letter(_) | SendLetterError::Expires) => FailureKind::Usage,
+            RepoError::Refused(_) | RepoError::Owned(_) | RepoError::Letter(_) => FailureKind::Refused,
             RepoError::InUse { .. } => FailureKind::InUse,
             RepoError::Storage(_) | RepoError::Closed => FailureKind::Failed,
         };

@@ -10,6 +10,7 @@ pub mod peer;
 pub mod relay;
 mod signals;
 mod sim;
+mod token;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,7 @@ Examples:
   driftline peer --folder ~/notes      a folder kept in step with a space
   driftline doc --help                 documents from the command line
   driftline space --help               spaces that are owned, shared and taken back
+  driftline inbox                      letters for this device, such as invitations
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
   driftline verify DIR                 whether all of it checks out
@@ -54,6 +56,7 @@ enum Command {
     Owned(owned::OwnedCommand),
     Inspect(inspect::InspectArguments),
     Sim(sim::SimArguments),
+    Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
 }
 
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
             Command::Owned(command) => owned::run(command).await,
             Command::Inspect(arguments) => inspect::run(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
+            Command::Token(arguments) => token::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }
     })

@@ -7,6 +7,7 @@ mod status;
 use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
+use crate::dial::with_token;
 use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
 use crate::lan::{RelayAddress, RelayAddressError};
 use crate::repo::{Repo, RepoError, RepoOptions, Space, SpaceEvent};
@@ -93,6 +94,9 @@ pub struct PeerArguments {
     /// `driftline relay --p2p` prints (/ip4/…/p2p/12D3…), paired peers elsewhere are met through it, too
     #[arg(long = "relay", value_name = "ADDRESS", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
     relays: Vec<String>,
+    /// The token that these relays want, where they want one
+    #[arg(long, value_name = "TOKEN", env = "DRIFTLINE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Say what would be done and touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -153,6 +157,7 @@ fn ended(how: Result<(), Failure>, output: &Output) -> ExitCode {
 async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
     let folder = folder_to_keep(&arguments.folder)?;
     let (relays, meeting) = sort_relays(&arguments.relays)?;
+    let relays: Vec<String> = relays.iter().map(|relay| with_token(relay, arguments.token.as_deref())).collect();
     let data = data_folder(arguments, &folder)?;
     if arguments.dry_run {
         return foretell(arguments, relays, &folder, &data, output).await;

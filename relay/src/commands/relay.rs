@@ -1,6 +1,7 @@
 //! `driftline relay`: runs a relay until it is told to stop.
 
 mod config;
+mod guests;
 mod logs;
 mod p2p;
 mod size;
@@ -51,6 +52,10 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
         tls: config.tls.clone(),
         origins: config.origins.clone(),
         p2p: config.p2p.clone(),
+        access: config.guests.access.clone(),
+        quotas: config.guests.quotas.clone(),
+        audit: config.guests.audit.clone(),
+        relay_peers: config.guests.relay_peers.clone(),
     };
     let relay = match Relay::start(options).await {
         Ok(relay) => relay,
@@ -59,7 +64,9 @@ async fn work(config: &RelayConfig, traces: &Traces) -> ExitCode {
                 RelayError::AddressInUse { .. } | RelayError::Store(crate::store::sqlite::OpenError::InUse { .. }) => {
                     config::EXIT_IN_USE
                 }
-                RelayError::NoWeb { .. } | RelayError::Tls(_) | RelayError::Identity(_) => config::EXIT_USAGE,
+                RelayError::NoWeb { .. } | RelayError::Access(_) | RelayError::Tls(_) | RelayError::Identity(_) => {
+                    config::EXIT_USAGE
+                }
                 _ => config::EXIT_FAILED,
             };
             return fail(&error.to_string(), code);

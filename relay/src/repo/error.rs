@@ -2,6 +2,7 @@
 
 use driftline_core::base::id::DocumentId;
 use driftline_core::doc::document::ChangeError;
+use driftline_core::engine::letters::SendLetterError;
 use driftline_core::engine::owned::OwnedError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +51,9 @@ pub enum RepoError {
     /// The store could not be opened, read or written.
     #[error("{0}")]
     Storage(String),
+    /// A letter cannot be sent so, or was refused for good.
+    #[error(transparent)]
+    Letter(#[from] SendLetterError),
     /// The rules of an owned space do not allow it, or an invitation is not good.
     #[error(transparent)]
     Owned(#[from] OwnedError),

@@ -3,9 +3,10 @@
 //! Events arrive by broadcast. Whoever looks first takes in all that has arrived, so that after an answer from the
 //! engine nothing it told before that answer is missing; a task takes events in when nobody looks, and wakes who waits.
 
+use super::letters::LetterState;
 use super::presence::Presence;
 use super::space::SpaceEvent;
-use driftline_core::base::id::{ConnectionId, PeerId, SpaceId};
+use driftline_core::base::id::{ConnectionId, LetterId, PeerId, SpaceId};
 use driftline_core::engine::Engine;
 use driftline_core::engine::effect::{CatchUp, Event, Trouble};
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ pub(super) const SPACE_EVENTS_MAX: usize = 1_024;
 
 /// Troubles kept for [`super::Repo::troubles`]; older ones are forgotten first.
 const TROUBLES_MAX: usize = 64;
+
+/// Letters of which it is known what became of them; older ones are forgotten first.
+const LETTERS_MAX: usize = 1_024;
 
 /// How a connection to a relay stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub(super) struct Known {
     pub(super) endpoints: Vec<Connection>,
     pub(super) presences: BTreeMap<SpaceId, BTreeMap<(PeerId, u64), Presence>>,
     pub(super) troubles: Vec<Trouble>,
+    /// What became of the latest letters, the oldest first.
+    pub(super) letters: Vec<(LetterId, LetterState)>,
 }
 
 impl Known {
@@ -101,6 +107,7 @@ impl Known {
             endpoints: relays.iter().map(connecting).collect(),
             presences: BTreeMap::new(),
             troubles: Vec::new(),
+            letters: Vec::new(),
         }
     }
 
@@ -173,11 +180,24 @@ impl Known {
             // Whoever waits for these asks the engine itself.
             Event::Ready { .. } | Event::DocumentOpened { .. } | Event::Saved(_) => {}
             Event::AccessChanged { .. } | Event::MembersChanged { .. } | Event::StatementsShared { .. } => {}
+            Event::LetterArrived { .. } | Event::LetterboxEmptied { .. } => {}
+            Event::LetterSent { letter, .. } => self.note_letter(*letter, LetterState::Kept),
+            Event::LetterRefused { letter, reason, tried_again } => {
+                self.note_letter(*letter, LetterState::Refused { reason: reason.clone(), tried_again: *tried_again });
+            }
             // This library edits by closures and shows no mirrors.
             Event::DocumentEdited { .. } | Event::ViewUpdated(_) | Event::EditRefused { .. } => {}
             // Nor does it follow spaces for others.
-            Event::Durable { .. } | Event::Anew { .. } | Event::Reread { .. } => {}
+            Event::Audit(_) | Event::Durable { .. } | Event::Anew { .. } | Event::Reread { .. } => {}
         }
+    }
+
+    fn note_letter(&mut self, letter: LetterId, state: LetterState) {
+        self.letters.retain(|(known, _)| *known != letter);
+        if self.letters.len() == LETTERS_MAX {
+            self.letters.remove(0);
+        }
+        self.letters.push((letter, state));
     }
 
     fn set_endpoint(&mut self, endpoint: &str, state: ConnectionState) {

@@ -29,11 +29,29 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A *letter* reaches a key whose holder is away, through the relays that both use; nobody else can read it:
+//!
+//! ```no_run
+//! # async fn example(anna: driftline_relay::repo::Repo, ben: driftline_relay::repo::Repo) -> Result<(), driftline_relay::repo::RepoError> {
+//! use std::time::Duration;
+//!
+//! let week = Duration::from_secs(7 * 86_400);
+//! let sent = anna.send_letter(ben.peer_id(), "note", "come over", week).await?;
+//! anna.when_letter_kept(sent, Duration::from_secs(10)).await?; // a relay has it; Ben may be away
+//! while let Some(letter) = ben.follow_letters().next().await {
+//!     println!("{}: {}", letter.sender, String::from_utf8_lossy(&letter.content));
+//!     ben.forget_letter(letter.id).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod changes;
 mod error;
 mod handle;
 mod known;
+mod letters;
 mod options;
 mod owned;
 mod presence;
@@ -43,6 +61,7 @@ pub use changes::{Change, Changes};
 pub use error::RepoError;
 pub use handle::{DocHandle, Level};
 pub use known::{Connection, ConnectionState, SyncStatus};
+pub use letters::{Letter, LetterState, Letters};
 pub use options::{PATIENCE, RepoOptions};
 pub use owned::{Invitation, Member, MemberState, Offer, OfferLevel, OwnedError};
 pub use presence::Presence;

@@ -5,6 +5,7 @@ use super::known::{ConnectionState, Known, SyncStatus};
 use super::presence::Presence;
 use super::{Repo, RepoError, random};
 use crate::automerge_repo::{AutomergeRepoOptions, Bridge};
+use crate::dial::without_token;
 use driftline_core::base::id::{ChangeHash, DocumentId, PeerId, SpaceId};
 use driftline_core::doc::document::{ChangeError, Transaction};
 use driftline_core::engine::Engine;
@@ -258,8 +259,8 @@ fn judge(known: &Known, sync: SyncStatus, document: DocumentId, online: bool) ->
     let mut reason = None;
     for endpoint in &known.endpoints {
         match &endpoint.state {
-            ConnectionState::Waiting { reason: why } => reason = Some(format!("{}: {why}", endpoint.endpoint)),
-            _ => return Look::Unknown(format!("{} has not answered yet", endpoint.endpoint)),
+            ConnectionState::Waiting { reason: why } => reason = Some(format!("{}: {why}", without_token(&endpoint.endpoint))),
+            _ => return Look::Unknown(format!("{} has not answered yet", without_token(&endpoint.endpoint))),
         }
     }
     nobody(reason.unwrap_or_else(|| "no relay is named".to_owned()))

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -46,18 +46,19 @@ async fn at_root(
     next: Next,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) if request.uri().path() == "/" => take(serving, request.headers(), upgrade),
+        Ok(upgrade) if request.uri().path() == "/" => take(serving, request.uri(), request.headers(), upgrade),
         _ => next.run(request).await,
     }
 }
 
 async fn connect(
     State(serving): State<Serving>,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => take(serving, &headers, upgrade),
+        Ok(upgrade) => take(serving, &uri, &headers, upgrade),
         Err(_) => {
             let advice =
                 "automerge-repo clients sync here by WebSocket: give WebSocketClientAdapter this address with ws:// or wss://\n";
@@ -68,10 +69,13 @@ async fn connect(
 
 /// Takes a client in. One that cannot be taken now is told so on the socket: their client for Node ends its program when an
 /// upgrade is refused.
-fn take(serving: Serving, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+fn take(serving: Serving, uri: &Uri, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let Serving { shared, desks } = serving;
     if let Some(refusal) = shared.refuses(headers) {
         return refusal.into_response();
+    }
+    if let Some(refusal) = shared.access.refuses_keyless(uri, headers) {
+        return shared.turned_away(refusal).into_response();
     }
     let bytes_max = shared.limits.frame_bytes_max;
     upgrade

@@ -9,6 +9,7 @@ use super::process::process_use;
 use axum::extract::State;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
+use driftline_core::base::limits::LETTERS_MAX;
 use driftline_core::engine::stats::{EngineSizes, EngineStats, SYNC_MS_BOUNDS};
 use driftline_core::sync::message::ErrorCode;
 use prometheus_client::collector::Collector;
@@ -76,6 +77,7 @@ impl Collector for Counted {
         self.peers(&mut page)?;
         self.automerge_repo(&mut page)?;
         self.engine(&mut page)?;
+        self.letters(&mut page)?;
         self.store(&mut page)?;
         self.process(&mut page)
     }
@@ -131,6 +133,7 @@ impl Counted {
                 ("full", shared.refused.full.load(Relaxed)),
                 ("not_ready", shared.refused.not_ready.load(Relaxed)),
                 ("origin", shared.refused.origin.load(Relaxed)),
+                ("token", shared.refused.token.load(Relaxed)),
             ],
         )?;
         let refused = ErrorCode::WORDS.map(|(code, word)| {
@@ -210,6 +213,16 @@ impl Counted {
             "Bytes of them above which nothing more is accepted",
             self.shared.limits.undurable_bytes_max,
         )
+    }
+
+    fn letters(&self, page: &mut Page<'_>) -> fmt::Result {
+        let EngineCounts { stats, sizes, .. } = &self.engine;
+        page.gauge("driftline_letters", "Letters kept for whoever comes by", sizes.letters)?;
+        page.gauge("driftline_letters_max", "Letters that may be kept", LETTERS_MAX)?;
+        page.gauge("driftline_letters_bytes", "Bytes of letters kept", sizes.letters_bytes)?;
+        page.counter("driftline_letters_kept", "Letters that became durable here", stats.letters_kept)?;
+        page.counter("driftline_letters_taken", "Letters that their recipients signed for", stats.letters_taken)?;
+        page.counter("driftline_letters_ended", "Letters that nobody came for in time", stats.letters_ended)
     }
 
     fn store(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -9,6 +9,8 @@
 //! | `/readyz` | 200 once the store is open and until shutdown begins, 503 otherwise |
 //! | `/metrics` | OpenMetrics text for Prometheus |
 
+mod access;
+mod audit;
 mod automerge;
 mod health;
 mod metrics;
@@ -26,13 +28,18 @@ use crate::lan::{IdentityError, LanError, Multiaddr, Station};
 use crate::store::sqlite::OpenError;
 use crate::store::stats::StoreStats;
 use crate::store::{SqliteOptions, SqliteStore};
+use access::Access;
+pub use access::{AccessError, AccessOptions, add_token};
+use audit::AuditLog;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
+use driftline_core::base::id::PeerId;
 use driftline_core::base::limits::Limits;
-use driftline_core::engine::config::{AppendPace, EngineConfig, Role};
+use driftline_core::engine::config::{AppendPace, EngineConfig, Quotas, Role};
 use metrics::EngineCounts;
 pub use p2p::P2pOptions;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,6 +79,14 @@ pub struct RelayOptions {
     pub origins: Vec<String>,
     /// How native peers reach it over libp2p, if they do.
     pub p2p: Option<P2pOptions>,
+    /// Whom it lets in.
+    pub access: AccessOptions,
+    /// How much anyone may have of it.
+    pub quotas: Quotas,
+    /// The file that the audit log is written to, if one is.
+    pub audit: Option<PathBuf>,
+    /// Keys of relays that call here and that letters are passed on to.
+    pub relay_peers: BTreeSet<PeerId>,
 }
 
 impl RelayOptions {
@@ -87,6 +102,10 @@ impl RelayOptions {
             tls: None,
             origins: Vec::new(),
             p2p: None,
+            access: AccessOptions::Open,
+            quotas: Quotas::default(),
+            audit: None,
+            relay_peers: BTreeSet::new(),
         }
     }
 }
@@ -119,6 +138,17 @@ pub enum RelayError {
     NoWeb {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The file that says whom to let in cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The audit log cannot be written.
+    #[error("the audit log {} cannot be written: {error}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
     },
     /// Its key cannot be used.
     #[error(transparent)]
@@ -154,6 +184,10 @@ struct Shared {
     limits: Limits,
     /// Whose web pages may sync here, if not all.
     origins: Vec<String>,
+    /// Whom it lets in.
+    access: Arc<Access>,
+    /// Where what happens is noted, if anywhere.
+    audit: Option<AuditLog>,
     /// One permit for each replica that may still connect.
     places: Arc<Semaphore>,
     refused: RefusedConnections,
@@ -172,6 +206,8 @@ struct RefusedConnections {
     not_ready: AtomicU64,
     /// A web page wanted it that may not sync here.
     origin: AtomicU64,
+    /// No token was shown that is good here.
+    token: AtomicU64,
 }
 
 impl Relay {
@@ -181,7 +217,9 @@ impl Relay {
     ///
     /// Outside a tokio runtime.
     pub async fn start(options: RelayOptions) -> Result<Self, RelayError> {
-        let RelayOptions { listen, data, web, limits, store, automerge, tls, origins, p2p } = options;
+        let RelayOptions { listen, data, web, limits, store, automerge, tls, origins, p2p, access, quotas, audit, relay_peers } =
+            options;
+        let access = Arc::new(Access::open(access)?);
         if let Some(folder) = web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
             return Err(RelayError::NoWeb { folder: folder.clone() });
         }
@@ -195,8 +233,15 @@ impl Relay {
         let store_stats = store.stats();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(RelayError::Random)?;
-        let mut config =
-            EngineConfig { limits: limits.clone(), append_pace: AppendPace::SPARING, ..EngineConfig::new(Role::Relay, seed) };
+        let mut config = EngineConfig {
+            limits: limits.clone(),
+            append_pace: AppendPace::SPARING,
+            quotas,
+            allowed: access.allowed(),
+            audit: audit.is_some(),
+            relay_peers,
+            ..EngineConfig::new(Role::Relay, seed)
+        };
         let places = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
         let door = Arc::new(p2p::Door::new(Arc::clone(&places)));
         let (host, station) = match p2p {
@@ -208,6 +253,11 @@ impl Relay {
             }
             None => (Host::start(config, store), None),
         };
+        let audit = match audit {
+            Some(path) => Some(AuditLog::open(path.clone(), &host).map_err(|error| RelayError::Audit { path, error })?),
+            None => None,
+        };
+        access::watch(&access, host.clone());
         let desks = automerge.map(|automerge| Desks::open(host.clone(), automerge, limits.documents_per_space_max));
         let shared = Arc::new(Shared {
             host: host.clone(),
@@ -221,6 +271,8 @@ impl Relay {
             started: std::time::SystemTime::now(),
             limits,
             origins,
+            access,
+            audit,
         });
         if let Some(station) = &station {
             station.attach(host.clone()).await;
@@ -305,8 +357,22 @@ impl Shared {
             return None;
         }
         self.refused.origin.fetch_add(1, Ordering::Relaxed);
+        self.note_refused("origin");
         let why = format!("pages of {origin} may not sync here; its operator allows them with --origin {origin}\n");
         Some((StatusCode::FORBIDDEN, why))
+    }
+
+    /// Counts someone who is not let in.
+    fn turned_away(&self, refusal: (StatusCode, String)) -> (StatusCode, String) {
+        self.refused.token.fetch_add(1, Ordering::Relaxed);
+        self.note_refused("token");
+        refusal
+    }
+
+    fn note_refused(&self, reason: &'static str) {
+        if let Some(audit) = &self.audit {
+            audit.refused(reason);
+        }
     }
 
     /// Why no replica is taken at the moment, if none is.

@@ -31,12 +31,16 @@ pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Requ
     if let Some(refusal) = shared.refuses(request.headers()) {
         return refusal.into_response();
     }
+    if let Some(refusal) = shared.access.refuses(request.uri(), request.headers()) {
+        return shared.turned_away(refusal).into_response();
+    }
     if let Some(why) = shared.not_ready() {
         shared.refused.not_ready.fetch_add(1, Ordering::Relaxed);
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], why).into_response();
     }
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         shared.refused.full.fetch_add(1, Ordering::Relaxed);
+        shared.note_refused("full");
         let why = format!(
             "the relay is full: it takes {} connections at once (--connections-max); try again later\n",
             shared.limits.connections_max

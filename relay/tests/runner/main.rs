@@ -1,10 +1,14 @@
 //! The native side's tests, in one binary because linking is what costs.
 
 mod automerge_repo;
+#[cfg(unix)]
+mod guests;
 mod http;
 #[cfg(unix)]
 mod kills;
 mod lan;
+#[cfg(unix)]
+mod letters;
 mod limits;
 mod meeting;
 mod metrics;

@@ -19,8 +19,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Someone's device: a data folder, and the relay it knows.
 pub(crate) struct Device {
-    folder: TempDir,
-    relay: String,
+    pub(crate) folder: TempDir,
+    pub(crate) relay: String,
 }
 
 impl Device {
@@ -47,7 +47,7 @@ impl Device {
         serde_json::from_str(&self.prints(&[words, &["--json"]].concat()).await).unwrap()
     }
 
-    async fn repo(&self) -> Repo {
+    pub(crate) async fn repo(&self) -> Repo {
         Repo::open(RepoOptions::folder(self.folder.path()).relay(&self.relay)).await.unwrap()
     }
 }
@@ -202,7 +202,7 @@ async fn a_grant_ends_while_its_holder_is_connected_and_a_link_after_its_time_le
 
 #[test]
 fn help_teaches_with_examples() {
-    for command in ["space", "share", "join", "members", "revoke"] {
+    for command in ["space", "share", "join", "inbox", "members", "revoke"] {
         let (code, page) = crate::process::run(driftline().args([command, "--help"]));
         assert_eq!(code, 0, "{page}");
         for word in ["Example", "Exit codes:", "--json", "--relay", &format!("driftline {command}")] {

@@ -2,7 +2,7 @@
 
 use crate::chunks::fitted;
 use crate::story;
-use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId, SpaceId, StoreEpoch};
+use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, LetterId, PeerId, SpaceId, StoreEpoch};
 use driftline_core::doc::abridged::{LastChange, Meanings, Names, abridge, restore};
 use driftline_core::doc::assembly::claimed_version;
 use driftline_core::doc::change::entry_from_payload;
@@ -159,6 +159,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             statements: vec![Arc::from([1u8, 2].as_slice()), Arc::from([3u8].as_slice())],
         },
         Message::Attestations { space: SPACE, attestations: vec![Arc::from([4u8, 5].as_slice())] },
+        Message::Letter { hops: 2, letter: Arc::from([6u8, 7].as_slice()) },
+        Message::Kept { letter: LetterId([8; 32]), refused: Some(ErrorCode::BoxFull), text: "full".to_owned() },
+        Message::Taken { recipient: peer, letter: LetterId([8; 32]), signature: [9; 64] },
+        Message::Stamp { space: SPACE, asks: true, bits: 20, nonce: [1; 8] },
     ];
     let mut seeds: Vec<_> = messages.iter().map(Message::encode).collect();
     seeds.push(end_strands(many, usize::MAX / 4));

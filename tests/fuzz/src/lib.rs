@@ -12,6 +12,7 @@ mod chunks;
 mod corpus;
 mod frames;
 mod journal;
+mod letters;
 mod seal;
 mod story;
 mod trust;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "automerge-sync", read: automerge_sync::read, seeds: automerge_sync::seeds },
     Target { name: "journal", read: journal::read, seeds: journal::seeds },
     Target { name: "records", read: journal::read_records, seeds: journal::record_seeds },
+    Target { name: "letters", read: letters::read, seeds: letters::seeds },
     Target { name: "trust", read: trust::read, seeds: trust::seeds },
     Target { name: "backup", read: backup::read, seeds: backup::seeds },
     Target { name: "seal", read: seal::read, seeds: seal::seeds },

@@ -24,5 +24,5 @@ pub fn invitation(dice: &mut Dice) -> Invitation {
     };
     let claims = [Claim::Founding { owner: owner.peer(), nonce }, Claim::Grant(grant)];
     let chain = claims.map(|claim| Statement::sign(&space, claim, &owner).bytes().to_vec());
-    Invitation { space, secret, chain: chain.to_vec(), relays: Vec::new() }
+    Invitation { space, secret, chain: chain.to_vec(), relays: Vec::new(), key: None }
 }

@@ -17,6 +17,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("automerge-sync", "Automerge's sync messages, a document's worth of them"),
     ("journal", "journals as they stand in the files"),
     ("records", "journals whose checksums fit"),
+    ("letters", "letters for a key, and what is inside of them"),
     ("trust", "statements, attestations and invitations of owned spaces"),
     ("backup", "backups, the journals in them, and recovery phrases"),
     ("seal", "sealed entries, snapshots and words, and what is under the seals"),

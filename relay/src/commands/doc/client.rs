@@ -4,6 +4,7 @@ use super::failure::{Failure, FailureKind};
 use super::options::{ClientOptions, Wait};
 use super::output::Output;
 use super::waiting;
+use crate::dial::without_token;
 use crate::repo::{ConnectionState, DocHandle, Level, Repo, RepoError, RepoOptions, Space};
 use driftline_core::base::id::DocumentId;
 use driftline_core::engine::effect::{Saved, Trouble, TroubleKind};
@@ -31,7 +32,7 @@ pub(crate) struct Client<'a> {
 impl<'a> Client<'a> {
     /// Opens the replica in its data directory, or in memory when that is wanted, or is all that is possible.
     pub(crate) async fn open(options: &'a ClientOptions, output: &'a Output) -> Result<Self, Failure> {
-        let online = |data| RepoOptions { data, relays: options.relays.clone(), ..RepoOptions::default() };
+        let online = |data| RepoOptions { data, relays: options.dialled(), ..RepoOptions::default() };
         if options.memory {
             if options.relays.is_empty() {
                 return Err(Failure::new(
@@ -181,16 +182,24 @@ impl<'a> Client<'a> {
 
     /// Why the relay could not do what was wanted of it.
     fn why(&self) -> String {
+        let refused = self.repo.troubles().into_iter().rfind(|trouble| trouble.kind == TroubleKind::Refused);
+        if let Some(refused) = refused.filter(|_| !self.options.relays.is_empty()) {
+            return refused.message;
+        }
         let reasons: Vec<String> = self
             .repo
             .connections()
             .into_iter()
             .map(|connection| match connection.state {
-                ConnectionState::Connecting => format!("{} does not answer", connection.endpoint),
+                ConnectionState::Connecting => format!("{} does not answer", without_token(&connection.endpoint)),
                 ConnectionState::Connected { .. } => {
-                    format!("{} is connected but was not done in {} s", connection.endpoint, self.options.timeout.as_secs_f64())
+                    format!(
+                        "{} is connected but was not done in {} s",
+                        without_token(&connection.endpoint),
+                        self.options.timeout.as_secs_f64()
+                    )
                 }
-                ConnectionState::Waiting { reason } => format!("{}: {reason}", connection.endpoint),
+                ConnectionState::Waiting { reason } => format!("{}: {reason}", without_token(&connection.endpoint)),
             })
             .collect();
         reasons.join("; ")

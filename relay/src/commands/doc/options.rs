@@ -3,6 +3,7 @@
 use super::failure::EXIT_CODES;
 use super::format::Format;
 use super::path::TypedPath;
+use crate::dial::with_token;
 use clap::{Args, Subcommand, ValueEnum};
 use driftline_core::base::id::DocumentId;
 use std::path::PathBuf;
@@ -51,6 +52,9 @@ pub struct ClientOptions {
     /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times
     #[arg(long = "relay", value_name = "URL", env = "DRIFTLINE_RELAY", value_delimiter = ',', global = true)]
     pub relays: Vec<String>,
+    /// The token that the relays want, where they want one (driftline token makes them)
+    #[arg(long, value_name = "TOKEN", env = "DRIFTLINE_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
     /// The space to work in: its name, or its id. Whoever says the same name means the same space [default: default]
     #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE", global = true)]
     pub space: Option<String>,
@@ -72,6 +76,11 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
+    /// The relays as they are dialled: with the token, if there is one.
+    pub fn dialled(&self) -> Vec<String> {
+        self.relays.iter().map(|relay| with_token(relay, self.token.as_deref())).collect()
+    }
+
     /// The space to work in.
     pub fn space(&self) -> &str {
         self.space.as_deref().unwrap_or("default")

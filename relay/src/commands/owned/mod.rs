@@ -1,11 +1,13 @@
-//! Owned spaces from the command line: `driftline space`, `share`, `join`, `members` and `revoke`.
+//! Owned spaces from the command line: `driftline space`, `share`, `join`, `inbox`, `members` and `revoke`.
 
+mod inbox;
 mod join;
 mod members;
 mod revoke;
 mod share;
 mod space;
 
+pub(super) use inbox::InboxArguments;
 pub(super) use join::JoinArguments;
 pub(super) use members::MembersArguments;
 pub(super) use revoke::RevokeArguments;
@@ -16,6 +18,7 @@ use super::doc::client::{data_folder, in_use};
 use super::doc::options::ClientOptions;
 use super::failure::{Failure, FailureKind};
 use super::output::Output;
+use crate::dial::without_token;
 use crate::repo::{Repo, RepoOptions, Space};
 use driftline_core::base::id::SpaceId;
 use driftline_core::engine::effect::TroubleKind;
@@ -28,7 +31,7 @@ Exit codes:
   0  done
   1  a disk, a file or the system failed
   2  the command line is wrong, or the link is damaged
-  3  not found: nobody of that key is a member
+  3  not found: nobody of that key is a member, or there is no such letter
   4  done on this device, but no relay has heard of it yet
   5  refused: this device may not do that in the space
   6  in use: another driftline is using the data directory";
@@ -40,6 +43,7 @@ pub(super) enum OwnedCommand {
     Space(SpaceArguments),
     Share(ShareArguments),
     Join(JoinArguments),
+    Inbox(InboxArguments),
     Members(MembersArguments),
     Revoke(RevokeArguments),
 }
@@ -50,6 +54,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
         OwnedCommand::Space(arguments) => &arguments.client,
         OwnedCommand::Share(arguments) => &arguments.client,
         OwnedCommand::Join(arguments) => &arguments.client,
+        OwnedCommand::Inbox(arguments) => &arguments.client,
         OwnedCommand::Members(arguments) => &arguments.client,
         OwnedCommand::Revoke(arguments) => &arguments.client,
     };
@@ -58,6 +63,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
     let done = match &command {
         OwnedCommand::Space(arguments) => space::run(&device, arguments).await,
         OwnedCommand::Share(arguments) => share::run(&device, arguments).await,
+        OwnedCommand::Inbox(arguments) => inbox::run(&device, arguments).await,
         OwnedCommand::Join(arguments) => join::run(&device, arguments).await,
         OwnedCommand::Members(arguments) => members::run(&device, arguments).await,
         OwnedCommand::Revoke(arguments) => revoke::run(&device, arguments).await,
@@ -84,7 +90,7 @@ impl Device<'_> {
             let why = "an owned space knows this device by the key in its data directory, and --memory keeps none";
             return Err(Failure::new(FailureKind::Usage, why));
         }
-        let (data, relays) = (Some(data_folder(self.options)?), self.options.relays.clone());
+        let (data, relays) = (Some(data_folder(self.options)?), self.options.dialled());
         Repo::open(RepoOptions { data, relays, ..RepoOptions::default() }).await.map_err(in_use)
     }
 
@@ -127,7 +133,9 @@ impl Device<'_> {
     fn unheard(&self) -> Failure {
         let why = match self.options.relays.first() {
             None => "no relay is named: it counts at others once this device has met them".to_owned(),
-            Some(relay) => format!("{relay} has not heard of it yet: it will with the next command that reaches it"),
+            Some(relay) => {
+                format!("{} has not heard of it yet: it will with the next command that reaches it", without_token(relay))
+            }
         };
         Failure::new(FailureKind::NotSynced, format!("done on this device; {why}"))
     }

@@ -2,14 +2,20 @@
 
 use super::super::doc::options::ClientOptions;
 use super::super::failure::Failure;
+use super::inbox::INVITATION;
 use super::{Device, EXIT_CODES, now_s, parse_duration, until};
-use crate::repo::{Offer, OfferLevel};
+use crate::dial::without_token;
+use crate::lan::{did_of, peer_of_did};
+use crate::repo::{Offer, OfferLevel, Repo, RepoError};
 use clap::Args;
+use driftline_core::base::id::{LetterId, PeerId};
+use driftline_core::base::limits::LETTER_SECONDS_MAX;
 use serde_json::json;
 use std::time::Duration;
 
 const ABOUT: &str = "\
-Makes a link by which others join an owned space, and prints it.
+Makes a link by which others join an owned space, and prints it, or sends it to
+someone's key.
 
 Whoever has the link can join, so send it on a way that nobody else reads. It
 works as often as it is used, until it expires or is revoked; each who joins
@@ -19,7 +25,10 @@ const EXAMPLES: &str = "\
 Examples:
   driftline share --read                           to read, with no end
   driftline share --write --expires 7d --note Ben  to write, for a week
-  driftline share --write --json | jq -r .link";
+  driftline share --write --json | jq -r .link
+  driftline share --write --to did:key:z6Mk…       kept by the relay, sealed, until
+    whoever has that key looks into driftline inbox, where it also says what their
+    key is";
 
 /// What can be typed after `driftline share`.
 #[derive(Debug, Args)]
@@ -32,6 +41,9 @@ pub(in crate::commands) struct ShareArguments {
     /// When it ends, for the link and for all who joined by it: so long from now, as in 90m, 12h, 7d or 4w [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     expires: Option<Duration>,
+    /// Send the link to this key, and do not print it. It is sealed: no relay can read it
+    #[arg(long, value_name = "DID", value_parser = parse_key)]
+    to: Option<PeerId>,
     /// What it is for, as driftline members shows it
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
@@ -65,20 +77,70 @@ impl LevelArguments {
     }
 }
 
+/// How long a relay keeps an invitation that never ends itself.
+const LETTER_TIME: Duration = Duration::from_secs(LETTER_SECONDS_MAX);
+
+/// Sends a link by letter; answers which, and whether a relay keeps it already.
+async fn send(
+    device: &Device<'_>,
+    repo: &Repo,
+    to: PeerId,
+    link: &str,
+    expires: Option<Duration>,
+) -> Result<(LetterId, bool), Failure> {
+    let letter = repo.send_letter(to, INVITATION, link, expires.unwrap_or(LETTER_TIME).min(LETTER_TIME)).await?;
+    let within = if device.options.relays.is_empty() { Duration::ZERO } else { device.options.timeout };
+    match repo.when_letter_kept(letter, within).await {
+        Ok(()) => Ok((letter, true)),
+        Err(RepoError::NotInTime { .. }) if device.options.wait.is_none() => Ok((letter, false)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A key as typed.
+fn parse_key(text: &str) -> Result<PeerId, String> {
+    let wrong = || format!("`{text}` is no key: one looks like did:key:z6Mk…, as driftline inbox prints it on their device");
+    peer_of_did(text).or_else(|| text.parse().ok()).ok_or_else(wrong)
+}
+
 pub(super) async fn run(device: &Device<'_>, arguments: &ShareArguments) -> Result<(), Failure> {
     let (now, level) = (now_s(), arguments.level.level());
     let expires = arguments.expires.map_or(0, |after| now + after.as_secs());
     let repo = device.open().await?;
-    let offer = Offer { level, expires, note: arguments.note.clone(), relays: device.options.relays.clone() };
+    let offer = Offer {
+        level,
+        expires,
+        note: arguments.note.clone(),
+        relays: device.options.relays.iter().map(|relay| without_token(relay)).collect(),
+    };
     let made = async {
         let space = device.caught_up(&repo).await?;
         let link = space.invite(offer).await?;
         let shared = device.share(&space).await?;
-        Ok((space, link, shared))
+        let letter = match arguments.to {
+            Some(to) => Some(send(device, &repo, to, &link, arguments.expires).await?),
+            None => None,
+        };
+        Ok((space, link, shared, letter))
     };
     let made: Result<_, Failure> = made.await;
     repo.close().await;
-    let (space, link, shared) = made?;
+    let (space, link, shared, letter) = made?;
+    if let (Some((letter, kept)), Some(to)) = (letter, arguments.to) {
+        let to = did_of(&to);
+        let mut value =
+            json!({ "letter": letter, "to": to, "kept": kept, "space": space.id(), "level": level, "onRelay": shared });
+        if expires != 0 {
+            value["expires"] = expires.into();
+        }
+        device.output.result(&letter.to_string(), &value);
+        let note = match kept {
+            true => format!("note: the relay keeps an invitation to {} for {to}", level.word()),
+            false => "note: no relay keeps it yet; it is sent with the next command that reaches one".to_owned(),
+        };
+        device.output.note(&note);
+        return Ok(());
+    }
     let mut value = json!({ "link": link, "space": space.id(), "level": level, "onRelay": shared });
     if expires != 0 {
         value["expires"] = expires.into();

@@ -1,10 +1,11 @@
 //! What can be set, and where: a flag before the environment before the file before the default.
 
+use super::guests::{GuestArguments, GuestFile, Guests};
 use super::logs::LogFormat;
 use super::p2p::{P2pArguments, P2pFile};
 use super::size::Size;
 use crate::automerge_repo::AutomergeRepoOptions;
-use crate::server::{P2pOptions, TlsOptions};
+use crate::server::{AccessOptions, P2pOptions, TlsOptions};
 use crate::store::SqliteOptions;
 use clap::Args;
 use driftline_core::base::id::SpaceId;
@@ -140,6 +141,9 @@ pub struct RelayArguments {
     config: Option<PathBuf>,
 
     #[command(flatten)]
+    guests: GuestArguments,
+
+    #[command(flatten)]
     p2p: P2pArguments,
 
     /// The largest frame taken or sent; a larger one closes its connection, saying so [default: 16MiB]
@@ -203,6 +207,8 @@ struct ConfigFile {
     p2p_peer: Option<Vec<String>>,
     p2p_open: Option<bool>,
     dial: Option<Vec<String>>,
+    #[serde(flatten)]
+    guests: GuestFile,
     frame_bytes_max: Option<Size>,
     connections_max: Option<usize>,
     documents_max: Option<usize>,
@@ -226,6 +232,8 @@ pub(super) struct RelayConfig {
     pub(super) origins: Vec<String>,
     /// How native peers are served, if they are.
     pub(super) p2p: Option<P2pOptions>,
+    /// Whom it lets in, and how much they may have of it.
+    pub(super) guests: Guests,
     pub(super) log: Targets,
     pub(super) log_format: LogFormat,
     pub(super) otlp_endpoint: Option<String>,
@@ -260,12 +268,14 @@ impl RelayConfig {
     pub(super) fn resolve(arguments: RelayArguments) -> Result<Self, String> {
         let file = arguments.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let log = arguments.log.or(file.log).unwrap_or_else(|| LOG.to_owned());
+        let data = arguments.data.or(file.data).map_or_else(data_of_platform, Ok)?;
         let config = Self {
+            guests: arguments.guests.resolve(file.guests, &data)?,
             listen: match arguments.listen.or(file.listen) {
                 Some(listen) => listen,
                 None => LISTEN.parse().map_err(|error| format!("{LISTEN}: {error}"))?,
             },
-            data: arguments.data.or(file.data).map_or_else(data_of_platform, Ok)?,
+            data,
             web: arguments.web.or(file.web).map_or_else(built_demo, WebChoice::Folder),
             automerge_space: (!arguments.no_automerge && !file.no_automerge.unwrap_or(false)).then(|| {
                 let space = arguments.automerge_space.or(file.automerge_space);
@@ -327,6 +337,12 @@ impl RelayConfig {
         if self.connections_max == 0 || self.documents_max == 0 {
             return Err("--connections-max and --documents-max must be at least 1".to_owned());
         }
+        if matches!(self.guests.access, AccessOptions::Token(_)) && self.p2p.is_some() {
+            return Err(
+                "--access token is for WebSockets: native peers have keys and no tokens; say --access list, or leave --p2p out"
+                    .to_owned(),
+            );
+        }
         let share_min = SHARE_BYTES_MIN.max(self.frame_bytes_max.0);
         let memory_min = Size(self.memory_taken().saturating_add(self.shares().saturating_mul(share_min)));
         if self.memory_max < memory_min {
@@ -346,7 +362,11 @@ impl RelayConfig {
         Limits {
             frame_bytes_max,
             entry_bytes_max: frame_bytes_max / 4 * 3,
-            documents_per_space_max: usual.documents_per_space_max.min(self.documents_max),
+            documents_per_space_max: self
+                .guests
+                .space_documents_max
+                .unwrap_or(usual.documents_per_space_max)
+                .min(self.documents_max),
             documents_max: self.documents_max,
             documents_bytes_max: bytes(3 * share),
             recent_bytes_max: bytes(3 * share),
