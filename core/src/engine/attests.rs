@@ -54,6 +54,8 @@ struct Held {
     attestation: Attestation,
     space: SpaceId,
     number: u64,
+    /// Over which connection it came.
+    source: Option<ConnectionId>,
 }
 
 /// Who wrote a part of a document, and how much of that is vouched for.
@@ -75,7 +77,7 @@ impl Attests {
         self.held.get(document)?.get(actor)
     }
 
-    fn put(&mut self, space: SpaceId, attestation: Attestation) {
+    fn put(&mut self, space: SpaceId, attestation: Attestation, source: Option<ConnectionId>) {
         let (document, actor) = (attestation.document, attestation.actor);
         self.take(&document, &actor);
         self.taken += 1;
@@ -83,7 +85,7 @@ impl Attests {
         let state = self.states.entry(space).or_default();
         *state = state.plus(stands_for(&attestation));
         self.latest.insert(number, (document, actor));
-        self.held.entry(document).or_default().insert(actor, Held { attestation, space, number });
+        self.held.entry(document).or_default().insert(actor, Held { attestation, space, number, source });
     }
 
     /// Forgets what is held of a document.
@@ -134,10 +136,14 @@ impl Engine {
         self.attests.get(document, actor).map_or(0, |held| held.attestation.seq)
     }
 
-    /// Up to which of its changes each actor's key has vouched, by document, in a space.
-    pub(super) fn vouched_for_in(&self, space: &SpaceId) -> Vec<(DocumentId, ActorId, u64)> {
+    /// What came in words of a space over connections: who sent the word, and for up to which change of which actor in which document.
+    pub(super) fn words_of(&self, space: &SpaceId) -> Vec<(ConnectionId, DocumentId, ActorId, u64)> {
         let of_documents = self.attests.held.values().flat_map(BTreeMap::values).filter(|held| held.space == *space);
-        of_documents.map(|held| (held.attestation.document, held.attestation.actor, held.attestation.seq)).collect()
+        let word = |held: &Held| {
+            let Attestation { document, actor, seq, .. } = held.attestation;
+            Some((held.source?, document, actor, seq))
+        };
+        of_documents.filter_map(word).collect()
     }
 
     /// What stands for the attestations held of a space.
@@ -164,7 +170,7 @@ impl Engine {
     pub(super) fn load_attestations(&mut self, meta: &[(String, Vec<u8>)]) {
         // It was checked before it was stored; `driftline verify` checks it again.
         for (space, attestation) in meta.iter().filter_map(|(name, value)| StoredAttestation::read(name, value)) {
-            self.attests.put(space, attestation);
+            self.attests.put(space, attestation, None);
         }
         self.vouch_for_earlier();
     }
@@ -268,7 +274,7 @@ impl Engine {
     fn keep_attestation(&mut self, space: SpaceId, attestation: Attestation, source: Option<ConnectionId>) {
         let document = attestation.document;
         let (key, value) = StoredAttestation::write(&space, &attestation);
-        self.attests.put(space, attestation);
+        self.attests.put(space, attestation, source);
         self.store(Work::Meta, StoreTask::PutMeta { key, value });
         self.attests.fresh.entry((space, document)).or_default().extend(source);
         // What waited for this word goes now.
@@ -288,7 +294,9 @@ impl Engine {
         let peer = self.trust.peers.entry((connection, space)).or_default();
         let told = peer.attested.get(&document).copied().unwrap_or(0);
         let newer = held.values().filter(|held| held.number > told && held.space == space);
-        let clock = self.spaces.get(&space).and_then(|held| held.space.log(&document)).map(|log| &log.version().clock);
+        let is_waiting = self.mirrors.is_held(&document);
+        let log = self.spaces.get(&space).and_then(|held| held.space.log(&document));
+        let clock = log.map(|log| if is_waiting { &log.durable().clock } else { &log.version().clock });
         let is_held = |held: &&Held| clock.is_some_and(|clock| clock.covers(&held.attestation.actor, held.attestation.seq));
         let (newer, early): (Vec<&Held>, Vec<&Held>) = newer.partition(is_held);
         let Some(newest) = newer.iter().map(|held| held.number).max() else { return };
@@ -312,7 +320,7 @@ impl Engine {
         let latest = self.attests.latest.values().rev().filter_map(|(document, actor)| self.attests.get(document, actor));
         let is_held = |held: &&Held| {
             let log = self.spaces.get(&space).and_then(|space| space.space.log(&held.attestation.document));
-            log.is_some_and(|log| log.version().clock.covers(&held.attestation.actor, held.attestation.seq))
+            log.is_some_and(|log| log.durable().clock.covers(&held.attestation.actor, held.attestation.seq))
         };
         let items: Vec<Arc<[u8]>> = latest
             .filter(|held| held.space == space)

@@ -194,20 +194,15 @@ impl Engine {
                 *owned_actor = actor_of(&identity.peer(), &nonce);
             }
             self.draw_actor_anew(space);
-            remade = self.remade(space, document, (&whole, &parted.kept, &own_built_on));
+            remade = self.remade(space, document, [&whole, &parted.kept, &own_built_on]);
         }
         self.begin_anew(space, document, parted.kept, remade);
     }
 
     /// What of `own` is made again on what is kept of a document, as its log has it.
-    fn remade(
-        &self,
-        space: SpaceId,
-        document: DocumentId,
-        (whole, kept, own): (&[Arc<Entry>], &[Arc<Entry>], &[Arc<Entry>]),
-    ) -> Vec<Entry> {
+    fn remade(&self, space: SpaceId, document: DocumentId, [whole, kept, own]: [&[Arc<Entry>]; 3]) -> Vec<Entry> {
         let Some(actor) = self.actor_for(&space) else { return Vec::new() };
-        let [whole, kept, own] = [whole, kept, own].map(|entries| entries.to_vec());
+        let [whole, kept, own] = [whole, kept, own].map(<[_]>::to_vec);
         // Of two lists, what cannot be opened in one cannot be opened in the other.
         let numbers: BTreeSet<(ActorId, u64)> = own.iter().map(|entry| (entry.actor, entry.seq)).collect();
         let (whole, kept) = (self.opened(&space, whole).0, self.opened(&space, kept).0);

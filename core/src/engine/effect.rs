@@ -379,6 +379,6 @@ pub enum TroubleKind {
     Forbidden,
     /// A peer has lost what it had said it had saved: it was set back to an old backup, or its disk failed. It is sent again what is held here.
     WentBack,
-    /// Somebody has vouched for changes in an owned space that nobody who is synced with sends.
+    /// A peer passed on that somebody has vouched for changes in an owned space, and does not send them.
     HeldBack,
 }

@@ -3,7 +3,7 @@
 //!
 //! None of that can lose an edit that is held here: what a peer lacks it is sent. It can delay what others wrote, and people ought to know of it. Two
 //! things show it. A peer says that it durably holds less than it had said before: then it went back. And, in an owned space, somebody's key has vouched
-//! for changes that are here with nobody, though all is in sync: then who is synced with holds them back, or never got them.
+//! for changes, the peer that passed that word on has nothing more to send, and the changes did not come: then it holds them back.
 
 use super::Engine;
 use super::effect::TroubleKind;
@@ -73,21 +73,26 @@ impl Engine {
         }
     }
 
-    /// Tells of what is vouched for in a space and did not come, though all is in sync.
+    /// Tells of peers that sent somebody's word for changes, have nothing more to send, and did not send these. Whoever is honest passes a word on with what
+    /// it is for.
     pub(super) fn on_held_back(&mut self, space: SpaceId) {
-        let (peers, in_sync, behind) = self.progress_of(&space);
-        if in_sync == 0 || in_sync < peers || behind > 0 {
-            return;
-        }
         let mut is_suspicious = false;
-        for (document, actor, vouched) in self.vouched_for_in(&space) {
+        let all_held_up = self.held_up(&space);
+        for (connection, document, actor, vouched) in self.words_of(&space) {
+            let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(&space));
+            let log = self.log(&document);
+            let has_sent = subscription.is_some_and(|subscription| {
+                let delta = subscription.deltas.get(&document);
+                !subscription.comparing && delta.is_none_or(|delta| log.is_none_or(|log| delta.is_settled(log)))
+            });
+            let is_held_up = all_held_up.contains(&document);
             let held = self.log(&document).map_or(0, |log| log.version().clock.get(&actor));
             let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
             let writer = standing.and_then(|standing| standing.writer(&actor));
             let bound = standing.zip(writer).and_then(|(standing, writer)| standing.accepted(&writer, &document, &actor));
             let accepted = vouched.min(bound.unwrap_or(u64::MAX));
             let missing = &mut self.held_back.missing;
-            if held >= accepted {
+            if held >= accepted || !has_sent || is_held_up {
                 missing.remove(&(document, actor));
                 continue;
             }
@@ -106,10 +111,10 @@ impl Engine {
             suspect.told = true;
             let who = writer.map_or_else(|| actor.to_string(), |writer| writer.to_string());
             let text = format!(
-                "{who} has vouched for {accepted} changes of document {document}, and only {held} of them have come, though everything is in sync: \
-                 whoever is synced with holds the others back, or was set back to an old backup"
+                "a peer passed on that {who} has vouched for {accepted} changes of document {document}, and sent only {held} of them: \
+                 it holds the others back, or was set back to an old backup"
             );
-            self.trouble(TroubleKind::HeldBack, Some(document), None, text);
+            self.trouble(TroubleKind::HeldBack, Some(document), Some(connection), text);
         }
         if is_suspicious {
             self.watch_for_held_back(&space);

@@ -14,6 +14,7 @@ use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
 use crate::store::task::{StoreContents, StoreDone, StoreError, StoreErrorKind, StoreTask, StoredEntry};
 use crate::sync::message::{ErrorCode, Message};
+use crate::trust::owned::is_owned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -209,6 +210,10 @@ impl Engine {
         }
         self.saved.wrote(space, entry.document, entry.actor, entry.seq);
         self.vouch_soon(space, &entry);
+        // What was sent and lost again by a crash, nobody could vouch for any more.
+        if is_owned(&space) {
+            self.hold_until_durable(entry.document);
+        }
         self.append(Arc::new(entry), None);
     }
 

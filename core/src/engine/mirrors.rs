@@ -100,6 +100,11 @@ impl Engine {
     pub(super) fn on_mirror_edited(&mut self, view: ViewId, stamp: Stamp, document: DocumentId, hash: ChangeHash) {
         let Some(mirror) = self.mirrors.of_view.get(&view).copied() else { return };
         self.mirrors.note(mirror, stamp, hash, self.now.unix_ms);
+        self.hold_until_durable(document);
+    }
+
+    /// Has what was written in a document leave when it is on this replica's disk.
+    pub(super) fn hold_until_durable(&mut self, document: DocumentId) {
         // Where the store refuses writes, peers are the only place where the change can be safe.
         if !self.is_store_refusing() {
             self.mirrors.held.insert(document);

@@ -380,9 +380,9 @@ fn a_writers_word_follows_what_it_wrote_once_a_second_and_stands_at_everyone() {
     assert_eq!(attested(&world, RELAY), (30, 30));
 }
 
-/// A relay was set back to an old backup, or keeps to itself what Ben wrote last. His word for it came by another way.
+/// A relay passes Ben's word on, and keeps to itself what it is for.
 #[test]
-fn what_somebody_vouched_for_and_nobody_sends_is_told_of() {
+fn who_passes_a_word_on_and_not_what_it_is_for_is_found_out() {
     let mut world = world();
     let space = shared(&mut world, Level::Read);
     world.write(BEN, "ben ");
@@ -407,7 +407,10 @@ fn what_somebody_vouched_for_and_nobody_sends_is_told_of() {
         world.wait(11_000);
     }
     let told = told(&world);
-    assert!(told.len() == 1 && told[0].contains("has vouched for 4 changes") && told[0].contains("only 1 of them"), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].contains("has vouched for 4 changes") && told[0].contains("sent only 1 of them"),
+        "{told:?}"
+    );
 }
 
 #[test]
