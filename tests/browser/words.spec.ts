@@ -110,8 +110,8 @@ test("Times are said as people say them.", () => {
   assert.match(ago(now - 400 * 86_400_000, now), /2025/);
 });
 
-const OPEN: SpaceAccess = { state: "open", level: "admin", mayWrite: true, mayShare: false };
-const READER: SpaceAccess = { state: "member", level: "presence", mayWrite: false, mayShare: false };
+const OPEN: SpaceAccess = { state: "open", level: "admin", waitsForKey: false, mayWrite: true, mayShare: false };
+const READER: SpaceAccess = { state: "member", level: "presence", waitsForKey: false, mayWrite: false, mayShare: false };
 
 test("Whoever may not write is told so, and what they keep; whoever may is told nothing.", () => {
   for (const access of [OPEN, { ...READER, level: "write", mayWrite: true }, { ...READER, state: "owner", level: "admin", mayWrite: true, mayShare: true }, { ...READER, state: "unknown", level: null }] as const) {
@@ -121,6 +121,9 @@ test("Whoever may not write is told so, and what they keep; whoever may is told 
   for (const state of ["expired", "revoked", "none"] as const) assert.equal(accessNotice({ ...READER, state, level: null })?.isApart, true);
   assert.match(accessNotice({ ...READER, state: "revoked", level: null })?.words ?? "", /You keep the notes/);
   assert.match(accessNotice({ ...READER, refusal: "space 123 is not synced here" })?.words ?? "", /taken back/);
+  const waiting = accessNotice({ ...READER, level: "write", waitsForKey: true });
+  assert.deepEqual([waiting?.headline, waiting?.isApart], ["Waiting for the key", true]);
+  assert.equal(accessNotice({ ...READER, state: "none", level: null, waitsForKey: true })?.headline, "Not let in", "who was not let in waits for nothing");
   const removed = statusOf({ ...WELL, notice: accessNotice({ ...READER, state: "revoked", level: null }), sync: { peers: 0, inSync: 0, behind: 0 } });
   assert.deepEqual([removed.phase, removed.headline, removed.details[0]?.tone], ["apart", "Removed", "bad"]);
   assert.equal(statusOf({ ...WELL, notice: accessNotice(READER) }).phase, "relay", "reading is no trouble");

@@ -58,15 +58,17 @@ pub(crate) struct OwnAccess {
     level: Option<Level>,
     /// When that ends, in seconds of Unix time; 0 for never.
     expires: u64,
+    /// Whether the key of a sealed space has not come yet, without which nothing is written there, and what is new is not read.
+    waits_for_key: bool,
 }
 
 /// Does it.
 pub(crate) fn act(engine: &mut Engine, now: Now, act: Act) -> Result<Json, Unanswered> {
     match act {
-        Act::FoundSpace { sealed: true } => {
-            Err(Unanswered("spaces that are encrypted from end to end are not in this version".to_owned()))
+        Act::FoundSpace { sealed } => {
+            let founded = if sealed { engine.found_sealed_space(now) } else { engine.found_space(now) };
+            Ok(json!({ "space": founded.map_err(in_words)? }))
         }
-        Act::FoundSpace { sealed: false } => Ok(json!({ "space": engine.found_space(now).map_err(in_words)? })),
         Act::Invite { space, level, expires, note, relays } => {
             let offer = Offer { level, expires, note, relays };
             Ok(engine.invite(now, space, offer).map_err(in_words)?.to_text().into())
@@ -106,7 +108,7 @@ pub(crate) fn access(engine: &Engine, space: &SpaceId) -> OwnAccess {
         Access::Revoked => "revoked",
         Access::Nothing => "none",
     };
-    OwnAccess { state, level, expires: expires.unwrap_or(0) }
+    OwnAccess { state, level, expires: expires.unwrap_or(0), waits_for_key: engine.waits_for_key(space) }
 }
 
 fn was_member(engine: &Engine, space: &SpaceId, key: &PeerId) -> bool {

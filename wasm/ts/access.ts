@@ -13,14 +13,16 @@ export function includes(level: Level | null, wanted: Level): boolean {
 /** What is known of a space before the engine has said anything: an id shows whether it is owned. */
 export function accessAtFirst(isOwned: boolean): SpaceAccess {
   return isOwned
-    ? Object.freeze({ state: "unknown", level: null, mayWrite: false, mayShare: false })
-    : Object.freeze({ state: "open", level: "admin", mayWrite: true, mayShare: false });
+    ? Object.freeze({ state: "unknown", level: null, waitsForKey: false, mayWrite: false, mayShare: false })
+    : Object.freeze({ state: "open", level: "admin", waitsForKey: false, mayWrite: true, mayShare: false });
 }
 
 /** What the engine says. */
-export function accessOf({ state, level, expires, refusal }: EngineAccess): SpaceAccess {
+export function accessOf({ state, level, expires, waitsForKey, refusal }: EngineAccess): SpaceAccess {
   return Object.freeze({
-    state, level, mayWrite: includes(level, "write"), mayShare: state !== "open" && level === "admin",
+    state, level, waitsForKey,
+    // What is written without the key that leads, those who were shut out would read; and a link without it opens nothing.
+    mayWrite: includes(level, "write") && !waitsForKey, mayShare: state !== "open" && level === "admin" && !waitsForKey,
     ...(expires > 0 ? { ends: new Date(expires * 1_000) } : {}),
     ...(refusal === undefined ? {} : { refusal }),
   });
@@ -37,6 +39,9 @@ export class AccessError extends Error implements AccessErrorShape {
   }
 }
 
+const WAITING =
+  "this space is encrypted, and its key has not reached this device yet: it comes by itself once someone who has it is connected. Nothing was changed; listen to `access`, and try again when waitsForKey is false";
+
 function whyNotWrite(access: SpaceAccess): string {
   switch (access.state) {
     case "unknown":
@@ -48,6 +53,7 @@ function whyNotWrite(access: SpaceAccess): string {
     case "none":
       return "this space belongs to someone who has not let this device in: ask them for a link";
     default:
+      if (access.waitsForKey) return WAITING;
       return "you may read here and not write: ask whoever let you in for a link that lets you write";
   }
 }

@@ -18,6 +18,11 @@ export interface SpaceAccess {
   readonly state: "unknown" | "open" | "owner" | "member" | "expired" | "revoked" | "none";
   /** How much; null where it may not even be sent what is new. */
   readonly level: Level | null;
+  /**
+   * Whether the space is sealed and its key has not reached this device: what is new cannot be read and nothing can be written, until a member
+   * who has the key brings it. Nothing is lost meanwhile, and `access` tells when the key is here.
+   */
+  readonly waitsForKey: boolean;
   /** Whether documents may be changed. Where not, `change` and `create` throw an {@link AccessErrorShape | AccessError}. */
   readonly mayWrite: boolean;
   /** Whether links can be made, and members shut out. */
@@ -37,7 +42,7 @@ export interface AccessErrorShape extends Error {
 
 /** How to found a space. */
 export interface FoundOptions {
-  /** Whether what is in it is encrypted from end to end, so that relays cannot read it. Not in this version: founding one is refused. */
+  /** Whether what is in it is encrypted from end to end, so that relays keep and pass on what they cannot read. It stays so for good. */
   readonly sealed?: boolean;
 }
 

@@ -243,6 +243,8 @@ export interface Space extends Emitter<SpaceEvents> {
   readonly id: SpaceId;
   /** Whether it belongs to a replica, as its id shows; otherwise it is open. */
   readonly isOwned: boolean;
+  /** Whether what is in it is encrypted from end to end, as its id shows: only members read it, and relays do not. */
+  readonly isSealed: boolean;
   /** What this device may do here. The same object until it changes. */
   readonly access: SpaceAccess;
   /** Resolved when `documents` is what this device holds, and `access` is known. */

@@ -47,6 +47,8 @@ export class Connections {
   }
 
   handleDisconnected(endpoint: string, reason: string, retryMs: number | null): void {
+    // One that was removed closes after that, and may be added again.
+    if (!this.byEndpoint.has(endpoint)) return;
     if (!this.online) this.set(endpoint, { state: "offline" });
     else if (retryMs === null) this.set(endpoint, { state: "waiting", reason });
     else this.set(endpoint, { state: "waiting", reason, retryAt: Date.now() + retryMs });

@@ -33,6 +33,8 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
   private savedCovers = 0;
   private engineHeads = "";
   private shownSaved: SavedStatus;
+  /** Edits that the engine could not make for want of a sealed space's key, until that is here. */
+  private held: MirrorEdit[] = [];
   private watchers = new Set<{ check: () => void; fail: (error: Error) => void }>();
 
   constructor(repo: RepoOfTab, space: SpaceOfTab, id: DocumentId, initial?: object) {
@@ -166,8 +168,14 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     this.silence();
   }
 
+  /** What this device may do in the space has changed. */
+  handleAccess(): void {
+    if (!this.space.access.waitsForKey) for (const edit of this.held.splice(0)) this.sendEdit(edit);
+  }
+
   /** Another engine than before: what the mirror shows is offered to it. */
   reopen(): void {
+    this.held = [];
     this.savedCovers = -1;
     this.engineHeads = "";
     this.openView();
@@ -186,7 +194,8 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     // An edit that did nothing changes nothing that is saved either, and the engine has nothing to say of it.
     if (heads === this.engineHeads && this.savedCovers >= 0) this.savedCovers = Math.max(this.savedCovers, update.covers);
     this.engineHeads = heads;
-    for (const edit of taken.send) this.sendEdit(edit);
+    if (this.space.access.waitsForKey) this.held.push(...taken.send);
+    else for (const edit of taken.send) this.sendEdit(edit);
     this.showState(update, taken.change);
     if (wasPreview !== this.mirror.isPreview) this.emit("preview", this.mirror.isPreview);
     this.updateSaved();
@@ -231,6 +240,7 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     this.view = drawNumber();
     this.repo.views.set(this.view, this as unknown as HandleOfTab<object>);
     this.mirror.resume();
+    this.held = [];
     this.repo.command({ command: "openView", view: this.view, space: this.space.id, document: this.id, resume: [], mirror: this.mirrorId });
     // After that: a mirror without a view is forgotten, with all that is known of its edits.
     this.repo.command({ command: "closeView", view: before });

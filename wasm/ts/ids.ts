@@ -40,13 +40,23 @@ export function spaceIdOf(text: string): SpaceId {
   return base58check.encode(sha256(new TextEncoder().encode(`driftline space\0${text}`)).slice(0, ID_BYTES)) as SpaceId;
 }
 
-/** What the id of every owned space begins with. */
-const OWNED_MARK = [..."ownd"].map((letter) => letter.charCodeAt(0));
+/** What the id of every owned space begins with, and that of every sealed one, which is owned too. */
+const OWNED_MARK = "ownd";
+const SEALED_MARK = "seal";
 
 /** Whether the space of this id is owned. */
 export function isOwnedSpace(id: SpaceId): boolean {
+  return beginsWith(id, OWNED_MARK) || isSealedSpace(id);
+}
+
+/** Whether what is in the space of this id is encrypted from end to end. */
+export function isSealedSpace(id: SpaceId): boolean {
+  return beginsWith(id, SEALED_MARK);
+}
+
+function beginsWith(id: SpaceId, mark: string): boolean {
   const bytes = base58check.decode(id);
-  return OWNED_MARK.every((byte, at) => bytes[at] === byte);
+  return [...mark].every((letter, at) => bytes[at] === letter.charCodeAt(0));
 }
 
 function isId(text: unknown): boolean {

@@ -61,6 +61,8 @@ export interface EngineAccess {
   level: Level | null;
   /** In seconds of Unix time; 0 for never. */
   expires: number;
+  /** Whether the space is sealed, and its key is not here. */
+  waitsForKey: boolean;
   refusal?: string;
 }
 

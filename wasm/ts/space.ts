@@ -6,7 +6,7 @@ import type {
 } from "./api.js";
 import { Events, until } from "./events.js";
 import { HandleOfTab } from "./handle.js";
-import { documentIdOf, isOwnedSpace, newDocumentId } from "./ids.js";
+import { documentIdOf, isOwnedSpace, isSealedSpace, newDocumentId } from "./ids.js";
 import { webLink } from "./links.js";
 import { PresenceOfTab } from "./presence.js";
 import type { EngineAccess, EngineCatchUp, EngineMember } from "./protocol.js";
@@ -16,6 +16,7 @@ import type { RepoOfTab } from "./repo.js";
 export class SpaceOfTab extends Events<SpaceEvents> implements Space {
   readonly id: SpaceId;
   readonly isOwned: boolean;
+  readonly isSealed: boolean;
   access: SpaceAccess;
   sync: SyncStatus = { peers: 0, inSync: 0, behind: 0 };
   readonly presence: Presence & PresenceOfTab;
@@ -33,6 +34,7 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     this.repo = repo;
     this.id = id;
     this.isOwned = isOwnedSpace(id);
+    this.isSealed = isSealedSpace(id);
     this.access = accessAtFirst(this.isOwned);
     this.presence = new PresenceOfTab(repo, id, () => includes(this.access.level, "presence"), (states) => this.emit("presence", states));
     repo.command({ command: "openSpace", space: id });
@@ -124,6 +126,7 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     if (JSON.stringify(access) === JSON.stringify(this.access)) return;
     this.access = access;
     this.presence.look(access.level !== null);
+    for (const handle of this.handles.values()) handle.handleAccess();
     for (const check of [...this.watchers]) check();
     this.emit("access", access);
   }

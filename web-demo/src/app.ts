@@ -1,7 +1,7 @@
 /** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
 
 import { invitationIn, type Member, newSpaceId, type PeerId, type Repo } from "driftline";
-import { accessNotice } from "./model/access.ts";
+import { type AccessNotice, accessNotice } from "./model/access.ts";
 import { Patience } from "./model/arriving.ts";
 import { markHeld } from "./model/held.ts";
 import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
@@ -29,6 +29,8 @@ const CARET_MS = 60;
 /** How long to wait for the next frame. */
 const FRAME_MS_MAX = 100;
 const DAY_MS = 86_400_000;
+/** A key that is on its way may take this long before it is said that it is not here. */
+const KEY_MS = 1_500;
 /** A state that has lasted this long is worth telling. */
 const ANNOUNCE_MS = 2_000;
 
@@ -52,6 +54,8 @@ export class App {
   /** While a new notebook is being founded. */
   #isBeginning = false;
   readonly #patience = new Patience();
+  /** Since when the notebook's key is not here, if it is not. */
+  #waitsSince: number | null = null;
   #isRefreshDue = false;
   #isKeepingAsked = false;
   #hasPushed = false;
@@ -92,6 +96,7 @@ export class App {
       share: {
         links: () => this.#links(),
         mayShare: () => (!this.#notebook.space.isOwned ? "open" : this.#notebook.space.access.mayShare ? "yes" : "no"),
+        isSealed: () => this.#notebook.space.isSealed,
         share: (offer) => this.#share(offer),
         members: async () => memberLines(await this.#loadMembers(), (key) => this.#shownName(key), this.#notebook.space.access.mayShare, Date.now()),
         remove: (line) => this.#remove(line),
@@ -157,7 +162,7 @@ export class App {
     const { list, pane, peopleBar, waterline } = this.#shell;
     const notebook = this.#notebook as Notebook | undefined;
     if (notebook === undefined) return;
-    const notice = accessNotice(notebook.space.access);
+    const notice = this.#notice();
     this.#shell.allow(notice, this.#mayWrite);
     const notes = this.#query.trim() === "" ? notebook.notes : notebook.search(this.#query);
     if (this.#note === null && !NARROW.matches && this.#query === "" && notebook.isReady && notes[0]) this.#open(notes[0].id, false);
@@ -199,10 +204,19 @@ export class App {
     );
   }
 
+  /** What is said to whoever may not write here. That a key is on its way is worth a word only once it has not come at once. */
+  #notice(): AccessNotice | null {
+    const { access } = this.#notebook.space;
+    if (!access.waitsForKey) this.#waitsSince = null;
+    else this.#waitsSince ??= Date.now();
+    const isSoon = this.#waitsSince !== null && Date.now() - this.#waitsSince < KEY_MS;
+    return accessNotice(isSoon ? { ...access, waitsForKey: false, mayWrite: true } : access);
+  }
+
   #invitation(notes: readonly Note[]): { title: string; text: string; button: string | null } {
     const notebook = this.#notebook;
     if (!notebook.isReady) return { title: "", text: "", button: null };
-    const notice = accessNotice(notebook.space.access);
+    const notice = this.#notice();
     this.#isComingBack = notebook.space.access.state === "none" && this.#repo.storage.isEmpty && this.#repo.storage.durable;
     if (this.#isComingBack) return { title: notice?.headline ?? "", text: `${notice?.words} Or was it yours, before this browser was cleared?`, button: "Restore from a backup" };
     if (notice?.isApart && notes.length === 0 && this.#query === "") return { title: notice.headline, text: notice.words, button: null };
@@ -239,7 +253,7 @@ export class App {
     this.refresh();
   }
 
-  /** A new notebook of one's own, with a name and a first note. */
+  /** A new notebook of one's own, with a name and a first note. What is in it is for its members alone: no relay can read it. */
   async #begin(isReplacing = false): Promise<void> {
     if (this.#isBeginning) return;
     this.#isBeginning = true;
@@ -253,7 +267,7 @@ export class App {
       return this.refresh();
     }
     // Where none can be founded, an open one with a name that nobody guesses is better than none.
-    const id = await this.#repo.foundSpace().then((space) => space.id, () => newSpaceId());
+    const id = await this.#repo.foundSpace({ sealed: true }).then((space) => space.id, () => newSpaceId());
     this.#isBeginning = false;
     this.#enter(id);
     this.#note = null;
@@ -292,6 +306,7 @@ export class App {
     this.#people?.close();
     open?.close();
     this.#note = null;
+    this.#waitsSince = null;
     this.#query = this.#shell.list.search.value = "";
     this.#notebook = new Notebook(this.#repo, nameOrId, () => this.refresh());
     this.#people = new People(this.#repo, this.#notebook.space, this.#identity, () => this.refresh());

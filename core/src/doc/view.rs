@@ -149,6 +149,25 @@ impl View {
         }
     }
 
+    /// Does not take an edit of the mirror's, its `number`th, for a reason that lies outside the document. A reset is due, as after
+    /// every refusal: the mirror shows what is not in the document.
+    ///
+    /// # Errors
+    ///
+    /// `why`, or [`ChangeError::Superseded`] when a reset was due already.
+    pub fn turn_down(&mut self, number: u64, seen: u64, why: ChangeError) -> Result<Option<Entry>, ChangeError> {
+        if number <= self.covers {
+            return Ok(None);
+        }
+        self.covers = number;
+        self.offers.clear();
+        if self.due == Due::Reset || seen < self.reset {
+            self.due = self.due.max_with(Due::Difference);
+            return Err(ChangeError::Superseded);
+        }
+        self.refuse(why)
+    }
+
     /// Takes an edit of the mirror's, its `number`th, that the document holds already as change `hash`: one that another view of the mirror
     /// committed, and whose answer the mirror never heard. Afterwards an answer is due, and where the change was made on something
     /// else than what the mirror shows now, it is a reset.

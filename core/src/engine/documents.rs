@@ -297,7 +297,10 @@ impl Engine {
                 state.recognise(loaded, number, seen, hash);
                 Ok(None)
             }
-            None => may_write.and_then(|()| state.edit(loaded, number, seen, &edit, unix_ms)),
+            None => match may_write {
+                Ok(()) => state.edit(loaded, number, seen, &edit, unix_ms),
+                Err(why) => state.turn_down(number, seen, why),
+            },
         };
         match made {
             Ok(entry) => {

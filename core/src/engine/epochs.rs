@@ -153,6 +153,9 @@ impl Engine {
         if is_new || is_over {
             self.on_keys_found(space);
         }
+        if is_new {
+            self.show_presences_anew(space);
+        }
     }
 
     /// Writes under another name from now on: an actor writes in one epoch only.
@@ -253,8 +256,11 @@ impl Engine {
                 roll.grants().into_iter().filter(|(_, grant)| grant.subject == *subject).filter_map(|(_, grant)| grant.parent);
             parents.filter_map(|parent| roll.grant(&parent)).any(|link| link.is_link && have.contains(&link.subject))
         };
+        // Who was once given a key as themselves has let go of the link since.
+        let has_had_own = |subject: &PeerId| roll.epochs().any(|(id, _)| recipients(roll, &id).contains(subject));
+        let has_way = |subject: &PeerId| has_link_with_it(subject) && !has_had_own(subject);
         let is_admin = self.admin_grant(roll).is_some();
-        let lacks = |subject: &PeerId| !have.contains(subject) && (*subject == own || is_admin && !has_link_with_it(subject));
+        let lacks = |subject: &PeerId| !have.contains(subject) && (*subject == own || is_admin && !has_way(subject));
         roll.standing().current(self.unix_s()).into_iter().filter(lacks).collect()
     }
 

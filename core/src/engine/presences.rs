@@ -136,8 +136,17 @@ impl Engine {
     }
 
     fn pass_on(&mut self, from: Option<ConnectionId>, message: PresenceMessage) {
-        let PresenceMessage { space, peer, instance, counter, .. } = message;
         // What cannot be read is passed on all the same.
+        self.show(&message);
+        if self.is_relay() {
+            let space = message.space;
+            self.send_to_space(&space, from, &Message::Presence(message));
+        }
+    }
+
+    /// Tells the app of a presence, if it can be read.
+    fn show(&mut self, message: &PresenceMessage) {
+        let PresenceMessage { space, peer, instance, counter, .. } = *message;
         let shown = match &message.state {
             Some(sealed) if is_sealed(&space) => {
                 let place = presence_place(&peer, instance, counter);
@@ -148,9 +157,18 @@ impl Engine {
         if let Some(state) = shown {
             self.tell(Event::Presence { space, peer, instance, state });
         }
-        if self.is_relay() {
-            self.send_to_space(&space, from, &Message::Presence(message));
+    }
+
+    /// A key of a sealed space has come: who is there can be read, and be shown who is here.
+    pub(super) fn show_presences_anew(&mut self, space: SpaceId) {
+        let others: Vec<PresenceMessage> = self.presences.board.present(&space).collect();
+        for message in &others {
+            self.show(message);
         }
+        for (_, own) in self.presences.own.iter_mut().filter(|((of, _), _)| *of == space) {
+            (own.dirty, own.sent_ms) = (true, None);
+        }
+        self.on_presence_send();
     }
 
     fn own_presence(&mut self, (space, instance): (SpaceId, u64)) -> Option<PresenceMessage> {

@@ -484,6 +484,38 @@ fn presence_is_seen_by_members_and_is_nothing_to_the_relay() {
 }
 
 #[test]
+fn who_came_by_a_link_while_the_owner_was_away_and_shut_another_out_is_given_the_new_key() {
+    let mut world = world();
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    let (for_ben, for_cat) = (invite(&mut world, OWNER, space, Level::Write), invite(&mut world, OWNER, space, Level::Write));
+    join(&mut world, CAT, &for_cat);
+    for node in [OWNER, CAT] {
+        world.connect(node, RELAY);
+    }
+    world.run();
+    world.disconnect(0);
+    // He is given the key as himself, and lets go of the link; then the owner begins the next without knowing of him.
+    join(&mut world, BEN, &for_ben);
+    world.input(BEN, Input::Command(Command::SetPresence { space, instance: 1, state: Some("Ben".to_owned()) }));
+    world.connect(BEN, RELAY);
+    world.run();
+    world.write(BEN, "ben ");
+    world.run();
+    revoke(&mut world, OWNER, space, CAT);
+    world.connect(OWNER, RELAY);
+    world.run();
+    assert!(!world.nodes[BEN].engine.waits_for_key(&space));
+    world.write(OWNER, "later ");
+    world.run();
+    for node in [OWNER, BEN] {
+        assert_eq!(world.text(node).as_deref(), Some("owner ben later "), "{node}");
+    }
+    let is_ben = |event: &Event| matches!(event, Event::Presence { peer: of, state: Some(_), .. } if *of == peer(BEN));
+    assert!(world.nodes[OWNER].events.iter().any(is_ben), "and is seen, though he showed himself before he had a key");
+}
+
+#[test]
 fn two_who_shut_others_out_at_once_come_to_write_under_one_key_and_read_all() {
     let mut world = world();
     let space = shared(&mut world, Level::Admin);

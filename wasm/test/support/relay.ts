@@ -7,7 +7,7 @@ const relays = new Map<string, PipeRelay>();
 /** A relay that `pipe://…` leads to. */
 export class PipeRelay {
   readonly endpoint: string;
-  engine = new TestEngine({ relay: true, seed: 99 });
+  engine: TestEngine;
   private readonly sockets = new Map<number, PipeSocket>();
   private connections = 0;
   private readonly timer = setInterval(() => {
@@ -15,7 +15,8 @@ export class PipeRelay {
     this.pump();
   }, 10);
 
-  constructor(name: string) {
+  constructor(name: string, seed = 99) {
+    this.engine = new TestEngine({ relay: true, seed });
     this.endpoint = `pipe://${name}/sync`;
     relays.set(this.endpoint, this);
   }

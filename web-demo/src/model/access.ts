@@ -4,7 +4,7 @@ import type { Level, SpaceAccess } from "driftline";
 
 /** What the page says to someone who may not write. */
 export interface AccessNotice {
-  /** Whether nothing new comes any more. */
+  /** Whether nothing new comes any more, or none of it can be read. */
   isApart: boolean;
   /** Two or three words. */
   headline: string;
@@ -14,6 +14,9 @@ export interface AccessNotice {
 
 /** What to say; nothing to someone who may write. */
 export function accessNotice(access: SpaceAccess): AccessNotice | null {
+  if (access.waitsForKey && access.level !== null && access.refusal === undefined) {
+    return { isApart: true, headline: "Waiting for the key", words: "This notebook is encrypted, and its key has not reached this device yet. It comes by itself, from someone who is in it, once you are connected and they have been. Until then nothing new can be read or written here. Nothing is lost." };
+  }
   switch (access.state) {
     case "expired":
       return { isApart: true, headline: "Access ended", words: "Your access to this notebook has ended. You keep the notes as they had reached this device; nothing new comes, and they cannot be changed. To go on, ask for a new link." };

@@ -49,9 +49,9 @@ export class Notebook {
     return this.space.id;
   }
 
-  /** Whether what this device holds has been looked through. */
+  /** Whether what this device holds has been looked through, as far as it can be read. */
   get isReady(): boolean {
-    return this.#isReady && [...this.#notes.values()].every((note) => note.handle.state !== "loading");
+    return this.#isReady && (this.space.access.waitsForKey || [...this.#notes.values()].every((note) => note.handle.state !== "loading"));
   }
 
   /** The notes there are, the last edited first. */

@@ -27,6 +27,8 @@ export interface SharePanelEvents extends MembersListEvents {
   links(): ShareLinks;
   /** How the notebook can be shared: by anyone, by its members, or not by this device. */
   mayShare(): "open" | "yes" | "no";
+  /** Whether what is in the notebook is encrypted from end to end. */
+  isSealed(): boolean;
   share(offer: ShareOffer): Promise<string>;
   onCopied(what: string): void;
 }
@@ -40,6 +42,9 @@ export class SharePanel {
   readonly members: MembersList;
   readonly #events: SharePanelEvents;
   readonly #words = h("p", {});
+  readonly #sealHeadline = h("strong", {});
+  readonly #sealWords = h("span", {});
+  readonly #seal = h("div", { class: "share-seal", "data-testid": "seal" }, h("p", {}, this.#sealHeadline, " ", this.#sealWords));
   readonly #form: HTMLElement;
   readonly #field: HTMLInputElement;
   readonly #row: HTMLElement;
@@ -80,6 +85,7 @@ export class SharePanel {
       { class: "share-panel" },
       h("h2", {}, "Share this notebook"),
       this.#words,
+      this.#seal,
       this.#form,
       h("label", { for: "share-link", class: "visually-hidden" }, "Link to this notebook"),
       this.#row,
@@ -91,6 +97,12 @@ export class SharePanel {
       const { notebook, note } = events.links();
       const mayShare = events.mayShare();
       text(this.#words, WORDS[mayShare]);
+      const isSealed = events.isSealed();
+      const [headline, words] = isSealed ? SEALED : UNSEALED;
+      text(this.#sealHeadline, headline);
+      text(this.#sealWords, words);
+      this.#seal.querySelector("svg")?.remove();
+      this.#seal.prepend(icon(isSealed ? "lock" : "warning"));
       this.#form.hidden = mayShare !== "yes";
       this.#who.hidden = mayShare === "open";
       this.#row.hidden = mayShare === "yes";
@@ -135,6 +147,13 @@ const WORDS: Record<ReturnType<SharePanelEvents["mayShare"]>, string> = {
   yes: "Whoever opens a link joins, without signing up, until it ends or you remove them. Send it on a way that nobody else reads.",
   no: "Whoever let you in can let others in; you cannot. Those who are in already can open it by its address:",
 };
+
+const SEALED = [
+  "End-to-end encrypted.",
+  "Only those who are in can read it. Relays keep and pass on what they cannot read: no note, no title, no name. They do see which devices are in, how many notes there are, and who writes when and about how much. Whoever has a link has the key.",
+] as const;
+
+const UNSEALED = ["Not encrypted on relays.", "Whoever runs a relay that keeps this notebook can read it."] as const;
 
 function radio(name: string, value: string, label: string): HTMLElement {
   const input = h("input", { type: "radio", name, value, "data-testid": `${name}-${value}` });
