@@ -56,11 +56,11 @@ mod tests {
 
     #[test]
     fn push_gossip_takes_as_many_rounds_as_theory_says() {
-        for peers in [10, 100, 1_000, 10_000] {
+        for (peers, seeds) in [(10, 9), (100, 9), (1_000, 9), (10_000, 9), (100_000, 3)] {
             let theory = Scenario::of(peers, 1, 0).rounds_in_theory();
-            let mut rounds: Vec<u64> = (0..9).map(|seed| spread(peers, 1, seed).rounds).collect();
+            let mut rounds: Vec<u64> = (0..seeds).map(|seed| spread(peers, 1, seed).rounds).collect();
             rounds.sort_unstable();
-            assert!((rounds[4] as f64 - theory).abs() <= 3.0, "{peers} peers: {rounds:?}, theory {theory:.1}");
+            assert!((rounds[rounds.len() / 2] as f64 - theory).abs() <= 3.0, "{peers} peers: {rounds:?}, theory {theory:.1}");
         }
     }
 }
