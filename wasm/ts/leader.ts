@@ -35,6 +35,9 @@ interface Tab {
 /** The store was found, and cannot be used. */
 class StoreUnusable extends Error {}
 
+/** How many refusals are kept of spaces that no tab has open. */
+const EARLY_MAX = 16;
+
 /** One engine at work for several tabs. */
 export class Leader {
   private readonly host: Host;
@@ -198,6 +201,9 @@ export class Leader {
     const isOpen = [...this.tabs.values()].some((other) => other.spaces.has(space));
     tab.spaces.add(space);
     if (!isOpen) this.host.command({ command: "openSpace", space });
+    const early = this.early.find((message) => message.includes(space));
+    if (early !== undefined) this.refusals.set(space, early);
+    this.early = this.early.filter((message) => !message.includes(space));
     this.listener.tell(tabId, { tell: "documents", space, documents: this.host.documents(space) });
     this.tellAccess(space, [tabId]);
     const events = [...(this.last.get(space)?.values() ?? [])];
@@ -213,6 +219,8 @@ export class Leader {
 
   /** Of spaces that a relay or a peer does not sync with this device: why. */
   private readonly refusals = new Map<string, string>();
+  /** Refusals of spaces that no tab has open yet: who joins one is connected before the answer is on the disk, and the page opens it after that. */
+  private early: string[] = [];
 
   private tellAccess(space: string, tabs: Iterable<number> = this.tabs.keys()): void {
     const access = this.host.access(space);
@@ -227,11 +235,14 @@ export class Leader {
   /** A refusal says in its sentence of which space it is. */
   private noteRefusal(message: string): void {
     const spaces = new Set([...this.tabs.values()].flatMap((tab) => [...tab.spaces]));
+    let isEarly = true;
     for (const space of spaces) {
       if (!message.includes(space)) continue;
+      isEarly = false;
       this.refusals.set(space, message);
       this.tellAccess(space);
     }
+    if (isEarly) this.early = [message, ...this.early].slice(0, EARLY_MAX);
   }
 
   private closeView(tab: Tab, view: number): void {
