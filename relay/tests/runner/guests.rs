@@ -67,6 +67,12 @@ async fn a_token_lets_in_is_kept_as_a_hash_and_in_no_log_and_is_taken_back() {
     let mut command = driftline();
     command.args(["relay", "--listen", "127.0.0.1:0", "--log", "debug", "--access", "token", "--data"]).arg(data.path());
     let mut relay = Process::spawn(command.stderr(Stdio::piped()));
+    // Read as it is written: a relay whose log nobody takes would stand still.
+    let mut stderr = relay.child.stderr.take().unwrap();
+    let logs = std::thread::spawn(move || {
+        let mut logs = String::new();
+        stderr.read_to_string(&mut logs).map(|_| logs)
+    });
     let url = relay.told("sync").to_owned();
     let (ben, cat) = (Device::new(&url), Device::new(&url));
 
@@ -86,8 +92,7 @@ async fn a_token_lets_in_is_kept_as_a_hash_and_in_no_log_and_is_taken_back() {
     assert!(!said.contains(token), "{said}");
     relay.signal("TERM");
     relay.ended(PATIENCE);
-    let mut logs = String::new();
-    relay.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+    let logs = logs.join().unwrap().unwrap();
     assert!(logs.contains("ready") && !logs.contains(token), "{logs}");
 
     let (code, said) = run(driftline()
