@@ -86,7 +86,7 @@ impl Engine {
                 !subscription.comparing && delta.is_none_or(|delta| log.is_none_or(|log| delta.is_settled(log)))
             });
             let is_held_up = all_held_up.contains(&document);
-            let held = self.log(&document).map_or(0, |log| log.version().clock.get(&actor));
+            let held = log.map_or(0, |log| log.version().clock.get(&actor));
             let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
             let writer = standing.and_then(|standing| standing.writer(&actor));
             let bound = standing.zip(writer).and_then(|(standing, writer)| standing.accepted(&writer, &document, &actor));

@@ -113,23 +113,21 @@ impl Engine {
     /// Sends a peer what it lacks of a document, as far as it can take it now.
     fn pump(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId, shared: &mut SharedFrames) {
         loop {
+            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
+            let end = if self.mirrors.is_held(&document) { log.durable_end() } else { log.end() };
+            let end = self.vouched_end(connection, log, end);
             let Some(session) = self.sessions.get_mut(&connection).filter(|session| !session.closing) else { return };
             if !session.syncing.is_empty() {
                 self.syncs_moved.insert(connection);
             }
             let Some(subscription) = session.subscriptions.get_mut(&space) else { return };
+            let Some(delta) = subscription.deltas.get_mut(&document) else { return };
             let limits = &self.config.limits;
             if session.outbound_bytes > limits.outbound_bytes_max || self.pushes.outbound_bytes > limits.outbound_all_bytes_max {
                 subscription.waiting.insert(document);
                 self.pushes.are_all_held_up |= session.outbound_bytes <= limits.outbound_bytes_max;
                 return;
             }
-            let Some(log) = self.spaces.get(&space).and_then(|held| held.space.log(&document)) else { return };
-            let end = if self.mirrors.is_held(&document) { log.durable_end() } else { log.end() };
-            let end = self.vouched_end(connection, log, end);
-            let session = self.sessions.get_mut(&connection);
-            let subscription = session.and_then(|session| session.subscriptions.get_mut(&space));
-            let Some(delta) = subscription.and_then(|subscription| subscription.deltas.get_mut(&document)) else { return };
             match delta.next(log, end) {
                 Next::Nothing => return,
                 Next::Send(push) => self.send_push(connection, space, document, push, shared),
