@@ -99,6 +99,7 @@ test("Whoever begins anew after the browser was cleared has a new notebook, and 
   await notes.page.goto(relay.url);
   await notes.get("restore-not").click();
   await notes.until("a new notebook", () => notes.text("title"), (title) => title === "Welcome aboard");
+  await notes.waitForRelay();
   await notes.reload();
   await notes.page.locator(".note", { hasText: "Welcome aboard" }).waitFor();
 });

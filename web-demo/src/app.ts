@@ -48,6 +48,8 @@ export class App {
   #query = "";
   /** The notebook and the name that the list of recent ones has at its head. */
   #recorded = "";
+  /** Whether this browser is marked as one that holds notes. */
+  #isHeld = false;
   #isCrashed = false;
   /** Whether the empty window invites to restore what was here. */
   #isComingBack = false;
@@ -183,7 +185,11 @@ export class App {
     if (notebook.isReady && this.#recorded !== recorded) {
       this.#recorded = recorded;
       saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
-      if (this.#repo.storage.durable && notebook.handles.length > 0) markHeld(this.#storage);
+    }
+    // Not before something is on disk: whoever leaves sooner was not cleared.
+    if (!this.#isHeld && this.#repo.storage.durable && notebook.handles.some((handle) => handle.saved.device)) {
+      this.#isHeld = true;
+      markHeld(this.#storage);
     }
     const { arriving, news } = this.#patience.look(notebook.space.sync.catchUp, Date.now());
     if (news !== null) this.#shell.announcer.say(news);
