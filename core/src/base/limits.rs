@@ -126,6 +126,8 @@ pub const INVITATION_RELAYS_MAX: usize = 4;
 pub const ATTESTATIONS_PER_SPACE_MAX: usize = 65_536;
 /// Most attestations kept of all spaces together.
 pub const ATTESTATIONS_MAX: usize = 524_288;
+/// Most attestations kept of an actor in a document for changes that are not on the disk yet.
+pub const EARLY_ATTESTATIONS_MAX: usize = 8;
 /// Documents of which it is remembered which attestations a connection was sent; where there are more, all are sent again.
 pub const ATTESTED_TOLD_MAX: usize = 16_384;
 /// Documents of which a connection was told why nothing of it is taken; of others it is not told.

@@ -5,10 +5,12 @@
 //! what others wrote; a writer's newest entries go before the word for them.
 
 use super::effect::TroubleKind;
+use super::keeping::Kept;
 use super::logs::Work;
 use super::stored::StoredAttestation;
 use super::timers::Timer;
 use super::trust::Right;
+use super::words::{Word, Words};
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::base::limits::{ATTESTATIONS_MAX, ATTESTATIONS_PER_SPACE_MAX, ATTESTED_TOLD_MAX};
@@ -17,7 +19,7 @@ use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::tree::Fingerprint;
-use crate::store::task::StoreTask;
+use crate::store::task::{StoreTask, StoredEntry};
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::attestation::{Attestation, AttestationError};
 use crate::trust::owned::{is_actor_of, is_owned};
@@ -31,31 +33,27 @@ const ATTEST_MS: u64 = 1_000;
 /// Attestations that a peer is sent which holds others: those that were taken last.
 const LATEST_MAX: usize = 256;
 
-/// What keys vouch for, by document and actor: of each the newest.
+/// What is vouched for, and what is to be.
 #[derive(Debug, Default)]
 pub(super) struct Attests {
-    held: BTreeMap<DocumentId, BTreeMap<ActorId, Held>>,
-    states: BTreeMap<SpaceId, Fingerprint>,
-    /// In the order in which they were taken.
-    latest: BTreeMap<u64, (DocumentId, ActorId)>,
-    taken: u64,
+    pub(super) words: Words,
     /// This replica's newest changes that it has not vouched for.
     unvouched: BTreeMap<(SpaceId, DocumentId, ActorId), (u64, ChangeHash)>,
     vouched_ms: Option<u64>,
-    /// What was taken since the last drain, and from whom.
-    fresh: BTreeMap<(SpaceId, DocumentId), BTreeSet<ConnectionId>>,
+    /// Of which documents some were taken since the last drain.
+    fresh: BTreeSet<(SpaceId, DocumentId)>,
+    /// Words that the append under way tells the store of: of whom, and up to which change.
+    writing: Vec<(DocumentId, ActorId, u64)>,
 }
 
 /// A change of this replica's that is its actor's newest in a document, with its number and its name.
 type Unvouched = ((SpaceId, DocumentId, ActorId), (u64, ChangeHash));
 
-#[derive(Debug)]
-struct Held {
-    attestation: Attestation,
-    space: SpaceId,
+/// What a connection was told of the words for a document: those up to a number, but some that it could not be told yet.
+#[derive(Debug, Default)]
+pub(super) struct Told {
     number: u64,
-    /// Over which connection it came.
-    source: Option<ConnectionId>,
+    early: BTreeSet<u64>,
 }
 
 /// Who wrote a part of a document, and how much of that is vouched for.
@@ -70,51 +68,6 @@ pub struct Authorship {
     pub changes: u64,
     /// How many of these its key has vouched for.
     pub attested: u64,
-}
-
-impl Attests {
-    fn get(&self, document: &DocumentId, actor: &ActorId) -> Option<&Held> {
-        self.held.get(document)?.get(actor)
-    }
-
-    fn put(&mut self, space: SpaceId, attestation: Attestation, source: Option<ConnectionId>) {
-        let (document, actor) = (attestation.document, attestation.actor);
-        self.take(&document, &actor);
-        self.taken += 1;
-        let number = self.taken;
-        let state = self.states.entry(space).or_default();
-        *state = state.plus(stands_for(&attestation));
-        self.latest.insert(number, (document, actor));
-        self.held.entry(document).or_default().insert(actor, Held { attestation, space, number, source });
-    }
-
-    /// Forgets what is held of a document.
-    #[cfg(test)]
-    pub(super) fn forget(&mut self, document: &DocumentId) {
-        let actors: Vec<ActorId> = self.held.get(document).into_iter().flatten().map(|(actor, _)| *actor).collect();
-        for actor in actors {
-            self.take(document, &actor);
-        }
-    }
-
-    /// Takes away what is held of an actor.
-    fn take(&mut self, document: &DocumentId, actor: &ActorId) -> Option<Attestation> {
-        let of_document = self.held.get_mut(document)?;
-        let held = of_document.remove(actor)?;
-        if of_document.is_empty() {
-            self.held.remove(document);
-        }
-        self.latest.remove(&held.number);
-        let state = self.states.entry(held.space).or_default();
-        *state = state.minus(stands_for(&held.attestation));
-        Some(held.attestation)
-    }
-}
-
-fn stands_for(attestation: &Attestation) -> Fingerprint {
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&attestation.hash.0[..16]);
-    Fingerprint::of(&digest)
 }
 
 impl Engine {
@@ -133,22 +86,21 @@ impl Engine {
 
     /// Up to which of its changes in a document an actor's key has vouched for them, 0 for none.
     pub fn attested(&self, document: &DocumentId, actor: &ActorId) -> u64 {
-        self.attests.get(document, actor).map_or(0, |held| held.attestation.seq)
+        self.attests.words.newest(document, actor).map_or(0, |word| word.attestation.seq)
     }
 
     /// What came in words of a space over connections: who sent the word, and for up to which change of which actor in which document.
     pub(super) fn words_of(&self, space: &SpaceId) -> Vec<(ConnectionId, DocumentId, ActorId, u64)> {
-        let of_documents = self.attests.held.values().flat_map(BTreeMap::values).filter(|held| held.space == *space);
-        let word = |held: &Held| {
-            let Attestation { document, actor, seq, .. } = held.attestation;
-            Some((held.source?, document, actor, seq))
+        let word = |word: &Word| {
+            let Attestation { document, actor, seq, .. } = word.attestation;
+            Some((word.source?, document, actor, seq))
         };
-        of_documents.filter_map(word).collect()
+        self.attests.words.newest_of_space(space).filter_map(word).collect()
     }
 
     /// What stands for the attestations held of a space.
     pub(super) fn attested_state(&self, space: &SpaceId) -> Fingerprint {
-        self.attests.states.get(space).copied().unwrap_or_default()
+        self.attests.words.state(space)
     }
 
     /// Who makes this replica's changes in a space.
@@ -170,7 +122,8 @@ impl Engine {
     pub(super) fn load_attestations(&mut self, meta: &[(String, Vec<u8>)]) {
         // It was checked before it was stored; `driftline verify` checks it again.
         for (space, attestation) in meta.iter().filter_map(|(name, value)| StoredAttestation::read(name, value)) {
-            self.attests.put(space, attestation, None);
+            let durable = self.durable_of(&attestation.document, &attestation.actor);
+            self.attests.words.put(space, attestation, None, durable);
         }
         self.vouch_for_earlier();
     }
@@ -178,38 +131,42 @@ impl Engine {
     /// Looks for changes that this replica made under earlier actors and has not vouched for: it ended within the second. Those that only
     /// a snapshot holds stay as they are.
     fn vouch_for_earlier(&mut self) {
-        let Some(own) = self.peer_id() else { return };
-        let mut missed = Vec::new();
-        for (space, held) in self.spaces.iter().filter(|(space, _)| is_owned(space)) {
-            for log in held.space.documents() {
-                for (actor, seq) in log.version().clock.iter() {
-                    if self.attested(&log.document(), actor) < seq && is_actor_of(actor, &own) {
-                        missed.push((*space, log.document(), log.version().clock.clone(), (*actor, seq)));
-                    }
-                }
-            }
-        }
-        for (space, document, clock, change) in missed {
-            self.read_change(Work::Vouch { space }, document, clock, change);
+        let owned = self.spaces.iter().filter(|(space, _)| is_owned(space));
+        let documents: Vec<DocumentId> = owned.flat_map(|(_, held)| held.space.documents()).map(Log::document).collect();
+        documents.into_iter().for_each(|document| self.vouch_for_earlier_in(document));
+    }
+
+    /// Does so in one document.
+    pub(super) fn vouch_for_earlier_in(&mut self, document: DocumentId) {
+        let (Some(own), Some(log)) = (self.peer_id(), self.log(&document).filter(|log| is_owned(&log.space()))) else { return };
+        let (space, clock) = (log.space(), log.durable().clock.clone());
+        let is_missed = |(actor, seq): &(&ActorId, u64)| self.attested(&document, actor) < *seq && is_actor_of(actor, &own);
+        let missed: Vec<(ActorId, u64)> = clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect();
+        for change in missed {
+            self.read_change(Work::Vouch { space, document }, document, clock.clone(), change);
         }
     }
 
     /// Notes a change of this replica's own that is to be vouched for.
     pub(super) fn vouch_soon(&mut self, space: SpaceId, entry: &Entry) {
         if is_owned(&space) {
-            self.attests.unvouched.insert((space, entry.document, entry.actor), (entry.seq, entry.hash));
+            let newest = self.attests.unvouched.entry((space, entry.document, entry.actor)).or_insert((entry.seq, entry.hash));
+            if newest.0 < entry.seq {
+                *newest = (entry.seq, entry.hash);
+            }
         }
     }
 
     /// Vouches for this replica's newest changes where members are connected that pass them on: they may only once they have its word, so that goes
-    /// first.
-    pub(super) fn attest_to_members(&mut self) {
+    /// first. So it does where the store refuses them: a crash would take what nobody could vouch for any more.
+    pub(super) fn attest_first(&mut self) {
         let is_member = |connection: &ConnectionId| {
             let peer = self.sessions.get(connection).and_then(|session| session.peer.as_ref());
             peer.is_some_and(|peer| !peer.relay)
         };
         let has_members = |space: &SpaceId| self.spaces.get(space).is_some_and(|held| held.sessions.iter().any(is_member));
-        let due = self.due_to_vouch().into_iter().filter(|((space, _, _), _)| has_members(space)).collect();
+        let is_refusing = self.is_store_refusing();
+        let due = self.due_to_vouch().into_iter().filter(|((space, _, _), _)| is_refusing || has_members(space)).collect();
         self.vouch(due);
     }
 
@@ -217,6 +174,21 @@ impl Engine {
     fn due_to_vouch(&self) -> Vec<Unvouched> {
         let unvouched = self.attests.unvouched.iter().map(|(of, newest)| (*of, *newest));
         unvouched.filter(|((space, _, _), _)| self.own_access(space).allows(Level::Write)).collect()
+    }
+
+    /// Vouches for what of a document's entries is this replica's own, under whatever actor, and was not vouched for yet.
+    pub(super) fn vouch_for_own_of<'a>(&mut self, document: DocumentId, entries: impl Iterator<Item = &'a Entry>) {
+        let (Some(own), Some(space)) = (self.peer_id(), self.locations.get(&document).copied()) else { return };
+        if !is_owned(&space) {
+            return;
+        }
+        for entry in entries.filter(|entry| is_actor_of(&entry.actor, &own)) {
+            if self.attested(&document, &entry.actor) < entry.seq {
+                self.vouch_soon(space, entry);
+            }
+        }
+        let due = self.due_to_vouch().into_iter().filter(|((_, of, _), _)| *of == document).collect();
+        self.vouch(due);
     }
 
     fn vouch(&mut self, due: Vec<Unvouched>) {
@@ -265,22 +237,73 @@ impl Engine {
         } else {
             self.vouch(due);
         }
-        for ((space, document), sources) in std::mem::take(&mut self.attests.fresh) {
+        for (space, document) in std::mem::take(&mut self.attests.fresh) {
             let connections: Vec<ConnectionId> =
                 self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
-            for connection in connections.into_iter().filter(|connection| !sources.contains(connection)) {
+            for connection in connections {
                 self.send_attestations_of(connection, space, document);
             }
         }
     }
 
+    /// Learns that more is held of a document: words that came before what they are for can be passed on now.
+    pub(super) fn on_held_for_words(&mut self, space: SpaceId, document: DocumentId) {
+        if is_owned(&space) && self.attests.words.of_document(&document).next().is_some() {
+            self.attests.fresh.insert((space, document));
+        }
+    }
+
+    /// Up to which of an actor's changes in a document all are on the disk.
+    fn durable_of(&self, document: &DocumentId, actor: &ActorId) -> u64 {
+        self.log(document).map_or(0, |log| log.durable().clock.get(actor))
+    }
+
+    /// Words for changes that are about to be stored, which the store is to have with them.
+    pub(super) fn words_with<'a>(&mut self, entries: impl Iterator<Item = &'a StoredEntry>) -> Vec<(String, Vec<u8>)> {
+        let mut newest: BTreeMap<(DocumentId, ActorId), u64> = BTreeMap::new();
+        for StoredEntry { entry, .. } in entries.filter(|stored| is_owned(&stored.space)) {
+            newest.insert((entry.document, entry.actor), entry.seq);
+        }
+        let mut values = Vec::new();
+        for ((document, actor), seq) in newest {
+            values.extend(self.attests.words.to_settle(&document, &actor, seq));
+            self.attests.writing.push((document, actor, seq));
+        }
+        values
+    }
+
+    /// The append with words was answered.
+    pub(super) fn on_words_written(&mut self, is_done: bool) {
+        for (document, actor, seq) in std::mem::take(&mut self.attests.writing) {
+            if is_done {
+                self.attests.words.settle(&document, &actor, seq);
+                self.settle_word(document, actor);
+            }
+        }
+    }
+
+    /// Has the store keep the word for the newest of an actor's changes that are on the disk.
+    fn settle_word(&mut self, document: DocumentId, actor: ActorId) {
+        let durable = self.durable_of(&document, &actor);
+        if let Some((key, value)) = self.attests.words.settle(&document, &actor, durable) {
+            self.keep(Kept { key, value, statement_of: None });
+        }
+    }
+
+    /// Does so for all who wrote in a document.
+    pub(super) fn settle_words(&mut self, document: DocumentId) {
+        let actors: BTreeSet<ActorId> = self.attests.words.of_document(&document).map(|word| word.attestation.actor).collect();
+        actors.into_iter().for_each(|actor| self.settle_word(document, actor));
+    }
+
     /// Keeps an attestation that was checked, and has it passed on.
     fn keep_attestation(&mut self, space: SpaceId, attestation: Attestation, source: Option<ConnectionId>) {
         let document = attestation.document;
-        let (key, value) = StoredAttestation::write(&space, &attestation);
-        self.attests.put(space, attestation, source);
-        self.store(Work::Meta, StoreTask::PutMeta { key, value });
-        self.attests.fresh.entry((space, document)).or_default().extend(source);
+        let durable = self.durable_of(&document, &attestation.actor);
+        if let Some((key, value)) = self.attests.words.put(space, attestation, source, durable) {
+            self.keep(Kept { key, value, statement_of: None });
+        }
+        self.attests.fresh.insert((space, document));
         // What waited for this word goes now.
         if let Some(held) = self.spaces.get(&space) {
             self.pushes.note(space, document, held.sessions.iter().copied());
@@ -288,28 +311,52 @@ impl Engine {
         self.needs_flush = true;
     }
 
-    /// Sends a peer what it was not sent of the attestations of a document. A word for what is not held here would have the peer miss what this replica
-    /// cannot send: it goes with that.
+    /// What of a document can be sent to a peer now.
+    fn sendable(&self, connection: ConnectionId, space: &SpaceId, document: &DocumentId) -> VectorClock {
+        let Some(log) = self.spaces.get(space).and_then(|held| held.space.log(document)) else { return VectorClock::new() };
+        let is_waiting = self.mirrors.is_held(document);
+        let (end, version) = if is_waiting { (log.durable_end(), log.durable()) } else { (log.end(), log.version()) };
+        let vouched_end = self.vouched_end(connection, log, end);
+        let mut clock = version.clock.clone();
+        for (_, entry) in log.tail_after(vouched_end).into_iter().flatten().filter(|(position, _)| *position <= end) {
+            clock.lower(&entry.actor, entry.seq - 1);
+        }
+        clock
+    }
+
+    /// Sends a peer what it was not sent of the attestations of a document. A word for what this replica does not hold, or may not send yet, would have
+    /// the peer miss that: it goes with it.
     pub(super) fn send_attestations_of(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
         if !is_owned(&space) || !self.speaks_of(connection, &space) {
             return;
         }
-        let Some(held) = self.attests.held.get(&document) else { return };
+        let told = self.trust.peers.get(&(connection, space)).and_then(|peer| peer.attested.get(&document));
+        let is_new = |word: &Word| told.is_none_or(|told| word.number > told.number || told.early.contains(&word.number));
+        // Under typing there is a word a second, and many pushes.
+        if !self.attests.words.of_document(&document).any(is_new) {
+            return;
+        }
+        let clock = self.sendable(connection, &space, &document);
         let peer = self.trust.peers.entry((connection, space)).or_default();
-        let told = peer.attested.get(&document).copied().unwrap_or(0);
-        let newer = held.values().filter(|held| held.number > told && held.space == space);
-        let is_waiting = self.mirrors.is_held(&document);
-        let log = self.spaces.get(&space).and_then(|held| held.space.log(&document));
-        let clock = log.map(|log| if is_waiting { &log.durable().clock } else { &log.version().clock });
-        let is_held = |held: &&Held| clock.is_some_and(|clock| clock.covers(&held.attestation.actor, held.attestation.seq));
-        let (newer, early): (Vec<&Held>, Vec<&Held>) = newer.partition(is_held);
-        let Some(newest) = newer.iter().map(|held| held.number).max() else { return };
-        let newest = early.iter().map(|held| held.number - 1).min().map_or(newest, |before| before.min(newest));
-        if peer.attested.len() >= ATTESTED_TOLD_MAX {
+        if peer.attested.len() >= ATTESTED_TOLD_MAX && !peer.attested.contains_key(&document) {
             peer.attested.clear();
         }
-        peer.attested.insert(document, newest);
-        let items = newer.into_iter().map(|held| Arc::from(held.attestation.to_bytes())).collect();
+        let told = peer.attested.entry(document).or_default();
+        let before = std::mem::take(told);
+        told.number = before.number;
+        let mut items: Vec<Arc<[u8]>> = Vec::new();
+        let is_untold = |word: &&Word| word.number > before.number || before.early.contains(&word.number);
+        for word in self.attests.words.of_document(&document).filter(|word| word.space == space).filter(is_untold) {
+            told.number = told.number.max(word.number);
+            if !clock.covers(&word.attestation.actor, word.attestation.seq) {
+                told.early.insert(word.number);
+            } else if word.source != Some(connection) {
+                items.push(Arc::from(word.attestation.to_bytes()));
+            }
+        }
+        if items.is_empty() {
+            return;
+        }
         for attestations in self.portions_for(connection, items) {
             self.send(connection, &Message::Attestations { space, attestations });
         }
@@ -321,17 +368,18 @@ impl Engine {
         if std::mem::replace(&mut peer.told_attested, true) {
             return;
         }
-        let latest = self.attests.latest.values().rev().filter_map(|(document, actor)| self.attests.get(document, actor));
-        let is_held = |held: &&Held| {
-            let log = self.spaces.get(&space).and_then(|space| space.space.log(&held.attestation.document));
-            log.is_some_and(|log| log.durable().clock.covers(&held.attestation.actor, held.attestation.seq))
+        // What stands behind changes that nobody has vouched for cannot be sent to members: the word for it goes with it later.
+        let is_passed_on = |log: &&Log| {
+            let is_vouched = |(actor, seq): (&ActorId, u64)| self.attested(&log.document(), actor) >= seq;
+            self.is_relay() || log.version().clock.iter().all(is_vouched)
         };
-        let items: Vec<Arc<[u8]>> = latest
-            .filter(|held| held.space == space)
-            .filter(is_held)
-            .take(LATEST_MAX)
-            .map(|held| Arc::from(held.attestation.to_bytes()))
-            .collect();
+        let is_held = |word: &&Word| {
+            let log = self.spaces.get(&space).and_then(|space| space.space.log(&word.attestation.document));
+            let covers = |log: &&Log| log.durable().clock.covers(&word.attestation.actor, word.attestation.seq);
+            log.filter(covers).filter(is_passed_on).is_some()
+        };
+        let latest = self.attests.words.latest(&space).filter(is_held).take(LATEST_MAX);
+        let items: Vec<Arc<[u8]>> = latest.map(|word| Arc::from(word.attestation.to_bytes())).collect();
         if !items.is_empty() {
             for attestations in self.portions_for(connection, items) {
                 self.send(connection, &Message::Attestations { space, attestations });
@@ -378,8 +426,8 @@ impl Engine {
         attestation: Attestation,
     ) -> Result<(), AttestationError> {
         let (document, actor, seq) = (attestation.document, attestation.actor, attestation.seq);
-        let held = self.attests.get(&document, &actor);
-        if held.is_some_and(|held| held.attestation == attestation) {
+        let same = self.attests.words.for_change(&document, &actor, seq);
+        if same.is_some_and(|word| word.attestation == attestation) {
             return Ok(());
         }
         let Some(roll) = self.trust.rolls.get_mut(&space) else { return Ok(()) };
@@ -392,14 +440,14 @@ impl Engine {
         if self.locations.get(&document).is_some_and(|held| *held != space) {
             return Err(AttestationError::Signature);
         }
-        attestation.check(&space, held.map(|held| &held.attestation))?;
+        self.attests.words.check(&space, &attestation)?;
         let held_here = self.change_held(&document, &actor, seq);
         if held_here.is_some_and(|hash| hash != attestation.hash) {
             return Err(AttestationError::OtherChange);
         }
-        let is_new = held.is_none();
-        let room =
-            self.attested_state(&space).count < ATTESTATIONS_PER_SPACE_MAX as u64 && self.attests.latest.len() < ATTESTATIONS_MAX;
+        let words = &self.attests.words;
+        let is_new = words.newest(&document, &actor).is_none();
+        let room = words.count(&space) < ATTESTATIONS_PER_SPACE_MAX && words.len() < ATTESTATIONS_MAX;
         if !is_new || room {
             self.keep_attestation(space, attestation, Some(connection));
             let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
@@ -422,14 +470,15 @@ impl Engine {
     /// Compares a change that the store held with its writer's word, and lets go of the word if it is for another.
     pub(super) fn on_to_compare(&mut self, space: SpaceId, document: DocumentId, entry: Option<&Arc<Entry>>) {
         let Some(entry) = entry else { return };
-        let held = self.attests.get(&document, &entry.actor);
-        if !held.is_some_and(|held| held.attestation.seq == entry.seq && held.attestation.hash != entry.hash) {
+        let word = self.attests.words.for_change(&document, &entry.actor, entry.seq);
+        if !word.is_some_and(|word| word.attestation.hash != entry.hash) {
             return;
         }
         let text = format!("document {document} of space {space}: {}", AttestationError::OtherChange);
         self.trouble(TroubleKind::Forked, Some(document), None, text);
-        if let Some(gone) = self.attests.take(&document, &entry.actor) {
+        if let Some((gone, true)) = self.attests.words.take(&document, &entry.actor, entry.seq) {
             let (key, _) = StoredAttestation::write(&space, &gone);
+            self.keeping.forget(&key);
             self.store(Work::Meta, StoreTask::PutMeta { key, value: Vec::new() });
         }
     }
@@ -442,8 +491,8 @@ impl Engine {
 
     /// Whether an entry is the change that its actor's key vouches for under its number, if it vouches for that one; says so if not.
     pub(super) fn is_vouched_change(&mut self, connection: ConnectionId, space: SpaceId, entry: &Entry) -> bool {
-        let held = self.attests.get(&entry.document, &entry.actor);
-        let is_other = held.is_some_and(|held| held.attestation.seq == entry.seq && held.attestation.hash != entry.hash);
+        let word = self.attests.words.for_change(&entry.document, &entry.actor, entry.seq);
+        let is_other = word.is_some_and(|word| word.attestation.hash != entry.hash);
         if is_other {
             self.on_bad_attestation(connection, space, Some(entry.document), &AttestationError::OtherChange);
         }
@@ -452,12 +501,14 @@ impl Engine {
 
     /// Whether a document that was put together has every change that is vouched for, as far as it goes.
     pub(super) fn is_as_attested(&self, space: &SpaceId, document: &Document) -> bool {
-        let Some(held) = self.attests.held.get(&document.id()).filter(|_| is_owned(space)) else { return true };
-        let version = document.version();
-        let within: BTreeMap<(ActorId, u64), ChangeHash> = held
-            .values()
-            .filter(|held| version.clock.covers(&held.attestation.actor, held.attestation.seq))
-            .map(|held| ((held.attestation.actor, held.attestation.seq), held.attestation.hash))
+        if !is_owned(space) {
+            return true;
+        }
+        let (id, version) = (document.id(), document.version());
+        let words = self.attests.words.of_document(&id).map(|word| &word.attestation);
+        let within: BTreeMap<(ActorId, u64), ChangeHash> = words
+            .filter(|word| version.clock.covers(&word.actor, word.seq))
+            .map(|word| ((word.actor, word.seq), word.hash))
             .collect();
         within.is_empty()
             || document.entries().iter().all(|entry| {

@@ -112,7 +112,7 @@ impl Engine {
             let who = writer.map_or_else(|| actor.to_string(), |writer| writer.to_string());
             let text = format!(
                 "a peer passed on that {who} has vouched for {accepted} changes of document {document}, and sent only {held} of them: \
-                 it holds the others back, or was set back to an old backup"
+                 it holds the others back, cannot read them from its disk, or was set back to an old backup"
             );
             self.trouble(TroubleKind::HeldBack, Some(document), Some(connection), text);
         }

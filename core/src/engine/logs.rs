@@ -6,6 +6,7 @@
 
 use super::admission::Line;
 use super::effect::{Event, TroubleKind};
+use super::keeping::Kept;
 use super::timers::Timer;
 use super::{Engine, Phase};
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, LetterId, SpaceId, TaskId};
@@ -60,8 +61,8 @@ pub(super) enum Work {
     RereadEntries { number: u64 },
     /// A named value, written for its own sake.
     Meta,
-    /// A statement of an owned space.
-    Statement { space: SpaceId },
+    /// A named value that is written until the store has it.
+    Keep(Kept),
     /// A letter that is kept for someone.
     Letter { letter: LetterId },
     /// A letter that this replica was written.
@@ -69,7 +70,7 @@ pub(super) enum Work {
     /// A letter that this replica writes.
     Outgoing { letter: LetterId },
     /// A change of this replica's own that it has not vouched for before it ended.
-    Vouch { space: SpaceId },
+    Vouch { space: SpaceId, document: DocumentId },
     /// A change that its writer vouches for, to be compared with the word for it.
     Compare { space: SpaceId, document: DocumentId },
     /// All entries of a document of which some may not be accepted any more: its snapshot, and then what is beside it.
@@ -195,6 +196,7 @@ impl Engine {
         self.stats.merged += u64::from(log.version().heads.len() > 1);
         self.logs.undurable_bytes += entry.weight();
         self.pushes.moved.entry(document).or_insert(position);
+        self.on_held_for_words(space, document);
         self.pace.on_entry(self.now.monotonic_ms);
         self.logs.queue.push(Undurable { stored: StoredEntry { space, position, entry: entry.clone() }, source });
         self.saved.touch(document);
@@ -222,6 +224,7 @@ impl Engine {
         if !self.logs.writing.is_empty() || self.snapshots.is_storing() || self.logs.waiting_to_retry {
             return;
         }
+        self.keep_refused();
         self.write_snapshot();
         if self.logs.queue.is_empty() || self.snapshots.is_storing() {
             return;
@@ -239,9 +242,10 @@ impl Engine {
             None => (queue, Vec::new()),
         };
         let now = self.placed(now);
-        let entries = now.iter().map(|undurable| undurable.stored.clone()).collect();
+        let entries: Vec<StoredEntry> = now.iter().map(|undurable| undurable.stored.clone()).collect();
         (self.logs.writing, self.logs.queue) = (now, later);
-        let values = self.mirrors.begin_append();
+        let mut values = self.mirrors.begin_append();
+        values.extend(self.words_with(entries.iter()));
         self.store(Work::Append, StoreTask::Append { entries, values });
     }
 
@@ -307,19 +311,20 @@ impl Engine {
                 | Work::SeekSnapshot { document, .. },
                 Err(error),
             ) => self.on_read_failed(document, &error),
-            (Work::Vouch { space }, Ok(StoreDone::Read { entries, .. })) => {
+            (Work::Vouch { space, .. }, Ok(StoreDone::Read { entries, .. })) => {
                 entries.iter().for_each(|(_, entry)| self.vouch_soon(space, entry));
             }
             (Work::Compare { space, document }, Ok(StoreDone::Read { entries, .. })) => {
                 self.on_to_compare(space, document, entries.first().map(|(_, entry)| entry));
             }
-            (Work::Vouch { .. } | Work::Compare { .. }, Err(_)) => {}
+            (Work::Vouch { document, .. }, Err(error)) => self.on_read_failed(document, &error),
+            (Work::Compare { .. }, Err(_)) => {}
             (Work::CutSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => self.on_cut_snapshot(document, part),
             (Work::CutEntries { document }, Ok(StoreDone::Read { entries, .. })) => self.on_cut_entries(document, entries),
             (Work::CutSnapshot { document } | Work::CutEntries { document }, Err(error)) => {
                 self.on_cut_failed(document, &error);
             }
-            (Work::Statement { space }, result) => self.on_statement_stored(space, result.map(drop)),
+            (Work::Keep(kept), result) => self.on_value_kept(kept, result.map(drop)),
             (Work::Letter { letter }, result) => self.on_letter_stored(letter, result.map(drop)),
             (Work::Inbox { letter }, result) => self.on_inbox_stored(letter, result.map(drop)),
             (Work::Outgoing { letter }, result) => self.on_outgoing_stored(letter, result.map(drop)),
@@ -372,6 +377,7 @@ impl Engine {
             self.saved.touch(document);
             self.on_log_grown(document);
         }
+        self.on_words_written(true);
         for ((space, document), entries) in durable {
             self.tell(Event::Durable { space, document, entries });
         }
@@ -394,6 +400,7 @@ impl Engine {
 
     fn on_append_failed(&mut self, error: &StoreError) {
         self.mirrors.finish_append(false);
+        self.on_words_written(false);
         let mut failed = std::mem::take(&mut self.logs.writing);
         let documents: BTreeSet<DocumentId> = failed.iter().map(|undurable| undurable.stored.entry.document).collect();
         let sources: BTreeSet<ConnectionId> = failed.iter().filter_map(|undurable| undurable.source).collect();
@@ -441,6 +448,7 @@ impl Engine {
     /// Reads again what could not be read: for peers, for entries in line, for the app.
     pub(super) fn on_read_retry(&mut self, document: DocumentId) {
         self.gather_again(document);
+        self.vouch_for_earlier_in(document);
         // What waits for a snapshot that is taken in goes on waiting.
         if !self.snapshots.is_adopting(&document)
             && let Some(line) = self.logs.take_line(&document)

@@ -54,7 +54,12 @@ impl Engine {
     }
 
     pub(super) fn on_entries_gathered(&mut self, task: TaskId, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
-        let Some(making) = self.snapshots.making.get_mut(&document).filter(|making| making.task == Some(task)) else { return };
+        if self.snapshots.making.get(&document).is_none_or(|making| making.task != Some(task)) {
+            return;
+        }
+        // Of a change that is in a snapshot alone this replica would not know the hash to vouch for.
+        self.vouch_for_own_of(document, entries.iter().map(|(_, entry)| &**entry));
+        let Some(making) = self.snapshots.making.get_mut(&document) else { return };
         making.entries = entries.into_iter().map(|(_, entry)| entry).collect();
         making.made_of = making.entries.iter().map(|entry| entry.payload.len() as u64).sum();
         self.assemble(document);

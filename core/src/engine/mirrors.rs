@@ -130,6 +130,9 @@ impl Engine {
         if self.log(&document).is_none_or(|log| log.undurable() == 0) {
             self.mirrors.release(&document);
         }
+        if let Some(space) = self.locations.get(&document).copied() {
+            self.on_held_for_words(space, document);
+        }
         self.pushes.moved.entry(document).or_insert(u64::MAX);
     }
 
@@ -137,6 +140,9 @@ impl Engine {
     pub(super) fn release_all(&mut self) {
         for document in std::mem::take(&mut self.mirrors.held) {
             self.pushes.moved.entry(document).or_insert(u64::MAX);
+            if let Some(space) = self.locations.get(&document).copied() {
+                self.on_held_for_words(space, document);
+            }
         }
     }
 }

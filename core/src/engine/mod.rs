@@ -24,6 +24,7 @@ mod handover;
 mod held_back;
 mod house;
 pub mod input;
+mod keeping;
 pub mod letters;
 mod loading;
 mod logs;
@@ -54,6 +55,7 @@ pub mod stored;
 mod strands;
 mod timers;
 mod trust;
+mod words;
 
 #[cfg(test)]
 mod anti_entropy_tests;
@@ -115,6 +117,7 @@ pub struct Engine {
     spaces: BTreeMap<SpaceId, HeldSpace>,
     locations: BTreeMap<DocumentId, SpaceId>,
     logs: logs::Logs,
+    keeping: keeping::Keeping,
     memory: memory::Memory,
     pace: pace::Pace,
     pushes: push::Pushes,
@@ -194,6 +197,7 @@ impl Engine {
             spaces: BTreeMap::new(),
             locations: BTreeMap::new(),
             logs: logs::Logs::default(),
+            keeping: keeping::Keeping::default(),
             memory: memory::Memory::default(),
             pace: pace::Pace::default(),
             pushes: push::Pushes::default(),
@@ -372,7 +376,7 @@ impl Engine {
         self.finish_cuts();
         self.apply_entries();
         self.answer_views();
-        self.attest_to_members();
+        self.attest_first();
         self.push_entries();
         self.attest();
         self.send_sent();

@@ -6,12 +6,11 @@
 
 use super::Engine;
 use super::effect::{Audit, Event, TroubleKind};
-use super::logs::Work;
+use super::keeping::Kept;
 use super::stored::StoredStatement;
 use crate::base::id::{ConnectionId, SpaceId};
 use crate::base::limits::GRANT_CHAIN_MAX;
 use crate::log::tree::Fingerprint;
-use crate::store::task::{StoreError, StoreTask};
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::owned::is_owned;
 use crate::trust::roll::{Roll, RollError};
@@ -217,7 +216,7 @@ impl Engine {
             };
             self.audit(Audit::StatementTaken { space, kind, statement: statement.id(), peer: by });
             let (key, value) = StoredStatement::write(&space, statement);
-            self.store(Work::Statement { space }, StoreTask::PutMeta { key, value });
+            self.keep(Kept { key, value, statement_of: Some(space) });
         }
         // Those who are shut out by it hear of it first.
         let connections: Vec<ConnectionId> =
@@ -237,14 +236,9 @@ impl Engine {
     }
 
     /// Tells those who sent statements that all are durable here.
-    pub(super) fn on_statement_stored(&mut self, space: SpaceId, result: Result<(), StoreError>) {
+    pub(super) fn on_statement_stored(&mut self, space: SpaceId) {
         let Some(held) = self.trust.rolls.get_mut(&space) else { return };
         held.unstored = held.unstored.saturating_sub(1);
-        if let Err(error) = result {
-            let message =
-                format!("a statement of space {space} could not be stored; peers that hold it bring it again. {}", error.message);
-            return self.trouble(TroubleKind::StoreWrite, None, None, message);
-        }
         if held.unstored == 0 {
             for connection in std::mem::take(&mut held.waiting) {
                 self.send_roll(connection, space, false, Vec::new());

@@ -374,6 +374,8 @@ impl Engine {
                 self.on_receipt(received.source, document, &received.version.clock, Receipt::More);
                 self.on_adoption_over(document);
                 self.release_durable(document);
+                self.settle_words(document);
+                self.on_held_for_words(space, document);
                 self.tell_anew(space, document);
             }
         }

@@ -4,6 +4,7 @@
 //! given. A grant that is taken back or ends counts from that moment on, on connections that are open too. Open spaces cost one
 //! look at their id.
 
+use super::attests::Told;
 use super::effect::{Event, TroubleKind};
 use super::timers::Timer;
 use super::{Engine, Phase};
@@ -61,8 +62,8 @@ pub(super) struct PeerRoll {
     pub(super) told: Option<Fingerprint>,
     /// Whether it was sent the attestations that were taken last.
     pub(super) told_attested: bool,
-    /// Up to which number it was sent the attestations of a document.
-    pub(super) attested: BTreeMap<DocumentId, u64>,
+    /// What it was sent of the attestations of a document.
+    pub(super) attested: BTreeMap<DocumentId, Told>,
     /// Documents of which it was told that what it sends is not taken, and why.
     pub(super) refused: BTreeSet<(DocumentId, ErrorCode)>,
     /// From which number on what it brings of an actor in a document is not what it says.

@@ -487,7 +487,7 @@ fn each_way_of_cheating_is_refused_with_its_own_error_by_relays_and_by_clients()
     let bens_actor =
         world.nodes[BEN].engine.authorship(&NOTE).into_iter().find(|author| author.writer == Some(peer(BEN))).unwrap().actor;
     world.nodes[RELAY].engine.change_space(space, |held| held.let_go(&NOTE));
-    world.nodes[RELAY].engine.attests.forget(&NOTE);
+    world.nodes[RELAY].engine.attests.words.forget(&NOTE);
     let false_word = Attestation::sign(&space, NOTE, bens_actor, (1, entry.hash), &SecretKey::new(&secret(BEN)));
     assert_eq!(says(&mut world, RELAY, bens, &word(false_word.to_bytes())), []);
     assert_eq!(world.nodes[RELAY].engine.attested(&NOTE, &bens_actor), 0, "it is let go of when it has been compared");
