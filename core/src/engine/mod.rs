@@ -85,6 +85,8 @@ mod spreading_tests;
 mod tests;
 #[cfg(test)]
 mod trust_tests;
+#[cfg(test)]
+mod words_tests;
 
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};
 use crate::base::rng::Rng;

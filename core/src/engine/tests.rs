@@ -179,7 +179,7 @@ impl World {
     }
 
     /// Delivers everything, to each node all that waits for it at once: it acts when it has taken in all of it.
-    fn run_in_bursts(&mut self) {
+    pub(super) fn run_in_bursts(&mut self) {
         while let Some((node, ..)) = self.frames.front() {
             let node = *node;
             let (burst, rest): (VecDeque<_>, VecDeque<_>) =

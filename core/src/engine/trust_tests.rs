@@ -19,23 +19,23 @@ use crate::trust::standing::Access;
 use crate::trust::statement::{Claim, Grant, Level, Statement};
 use std::sync::Arc;
 
-const RELAY: usize = 0;
-const OWNER: usize = 1;
-const BEN: usize = 2;
-const CAT: usize = 3;
+pub(super) const RELAY: usize = 0;
+pub(super) const OWNER: usize = 1;
+pub(super) const BEN: usize = 2;
+pub(super) const CAT: usize = 3;
 const ELSEWHERE: usize = 4;
 
 /// The secret key of a node.
-fn secret(node: usize) -> [u8; 32] {
+pub(super) fn secret(node: usize) -> [u8; 32] {
     [node as u8 + 100; 32]
 }
 
-fn peer(node: usize) -> PeerId {
+pub(super) fn peer(node: usize) -> PeerId {
     SecretKey::new(&secret(node)).peer()
 }
 
 /// A relay, an owner, two others, and a relay elsewhere.
-fn world() -> World {
+pub(super) fn world() -> World {
     world_with(|_| {})
 }
 
@@ -50,7 +50,7 @@ fn world_with(configure: impl Fn(&mut EngineConfig)) -> World {
     world
 }
 
-fn found(world: &mut World) -> SpaceId {
+pub(super) fn found(world: &mut World) -> SpaceId {
     let space = world.nodes[OWNER].engine.found_space(Now::at(world.now)).unwrap();
     world.drain(OWNER);
     open_note(world, OWNER, space);
@@ -61,7 +61,7 @@ fn open_note(world: &mut World, node: usize, space: SpaceId) {
     world.input(node, Input::Command(Command::OpenDocument { space, document: NOTE }));
 }
 
-fn invite(world: &mut World, by: usize, space: SpaceId, level: Level, expires: u64) -> Invitation {
+pub(super) fn invite(world: &mut World, by: usize, space: SpaceId, level: Level, expires: u64) -> Invitation {
     let offer = Offer { level, expires, note: "link".to_owned(), relays: Vec::new() };
     let invitation = world.nodes[by].engine.invite(Now::at(world.now), space, offer).unwrap();
     world.drain(by);
@@ -69,7 +69,7 @@ fn invite(world: &mut World, by: usize, space: SpaceId, level: Level, expires: u
     Invitation::from_text(&invitation.to_text()).unwrap()
 }
 
-fn join(world: &mut World, node: usize, invitation: &Invitation) {
+pub(super) fn join(world: &mut World, node: usize, invitation: &Invitation) {
     world.nodes[node].engine.join(Now::at(world.now), invitation, format!("node {node}")).unwrap();
     world.drain(node);
     open_note(world, node, invitation.space);
@@ -81,7 +81,7 @@ fn revoke(world: &mut World, by: usize, space: SpaceId, whom: usize) {
 }
 
 /// An owned space on the relay with a note in it that the owner has begun; Ben may write there, and Cat do what is said.
-fn shared(world: &mut World, cat: Level) -> SpaceId {
+pub(super) fn shared(world: &mut World, cat: Level) -> SpaceId {
     let space = found(world);
     world.write(OWNER, "owner ");
     let (for_ben, for_cat) = (invite(world, OWNER, space, Level::Write, 0), invite(world, OWNER, space, cat, 0));
@@ -111,7 +111,7 @@ fn version(world: &World, node: usize) -> crate::log::version::Version {
 }
 
 /// Says something to a node as if the other end of a connection had; answers the errors that it is told, all frames kept.
-fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec<ErrorCode> {
+pub(super) fn says(world: &mut World, to: usize, connection: u64, message: &Message) -> Vec<ErrorCode> {
     world.run();
     world.input(to, Input::Frame { connection: ConnectionId(connection), bytes: Arc::from(message.encode()) });
     let error = |(_, of, frame): &(usize, ConnectionId, Arc<[u8]>)| match Message::decode(frame) {
