@@ -147,6 +147,24 @@ impl Engine {
         }
     }
 
+    /// Whether there are changes of this replica's own in a document, under earlier actors, that it has not looked up to vouch for.
+    pub(super) fn has_missed_to_vouch(&self, document: &DocumentId) -> bool {
+        let Some((own, log)) = self.peer_id().zip(self.log(document).filter(|log| is_owned(&log.space()))) else { return false };
+        log.durable().clock.iter().any(|(actor, seq)| {
+            let is_missed = self.attested(document, actor) < seq && is_actor_of(actor, &own);
+            is_missed && !self.attests.unvouched.contains_key(&(log.space(), *document, *actor))
+        })
+    }
+
+    /// Whether somebody else has not vouched for all that is held of theirs in a document of an owned space.
+    pub(super) fn waits_for_words(&self, document: &DocumentId) -> bool {
+        let own = self.peer_id();
+        let is_owns = |actor: &ActorId| own.is_some_and(|own| is_actor_of(actor, &own));
+        self.log(document).filter(|log| is_owned(&log.space())).is_some_and(|log| {
+            log.version().clock.iter().any(|(actor, seq)| self.attested(document, actor) < seq && !is_owns(actor))
+        })
+    }
+
     /// Notes a change of this replica's own that is to be vouched for.
     pub(super) fn vouch_soon(&mut self, space: SpaceId, entry: &Entry) {
         if is_owned(&space) {

@@ -186,6 +186,11 @@ impl Engine {
         if !self.makes_snapshots(&space) {
             return self.want_snapshot(space, document);
         }
+        if !self.is_relay() && self.waits_for_words(&document) {
+            // Members do not take what is not vouched for, nor a snapshot that it is in.
+            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
+            return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+        }
         if self.making_bytes(&document) > self.config.limits.assembly_bytes_max as u64 {
             // It stays as it is: peers are sent entries.
             return;
@@ -199,6 +204,7 @@ impl Engine {
         // A document in memory that is exactly what is durable need not be loaded once more.
         if let Some(loaded) = self.documents.loaded(&document)
             && self.version_of(&space, loaded) == durable
+            && !self.has_missed_to_vouch(&document)
         {
             let Some(snapshot) = self.snapshot_of(&space, loaded, loaded.save(), nonce) else { return };
             let made_of = self.log(&document).map_or(0, |log| log.entry_bytes() - log.undurable_payload());
