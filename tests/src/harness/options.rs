@@ -193,8 +193,8 @@ impl Options {
         if dice.percent(40) && !options.faults.is_empty() {
             options.faults.insert(Fault::ReadFails);
         }
-        // Who speaks an older version is not served owned spaces.
-        options.owned = std::env::var("DRIFTLINE_SIM_OWNED").is_ok() && dice.percent(30) && !options.mixed_versions;
+        // Who speaks an older version is not served owned spaces; and what nobody vouched for before a disk lost it cannot be had from members again.
+        options.owned = dice.percent(30) && !options.mixed_versions && !destructive;
         options
     }
 
