@@ -4,5 +4,6 @@ mod crash;
 mod harbour;
 mod hostile;
 mod life;
+mod members;
 mod shelf;
 mod stories;
