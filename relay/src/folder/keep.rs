@@ -143,6 +143,16 @@ impl<S: Shelf> Keeper<S> {
         self.steps_left.set(Some(steps));
     }
 
+    /// Whether nothing is known of the folder yet.
+    pub fn is_new(&self) -> bool {
+        self.state.all().is_empty()
+    }
+
+    /// The terms of the shelf, as they were when the last pass began.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The shelf.
     pub fn shelf(&self) -> &S {
         &self.shelf
