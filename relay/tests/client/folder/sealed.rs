@@ -2,8 +2,10 @@
 
 use super::desk::{Desk, Peer, files, run};
 use crate::place::{Harbour, soon};
+use driftline_core::doc::value::Value;
+use driftline_core::engine::Engine;
 use driftline_relay::folder::Terms;
-use driftline_relay::repo::{Offer, OfferLevel, Repo, RepoOptions, Space};
+use driftline_relay::repo::{Level, Offer, OfferLevel, Repo, RepoOptions, Space};
 use std::path::Path;
 
 fn bytes(length: u32) -> Vec<u8> {
@@ -174,4 +176,52 @@ async fn the_command_joins_by_a_link_and_keeps_two_folders_in_step_in_a_sealed_s
     assert!(code == 2 && said.contains("--space"), "{code}: {said}");
     let (code, _, said) = run(&["--folder", &folder(&other), "--join", &to_write[..to_write.len() - 8]]).await;
     assert!(code == 2 && said.contains("invitation"), "{code}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_relay_has_compacted_of_a_sealed_folder_comes_to_a_newcomer_by_snapshot_and_tail() {
+    let harbour = Harbour::open().await;
+    let (mut anna, space) = owner(&harbour, true).await;
+    fill(anna.folder.path());
+    anna.settle().await;
+    // A note with a long history: someone keeps more than its text in it.
+    let long = anna.folder.path().join("empty");
+    std::fs::write(&long, "not any more\n").unwrap();
+    anna.settle().await;
+    let mut note = None;
+    for document in space.documents().await.unwrap() {
+        let handle = space.find(document).await.unwrap();
+        if handle.text("title").await.unwrap().as_deref() == Some("empty") {
+            note = Some(handle);
+        }
+    }
+    let note = note.unwrap();
+    for number in 0..12_u8 {
+        note.change(move |tx| tx.put("sketch", Value::Bytes(vec![number; 400_000]))).await.unwrap();
+    }
+    soon(note.when_saved(Level::Relay)).await.unwrap();
+    let id = space.id();
+    let snapshots = move |engine: &mut Engine| {
+        let documents = engine.documents(&id).into_iter();
+        documents.filter(|document| engine.log(document).is_some_and(|log| log.snapshot().is_some())).count()
+    };
+    soon(async {
+        while harbour.ask(snapshots).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    std::fs::write(&long, "not any more, and less\n").unwrap();
+    std::fs::write(anna.folder.path().join("new.bin"), [0, 1, 2]).unwrap();
+    anna.settle().await;
+    assert_eq!(harbour.ask(snapshots).await, 1, "a piece is one entry, which nothing makes shorter");
+    let link = space.invite(offer(OfferLevel::Read, &harbour)).await.unwrap();
+    assert!(space.members_shared(std::time::Duration::from_secs(20)).await.unwrap());
+    // With everyone else gone.
+    anna.repo.close().await;
+    let ben = Desk::bare(&harbour).await;
+    let same = ben.repo.join(&link, "").await.unwrap();
+    let mut ben = ben.keeping(&same);
+    ben.settle().await;
+    assert_eq!(ben.files(), anna.files());
 }
