@@ -412,7 +412,7 @@ impl Engine {
     /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
     pub(super) fn on_adoption_over(&mut self, document: DocumentId) {
         if !self.snapshots.is_adopting(&document) {
-            self.on_found(document, Vec::new());
+            self.receive_line(document);
         }
     }
 

@@ -244,7 +244,10 @@ async fn search(kind: &str) -> BTreeMap<&'static str, usize> {
     let stored: Vec<u8> = files(data.path()).into_values().flatten().collect();
     let (logged, sent) = (fs::read(log.path()).unwrap(), tap.seen.lock().unwrap().clone());
     let sizes = [stored.len(), logged.len(), sent.len()];
-    assert!(sizes[0] > 100_000 && sizes[1] > 200 && sizes[2] > 50_000, "{sizes:?} bytes in its store, its logs and what was sent");
+    assert!(
+        sizes[0] > 100_000 && sizes[1] > 200 && sizes[2] > 50_000,
+        "{sizes:?} bytes in its store, its logs and what was sent"
+    );
     let seen = [stored, logged, sent].concat();
     secrets.found_in(&seen)
 }
