@@ -182,7 +182,7 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     let options = RepoOptions { data: Some(data.clone()), relays, ..RepoOptions::default() };
     let invitation = arguments.join.as_deref().map(joining::read).transpose()?;
     let named = joining::space_named(arguments.space.as_deref(), invitation.as_ref())?;
-    let named = named.or_else(|| remembered_space(&data).filter(|_| !arguments.lan.is_pairing()));
+    let named = named.or_else(|| remembered_space(&data).filter(|_| !arguments.lan.is_told_the_space()));
     let named = named.as_deref();
     let place = LanPlace::take(&arguments.lan, &data, named, meeting, output)?;
     let (repo, space) = match &place {

@@ -43,9 +43,9 @@ pub(super) struct LanArguments {
 }
 
 impl LanArguments {
-    /// Whether a peer is to be paired with, which may say what space it is about.
-    pub(super) fn is_pairing(&self) -> bool {
-        self.pair.is_some()
+    /// Whether a code was typed: whoever made it says which space is shared.
+    pub(super) fn is_told_the_space(&self) -> bool {
+        matches!(self.pair, Some(Some(_)))
     }
 }
 

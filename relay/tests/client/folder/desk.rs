@@ -115,18 +115,18 @@ impl Peer {
         Self { child, out, err }
     }
 
-    /// Waits for an event like this.
-    pub(super) async fn says(&mut self, event: &str, path: Option<&str>) {
+    /// Waits for an event like this; answers all that it says.
+    pub(super) async fn says(&mut self, event: &str, path: Option<&str>) -> serde_json::Value {
         let found = soon(async {
             while let Some(line) = self.out.next_line().await.unwrap() {
                 let said: serde_json::Value = serde_json::from_str(&line).unwrap();
                 if said["event"] == event && path.is_none_or(|path| said["path"] == path) {
-                    return true;
+                    return Some(said);
                 }
             }
-            false
+            None
         });
-        assert!(found.await, "it never says {event} of {path:?}");
+        found.await.unwrap_or_else(|| panic!("it never says {event} of {path:?}"))
     }
 
     /// Tells it to stop, and waits until it has.

@@ -147,7 +147,7 @@ async fn the_command_joins_by_a_link_and_keeps_two_folders_in_step_in_a_sealed_s
     assert!(code == 5 && said.contains("--join"), "{code}: {said}");
 
     let mut anna = Peer::start(&["--folder", &folder(&one), "--join", &to_write, "--note", "Anna"]);
-    anna.says("joined", None).await;
+    let joined = anna.says("joined", None).await;
     anna.says("added", Some("b.bin")).await;
     let mut ben = Peer::start(&["--folder", &folder(&two), "--join", &to_read]);
     ben.says("joined", None).await;
@@ -169,6 +169,13 @@ async fn the_command_joins_by_a_link_and_keeps_two_folders_in_step_in_a_sealed_s
     anna.says("inStep", None).await;
     std::fs::write(one.path().join("c.md"), "three\n").unwrap();
     anna.says("added", Some("c.md")).await;
+    anna.stop().await;
+    // With a place on the local network, too, it is the member that it was, in the same space.
+    let mut anna = Peer::start(&["--folder", &folder(&one), "--relay", &harbour.url(), "--pair", "--no-mdns"]);
+    anna.says("inStep", None).await;
+    let (code, status, said) = run(&["status", "--folder", &folder(&one), "--json"]).await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_else(|error| panic!("{error}: {code} {said}"));
+    assert_eq!((&status["peer"], &status["space"]), (&joined["key"], &joined["space"]), "{status}");
     anna.stop().await;
     repo.close().await;
     let other = tempfile::tempdir().unwrap();

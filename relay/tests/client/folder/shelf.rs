@@ -15,6 +15,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The keys of a sealed space, by the numbers of its epochs.
+type Keys = BTreeSet<(u64, [u8; 32])>;
+
 /// The documents of one replica.
 #[derive(Clone, Default)]
 pub(super) struct Books {
@@ -24,7 +27,7 @@ pub(super) struct Books {
     /// Names that were given.
     named: Rc<RefCell<u64>>,
     /// Where the space is sealed, the keys of its epochs by their numbers.
-    keys: Option<Rc<RefCell<BTreeSet<(u64, [u8; 32])>>>>,
+    keys: Option<Rc<RefCell<Keys>>>,
     /// Terms other than those that follow from that.
     terms: Rc<RefCell<Option<Terms>>>,
     salt: u64,
