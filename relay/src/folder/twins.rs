@@ -137,7 +137,7 @@ fn carry_over<S: Shelf>(keeper: &Keeper<S>, other: &Twin, stays: &Twin, taken: &
         let edit = record::edited(text::splices(&base.text, &written), false, keeper.now.unix_ms, &stamp);
         made = keeper.shelf.edit(stays.document, Some(vec![base.heads]), edit)?.unwrap_or(base.heads);
     }
-    // Before the other goes, this must be there, and others are to see it in this order, too.
+    // Before the other goes, this must be there: a process that ends in between does it once more, and makes no difference.
     keeper.step()?;
     keeper.shelf.settle(&BTreeSet::from([stays.document]))?;
     debug_assert_eq!(fingerprint(written.as_bytes()), other.fingerprint, "it was looked at in this pass");
