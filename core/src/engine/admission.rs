@@ -181,6 +181,17 @@ impl Engine {
         self.on_found(document, found);
     }
 
+    /// Takes what stands in line from the beginning: nothing was looked for yet in what the log is now.
+    pub(super) fn receive_line(&mut self, document: DocumentId) {
+        let Some(line) = self.logs.take_line(&document) else { return };
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        self.touch_progress(space);
+        for (entry, source) in line.entries {
+            self.receive_entry(space, entry, source);
+        }
+        self.ask_for_refused();
+    }
+
     pub(super) fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
         if self.snapshots.is_adopting(&document) {
             if let Some(line) = self.logs.lines.get_mut(&document) {

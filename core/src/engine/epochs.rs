@@ -7,7 +7,7 @@
 use super::effect::TroubleKind;
 use super::stored::StoredLink;
 use super::{Engine, Phase};
-use crate::base::id::{ActorId, PeerId, SpaceId};
+use crate::base::id::{ActorId, DocumentId, PeerId, SpaceId};
 use crate::base::limits::EPOCH_CARRIED_MAX;
 use crate::seal::delivery::{deliver, receive};
 use crate::seal::key::{EpochId, EpochKey};
@@ -19,6 +19,7 @@ use crate::trust::key::{Ephemeral, Opener, SecretKey};
 use crate::trust::owned::{actor_of, is_sealed};
 use crate::trust::roll::Roll;
 use crate::trust::statement::{Claim, Level, Statement, StatementId};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The keys of a space, and who writes with them.
@@ -102,6 +103,18 @@ impl Engine {
     pub(super) fn leading(&self, space: &SpaceId) -> Option<(EpochId, &EpochKey)> {
         let leading = epoch_id(&self.trust.rolls.get(space)?.roll.standing().epoch()?);
         self.keys_of(space)?.key(&leading).map(|key| (leading, key))
+    }
+
+    /// Names in a sealed space of the document of what has this digest: in the epoch that leads first, then in those before it, of which the
+    /// latest come first. None where no key is here.
+    pub fn names_of_bytes(&self, space: &SpaceId, digest: &[u8; 32]) -> Vec<DocumentId> {
+        let held = self.trust.rolls.get(space).map(|held| &held.roll);
+        let Some((roll, keys)) = held.zip(self.keys_of(space)) else { return Vec::new() };
+        let leading = roll.standing().epoch();
+        let number = |id: &EpochId| roll.epoch(&StatementId(id.0)).map_or(0, |epoch| epoch.number);
+        let mut epochs: Vec<EpochId> = keys.epochs().collect();
+        epochs.sort_by_key(|id| (Some(StatementId(id.0)) != leading, Reverse(number(id)), *id));
+        epochs.iter().filter_map(|epoch| keys.name_of_bytes(epoch, digest)).collect()
     }
 
     /// Takes up the link that a store holds, by which this replica came into a space.

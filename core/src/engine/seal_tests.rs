@@ -9,6 +9,8 @@ use crate::base::id::{ActorId, ConnectionId, PeerId, SpaceId};
 use crate::base::time::Now;
 use crate::doc::change::entry_from_payload;
 use crate::doc::document::ChangeError;
+use crate::doc::edit::{Edit, Op};
+use crate::doc::path::IntoPath as _;
 use crate::log::entry::Entry;
 use crate::seal::key::{EpochId, EpochKey};
 use crate::seal::keyring::Keyring;
@@ -340,6 +342,7 @@ pub(super) fn write_much(world: &mut World, node: usize) {
 fn the_relay_compacts_by_what_a_member_makes_and_serves_a_newcomer_with_snapshot_and_tail() {
     let mut world = world();
     let space = shared(&mut world, Level::Write);
+    let past = world.nodes[OWNER].engine.document(&NOTE).unwrap().heads();
     write_much(&mut world, BEN);
     let held = snapshot(&mut world, RELAY).expect("the owner was asked, and made one");
     assert_eq!(SealedSnapshot::read(&held).unwrap().header.maker, peer(OWNER));
@@ -347,6 +350,11 @@ fn the_relay_compacts_by_what_a_member_makes_and_serves_a_newcomer_with_snapshot
     assert!(entries < 10, "{entries} entries are kept beside it");
     assert_eq!(version(&world, RELAY), version(&world, OWNER));
     world.write(BEN, "after ");
+    // And a branch, which depends on what only the snapshot stands for.
+    let branch = Op::Splice { path: "body".into_path(), index: 0, delete: 0, insert: "beside ".to_owned() };
+    let branch = Edit { ops: vec![branch], message: None };
+    world.nodes[OWNER].engine.edit_at(Now::at(world.now), NOTE, &past, &branch).unwrap();
+    world.drain(OWNER);
     world.run();
     // Someone new comes with everyone gone.
     let for_new = invite(&mut world, OWNER, space, Level::Write);
@@ -366,6 +374,7 @@ fn the_relay_compacts_by_what_a_member_makes_and_serves_a_newcomer_with_snapshot
     world.connect(CAT, RELAY);
     world.run();
     assert_eq!(world.text(CAT), world.text(BEN));
+    assert!(world.text(CAT).is_some_and(|text| text.starts_with("beside ")), "{:?}", world.text(CAT));
     assert_eq!(version(&world, CAT), version(&world, RELAY));
     assert!(snapshot(&mut world, CAT).is_some_and(|own| own == held), "it came as it is");
     // A branch that returns depends on what only the snapshot stands for.

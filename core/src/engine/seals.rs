@@ -222,6 +222,14 @@ impl Engine {
         Version { heads: heads.collect(), clock: version.clock }
     }
 
+    /// The heads of an open document as its log has them, as far as it can be read here; nothing where it is not in memory.
+    pub fn heads_in_log(&self, document: &DocumentId) -> Option<Vec<ChangeHash>> {
+        let (loaded, space) = self.documents.loaded(document).zip(self.documents.space_of(document))?;
+        let mut heads: Vec<ChangeHash> = loaded.heads().iter().filter_map(|head| self.name_of(&space, loaded, head)).collect();
+        heads.sort_unstable();
+        Some(heads)
+    }
+
     /// The name that a change of a document in memory has in its log.
     pub(super) fn name_of(&self, space: &SpaceId, document: &Document, hash: &ChangeHash) -> Option<ChangeHash> {
         if !is_sealed(space) {

@@ -198,3 +198,22 @@ fn a_snapshot_that_makes_the_reader_panic_costs_the_sender_its_connection_and_no
     assert_eq!(world.nodes[2].engine.connected_peers(), 0);
     assert_eq!((world.text(2), log(&world, 2).version().clone()), before, "what is held is not set aside for it");
 }
+
+#[test]
+fn a_log_of_one_entry_is_left_as_it_is_however_long_that_is() {
+    let mut world = world(&[Role::Relay, Role::Client], |role| role == Role::Relay);
+    world.open(1);
+    world.connect(1, 0);
+    // In no pattern, so that nothing packs it.
+    let mut rng = crate::base::rng::Rng::new([1; 32]);
+    let mut piece = || crate::base::id::to_hex(&rng.bytes::<4_000>());
+    world.write(1, &piece());
+    world.run();
+    world.wait(2_000);
+    let (bytes, entries) = (log(&world, 0).entry_bytes(), log(&world, 0).version().clock.entries());
+    assert!(bytes > 2_000 && entries == 1 && log(&world, 0).snapshot().is_none(), "{bytes} bytes, {entries} entries");
+    world.write(1, &piece());
+    world.run();
+    world.wait(2_000);
+    assert!(log(&world, 0).snapshot().is_some());
+}

@@ -148,6 +148,10 @@ impl Engine {
     /// Notes that entries of a document became durable: when it has become long its log is compacted, at once or when it is quiet.
     pub(super) fn on_log_grown(&mut self, document: DocumentId) {
         let Some(log) = self.log(&document) else { return };
+        // One entry is as short as it gets: a piece of a file, mostly.
+        if log.version().clock.entries() <= 1 {
+            return;
+        }
         let snapshot = log.snapshot().map_or(0, |snapshot| snapshot.bytes);
         let policy = &self.config.compaction;
         if log.entry_bytes() > policy.busy_bytes_min.max(snapshot * BUSY_FACTOR) {
@@ -416,7 +420,7 @@ impl Engine {
     /// Lets what waited for a snapshot to be taken in go on: the next snapshot, or the entries that came after it.
     pub(super) fn on_adoption_over(&mut self, document: DocumentId) {
         if !self.snapshots.is_adopting(&document) {
-            self.on_found(document, Vec::new());
+            self.receive_line(document);
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) enum Use {
     Snapshots,
     /// Seals presence and what members are called.
     Words,
+    /// Names documents by what they hold.
+    Files,
 }
 
 impl Use {
@@ -52,6 +54,7 @@ impl Use {
             Self::Names => b"driftline seal 1 names",
             Self::Snapshots => b"driftline seal 1 snapshots",
             Self::Words => b"driftline seal 1 words",
+            Self::Files => b"driftline seal 1 files",
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Keys {
     pub(super) snapshots: [u8; 32],
     pub(super) words: [u8; 32],
     names: Hmac<Sha256>,
+    pub(super) files: Hmac<Sha256>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -36,15 +37,16 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     fn new(space: &SpaceId, key: EpochKey) -> Self {
-        let names = match Hmac::<Sha256>::new_from_slice(&key.of(space, Use::Names)) {
-            Ok(names) => names,
+        let mac = |used| match Hmac::<Sha256>::new_from_slice(&key.of(space, used)) {
+            Ok(mac) => mac,
             Err(_) => unreachable!("a key of any length will do"),
         };
         Self {
             entries: key.of(space, Use::Entries),
             snapshots: key.of(space, Use::Snapshots),
             words: key.of(space, Use::Words),
-            names,
+            names: mac(Use::Names),
+            files: mac(Use::Files),
             key,
         }
     }

@@ -1,5 +1,6 @@
 //! `driftline peer`: keeps a folder of files and a space in step, both ways, until it is told to stop.
 
+mod joining;
 mod keeping;
 mod lan;
 mod status;
@@ -8,7 +9,7 @@ use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
 use crate::dial::with_token;
-use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf};
+use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf, remembered_space};
 use crate::lan::{RelayAddress, RelayAddressError};
 use crate::repo::{Repo, RepoError, RepoOptions, Space, SpaceEvent};
 use clap::{Args, Subcommand};
@@ -51,6 +52,14 @@ Examples:
   This folder and a relay; do the same on another machine, with the same space:
     driftline peer --folder ~/notes --space harbour --relay ws://localhost:8080/sync
 
+  A space of your own, which relays carry and cannot read (--owned: and can read). Make
+  it and share it by this machine's own commands, and join it from every folder, your own too:
+    driftline space create --sealed --relay ws://localhost:8080/sync        prints SPACE
+    driftline share --write --space SPACE --relay ws://localhost:8080/sync  prints LINK
+    driftline peer --folder ~/notes --join LINK
+  From then on the folder knows its space:
+    driftline peer --folder ~/notes --relay ws://localhost:8080/sync
+
   What would happen, with nothing touched:
     driftline peer --folder ~/notes --space harbour --relay ws://localhost:8080/sync --dry-run
 
@@ -67,7 +76,8 @@ Exit codes:
   1  a disk, a file or the system failed
   2  the command line is wrong
   3  not found: no peer is running there (driftline peer status)
-  5  refused: the key in the data directory can be read by others
+  5  refused: this device is no member of the space, the link lets nobody in any more, or
+     the key in the data directory can be read by others
   6  in use: another driftline is using the data directory";
 
 /// The data directory, where none is named: inside the folder.
@@ -86,10 +96,17 @@ pub struct PeerArguments {
     /// Where this device's copy of the space is kept; never synced itself [default: .driftline in the folder]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The space: its name, or its id. Whoever says the same name means the same space [default: the one that peers were
-    /// paired with for, or else "default"]
+    /// The space: its name, or its id. Whoever says the same name means the same space [default: the one that this folder
+    /// was kept in step with before or peers were paired with for, or else "default"]
     #[arg(long, value_name = "NAME", env = "DRIFTLINE_SPACE")]
     space: Option<String>,
+    /// Become a member of an owned or sealed space by this link, which a member made with driftline share, and keep the folder
+    /// in step with that. In quotes: the shell takes what follows a # for a comment
+    #[arg(long, value_name = "LINK", conflicts_with = "dry_run")]
+    join: Option<String>,
+    /// What this device is called, as other members of that space see it
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "join")]
+    note: String,
     /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times. With an address that
     /// `driftline relay --p2p` prints (/ip4/…/p2p/12D3…), paired peers elsewhere are met through it, too
     #[arg(long = "relay", value_name = "ADDRESS", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
@@ -163,7 +180,10 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
         return foretell(arguments, relays, &folder, &data, output).await;
     }
     let options = RepoOptions { data: Some(data.clone()), relays, ..RepoOptions::default() };
-    let named = arguments.space.as_deref();
+    let invitation = arguments.join.as_deref().map(joining::read).transpose()?;
+    let named = joining::space_named(arguments.space.as_deref(), invitation.as_ref())?;
+    let named = named.or_else(|| remembered_space(&data).filter(|_| !arguments.lan.is_told_the_space()));
+    let named = named.as_deref();
     let place = LanPlace::take(&arguments.lan, &data, named, meeting, output)?;
     let (repo, space) = match &place {
         Some(place) => {
@@ -177,9 +197,14 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     };
     let repo = repo.map_err(|error| in_words(error, &data))?;
     let space = repo.space_of(space);
-    let called = named.map(|named| format!("{named} ")).unwrap_or_default();
+    if let Err(why) = joining::join(&repo, &space, arguments, output).await {
+        repo.close().await;
+        return Err(why);
+    }
+    let called = arguments.space.as_ref().map(|named| format!("{named} ")).unwrap_or_default();
     output.note(&format!("{} and the space {called}({}); Ctrl-C stops", folder.display(), space.id()));
-    if arguments.relays.is_empty() && place.is_none() {
+    let is_alone = repo.connections().is_empty() && place.is_none();
+    if is_alone {
         output.note("no relay is named and no peer was paired with: what is in the folder is kept on this device only (--relay ws://…, --pair)");
     }
     let lan = place.as_ref().map(LanPlace::lan);
@@ -189,7 +214,7 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     let kept = async {
         let keeper = keeper(&repo, &space, &folder, &data, false)?;
         // Whoever has others to sync with waits for them a while before it says that it has nothing.
-        let awaits = lan.is_some() || !arguments.relays.is_empty();
+        let awaits = !is_alone;
         Keeping::new(output, repo.clone(), space.clone(), awaits).keep(keeper, &folder, &data).await
     };
     let asked = Asked { folder: &folder, repo: &repo, space: &space, lan };
@@ -225,11 +250,12 @@ async fn foretell(
     let unasked = relays.is_empty();
     let options = RepoOptions { data: kept, relays, ..RepoOptions::default() };
     let repo = Repo::open(options).await.map_err(|error| in_words(error, data))?;
-    let named = arguments.space.as_deref().map(SpaceId::from_id_or_name);
+    let named = arguments.space.clone().or_else(|| remembered_space(data)).map(|named| SpaceId::from_id_or_name(&named));
     let space = match named.or(lan::kept_space(data)?) {
         Some(space) => repo.space_of(space),
         None => repo.space(SPACE),
     };
+    joining::is_member(&repo, &space).await?;
     let is_synced = unasked || tokio::time::timeout(PATIENCE, repo.when_synced(&space)).await.is_ok();
     if !is_synced {
         output.note("no relay can be reached: this is by what is known on this device");

@@ -112,7 +112,9 @@ fn move_renamed<S: Shelf>(
     }
     while !moves.is_empty() {
         let places: BTreeSet<String> = moves.iter().map(|(_, file, _)| file.local.clone()).collect();
-        let (waiting, free): (Vec<_>, Vec<_>) = moves.into_iter().partition(|(_, _, to)| places.contains(to));
+        // A file that is in the way may also be where a folder is to be.
+        let is_taken = |to: &str| places.contains(to) || to.match_indices('/').any(|(at, _)| places.contains(&to[..at]));
+        let (waiting, free): (Vec<_>, Vec<_>) = moves.into_iter().partition(|(_, _, to)| is_taken(to));
         let is_round = free.is_empty();
         for (document, file, to) in free {
             move_file(keeper, document, &file, &to, report, touched)?;
@@ -120,7 +122,7 @@ fn move_renamed<S: Shelf>(
         moves = waiting;
         if is_round && let Some((document, mut file, to)) = moves.pop() {
             // They want each other's places: one steps aside, and goes on from there.
-            let aside = names::marked(&to, document, usize::MAX);
+            let aside = names::marked(&file.local, document, usize::MAX);
             note(keeper, document, &aside, &file.heads, &file.fingerprint);
             keeper.state.keep()?;
             if move_file(keeper, document, &file, &aside, report, touched)? {
@@ -218,7 +220,7 @@ fn what_is_due<S: Shelf>(
         Content::Blob(blob) => {
             let mut bytes = Vec::new();
             for chunk in &blob.chunks {
-                match keeper.shelf.read(*chunk, blob::bytes_of_chunk)? {
+                match blob::read_chunk(&keeper.shelf, *chunk)? {
                     Some(Ok(piece)) => bytes.extend(piece),
                     None => {
                         report.incomplete += 1;

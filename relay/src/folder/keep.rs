@@ -12,6 +12,7 @@ use super::scan::Scan;
 use super::shelf::Shelf;
 use super::state::{InStep, Seen, State};
 use super::take;
+use super::terms::Terms;
 use super::write::Root;
 use driftline_core::base::id::DocumentId;
 use driftline_core::doc::document::Document;
@@ -83,6 +84,10 @@ pub struct Keeper<S: Shelf> {
     pub(crate) waiting: Waiting,
     pub(crate) patience: Patience,
     pub(crate) now: Moment,
+    /// The terms of the shelf, as they were when this pass began.
+    pub(crate) terms: Terms,
+    /// Nothing is taken yet: others are awaited.
+    pub(crate) holds_back: bool,
     data_inside: Option<String>,
     look_only: bool,
     told: Option<Box<dyn FnMut(usize, usize) + Send>>,
@@ -107,7 +112,20 @@ impl<S: Shelf> Keeper<S> {
         let state = if look_only { State::open_to_look(&data, &name, &space)? } else { State::open(&data, &name, &space)? };
         let now = Moment { monotonic: Duration::ZERO, unix_ms: 0 };
         let (root, waiting) = (Root::new(&folder), Waiting::default());
-        Ok(Self { shelf, root, state, waiting, patience, now, data_inside, look_only, told: None, steps_left: Cell::new(None) })
+        Ok(Self {
+            shelf,
+            root,
+            state,
+            waiting,
+            patience,
+            now,
+            terms: Terms::Open,
+            holds_back: false,
+            data_inside,
+            look_only,
+            told: None,
+            steps_left: Cell::new(None),
+        })
     }
 
     /// Tells how many files of how many have been dealt with, during a pass.
@@ -115,9 +133,24 @@ impl<S: Shelf> Keeper<S> {
         self.told = Some(Box::new(told));
     }
 
+    /// Takes nothing from the folder in the next passes, because others are awaited whose files these may be; what they have made comes in.
+    pub fn hold_back(&mut self, holds_back: bool) {
+        self.holds_back = holds_back;
+    }
+
     /// Ends the next passes by [`FolderError::Cut`] after so many steps, as if the process ended there: for tests.
     pub fn cut_after(&mut self, steps: u64) {
         self.steps_left.set(Some(steps));
+    }
+
+    /// Whether nothing is known of the folder yet.
+    pub fn is_new(&self) -> bool {
+        self.state.all().is_empty()
+    }
+
+    /// The terms of the shelf, as they were when the last pass began.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// The shelf.
@@ -133,6 +166,7 @@ impl<S: Shelf> Keeper<S> {
     /// When the folder, the replica or what is remembered cannot be used. What is about one file is in the report.
     pub fn pass(&mut self, now: Moment) -> Result<Report, FolderError> {
         self.now = now;
+        self.terms = self.shelf.terms()?;
         let mut report = Report::default();
         self.look()?;
         let ignored = Ignored::new(self.root.path(), self.data_inside.clone());
@@ -163,14 +197,14 @@ impl<S: Shelf> Keeper<S> {
 
     /// Takes in what the documents say now.
     fn look(&mut self) -> Result<(), FolderError> {
-        for (document, heads) in self.shelf.documents()? {
-            if self.state.of(&document).is_some_and(|known| known.heads == heads) {
+        for (document, version) in self.shelf.documents()? {
+            if self.state.of(&document).is_some_and(|known| known.looked == version) {
                 continue;
             }
             let read = |document: &Document| (document.heads(), Record::read(document).map(Seen::from));
-            if let Some((heads, seen)) = self.shelf.read(document, read)? {
+            if let Some((looked, (heads, seen))) = self.shelf.look(document, read)? {
                 let known = self.state.change(document);
-                (known.heads, known.seen) = (heads, seen);
+                (known.heads, known.looked, known.seen) = (heads, looked, seen);
             }
         }
         Ok(())
@@ -218,9 +252,12 @@ impl<S: Shelf> Keeper<S> {
         }
     }
 
-    /// What a pass would do, by what is known now.
-    fn foretell(&self, local: compare::Local, ignored: &Ignored, report: &mut Report) {
-        let file = |document: &DocumentId| self.state.file_of(document).map_or("", |file| file.local.as_str());
+    /// What a pass would take from the folder; answers of which documents.
+    fn foretell_taking<'a>(
+        local: &compare::Local,
+        file: impl Fn(&DocumentId) -> &'a str,
+        report: &mut Report,
+    ) -> BTreeSet<DocumentId> {
         for (document, to) in &local.renamed {
             report.did(Deed::Renamed, &to.path, Some(file(document)));
         }
@@ -234,6 +271,23 @@ impl<S: Shelf> Keeper<S> {
             report.did(Deed::Deleted, file(document), None);
         }
         local.fresh.iter().for_each(|found| report.did(Deed::Added, &found.path, None));
+        touched
+    }
+
+    /// What a pass would do, by what is known now.
+    fn foretell(&self, local: compare::Local, ignored: &Ignored, report: &mut Report) {
+        let file = |document: &DocumentId| self.state.file_of(document).map_or("", |file| file.local.as_str());
+        let touched = match &self.terms {
+            Terms::Closed(why) | Terms::Waiting(why) => {
+                let moved = local.renamed.iter().chain(&local.edited).map(|(document, found)| (*document, found.path.as_str()));
+                let gone = local.gone.iter().map(|document| (*document, file(document)));
+                let known: Vec<(DocumentId, &str)> = moved.chain(gone).collect();
+                let fresh = local.fresh.iter().map(|found| found.path.as_str());
+                known.iter().map(|(_, path)| *path).chain(fresh).for_each(|path| report.refuse(path, why));
+                known.into_iter().map(|(document, _)| document).collect()
+            }
+            Terms::Open | Terms::Member(_) => Self::foretell_taking(&local, file, report),
+        };
         let wanted = self.wanted();
         for (document, known) in self.state.all().iter().filter(|(document, _)| !touched.contains(document)) {
             match (wanted.get(document), &known.file) {
@@ -279,6 +333,7 @@ impl From<Record> for Seen {
             created: record.created,
             is_live: record.is_live,
             has_beaten: !record.beaten.is_empty(),
+            origin: record.origin,
         }
     }
 }

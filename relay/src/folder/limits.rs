@@ -8,6 +8,8 @@ pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Most such documents of one file.
 pub const CHUNKS_MAX: usize = FILE_BYTES_MAX as usize / CHUNK_BYTES;
+/// Most things that were written in the document of a piece among which its bytes are looked for.
+pub const CHUNK_VERSIONS_MAX: usize = 64;
 /// Longest path below the folder, in bytes.
 pub const PATH_BYTES_MAX: usize = 1_024;
 /// Longest name of a file or folder, in bytes: what every file system takes, with room for what is put after it.

@@ -10,12 +10,15 @@
 //! CRDT merges it with what came meanwhile; only when that is durable is it remembered as being in step ([`state`]); and
 //! only then is the merged text written, never over anything but what was expected there ([`write`]).
 //!
-//! [`watch`] tells when to look again.
+//! Who may write in the space, and how documents are made there, is in its [`terms`]; what two members have made of one file is made
+//! one ([`twins`]). [`watch`] tells when to look again.
 
 mod blob;
 mod bring;
 mod compare;
 mod error;
+mod follow;
+mod fresh;
 mod ignored;
 mod keep;
 mod leftover;
@@ -27,7 +30,9 @@ mod scan;
 mod shelf;
 mod state;
 mod take;
+mod terms;
 mod text;
+mod twins;
 mod watch;
 mod write;
 
@@ -35,5 +40,6 @@ pub use error::FolderError;
 pub use keep::{Keeper, KeeperOptions, Moment, Patience};
 pub use report::{Act, Deed, Report};
 pub use shelf::{Shelf, SpaceShelf};
-pub use state::STATE_FILE;
+pub use state::{STATE_FILE, remembered_space};
+pub use terms::Terms;
 pub use watch::Watch;

@@ -5,13 +5,16 @@
 //! may be read by anyone and what is read here may have been made by anyone.
 
 use super::blob::Blob;
+use super::limits::PATH_BYTES_MAX;
 use super::names;
+use super::shelf::plain_name;
 use super::text::Splice;
-use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, to_hex};
+use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId, to_hex};
 use driftline_core::doc::document::{ChangeError, Document};
 use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::path::IntoPath as _;
 use driftline_core::doc::value::{TextUnit, Value};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// What a file holds, in 32 bytes: the SHA-256 of it, in hexadecimal.
@@ -36,6 +39,32 @@ pub(crate) struct Record {
     pub content: Content,
     /// Other files of bytes that were written at the same time, and did not stay.
     pub beaten: Vec<Blob>,
+    /// What it was made of, where a member made it.
+    pub origin: Option<Origin>,
+}
+
+/// The file that a member made a document of. Two who did so of the same file are known by it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// Where it was.
+    pub path: String,
+    /// What it held.
+    pub sha256: String,
+    /// Who made the document.
+    pub by: String,
+}
+
+impl Origin {
+    fn read(value: &Value) -> Option<Self> {
+        let map = value.as_map()?;
+        let text = |key: &str, bytes_max: usize| Some(map.get(key)?.as_str()?.to_owned()).filter(|text| text.len() <= bytes_max);
+        Some(Self { path: text("path", PATH_BYTES_MAX)?, sha256: text("sha256", 64)?, by: text("by", 64)? })
+    }
+
+    fn to_value(&self) -> Value {
+        let text = |text: &str| Value::String(text.to_owned());
+        Value::map([("path", text(&self.path)), ("sha256", text(&self.sha256)), ("by", text(&self.by))])
+    }
 }
 
 /// What a file holds.
@@ -73,6 +102,7 @@ impl Record {
             is_live: is_live(document, &content),
             content,
             beaten,
+            origin: document.value("origin").as_ref().and_then(Origin::read),
         })
     }
 
@@ -127,21 +157,17 @@ fn stays() -> Op {
 /// The id of a document that is made of what a file is and holds, so that two who have the same file make one document.
 /// `turn` tells apart those that one folder has of the same.
 pub(crate) fn id_of_file(path: &str, fingerprint: &str, turn: u32) -> DocumentId {
-    let digest = Sha256::new()
-        .chain_update(b"driftline file\0")
-        .chain_update(path)
-        .chain_update(b"\0")
-        .chain_update(fingerprint)
-        .chain_update(turn.to_le_bytes())
-        .finalize();
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest[..16]);
-    DocumentId(id)
+    plain_name(&digest_of_file(path, fingerprint, turn))
 }
 
-/// The id of the document of bytes that were written beside others in a document, and did not stay.
-pub(crate) fn id_of_copy(document: DocumentId, fingerprint: &str) -> DocumentId {
-    id_of_file(&format!("copy of {document}"), fingerprint, 0)
+fn digest_of_file(path: &str, fingerprint: &str, turn: u32) -> [u8; 32] {
+    let digest = Sha256::new().chain_update(b"driftline file\0").chain_update(path).chain_update(b"\0").chain_update(fingerprint);
+    digest.chain_update(turn.to_le_bytes()).finalize().into()
+}
+
+/// What the document of bytes is named by that were written beside others in a document, and did not stay.
+pub(crate) fn digest_of_copy(document: DocumentId, fingerprint: &str) -> [u8; 32] {
+    digest_of_file(&format!("copy of {document}"), fingerprint, 0)
 }
 
 /// The first change of a file's document, the same whoever makes it.
@@ -162,6 +188,33 @@ pub(crate) fn first_version(document: DocumentId, path: &str, content: &Content)
         }
     })?;
     Ok(made)
+}
+
+/// The edit by which a member makes a file's document: all of it is one change.
+pub(crate) fn made_by(member: &PeerId, path: &str, content: &Content, now_ms: i64) -> Edit {
+    let text = match content {
+        Content::Text(text) => text.clone(),
+        Content::Blob(_) => String::new(),
+    };
+    let origin = Origin { path: path.to_owned(), sha256: content.fingerprint(), by: member.to_string() };
+    let mut edit = begun(now_ms);
+    edit.ops.extend([
+        put("title", Value::Text(names::title_of_path(path))),
+        put("path", Value::String(path.to_owned())),
+        put("body", Value::Text(text)),
+        put("origin", origin.to_value()),
+    ]);
+    if let Content::Blob(blob) = content {
+        edit.ops.push(put("blob", blob.to_value()));
+    }
+    edit
+}
+
+/// The version of a document that holds what it was made of: its first.
+pub(crate) fn beginning(document: &Document, origin: &Origin) -> Option<ChangeHash> {
+    let first = document.history(usize::MAX).into_iter().find(|change| change.deps.is_empty())?.hash;
+    let content = Record::content_at(document, &[first])?;
+    (content.fingerprint() == origin.sha256).then_some(first)
 }
 
 /// The edit that says when a file was first taken.

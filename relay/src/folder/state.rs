@@ -5,6 +5,7 @@
 //! process that ends in between does not take its own writing for an edit.
 
 use super::error::FolderError;
+use super::record::Origin;
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,21 @@ use std::path::Path;
 /// The database's name in the data directory.
 pub const STATE_FILE: &str = "folder.sqlite";
 
+/// The space, as its id, that a data directory remembers; nothing where it remembers none, or cannot be read.
+pub fn remembered_space(data: &Path) -> Option<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(data.join(STATE_FILE), flags).ok()?;
+    database.query_row("SELECT value FROM about WHERE name = 'space'", [], |row| row.get(0)).ok()
+}
+
 /// What is known of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Known {
     /// The version of it that was last looked at.
     pub heads: Vec<ChangeHash>,
+    /// The same as the shelf calls it.
+    #[serde(default)]
+    pub looked: Vec<ChangeHash>,
     /// What that version says; nothing when it is not a file.
     pub seen: Option<Seen>,
     /// Its file in the folder, as it was when last in step.
@@ -42,6 +53,9 @@ pub(crate) struct Seen {
     pub fingerprint: String,
     /// Whether other bytes were written at the same time, and wait for a name of their own.
     pub has_beaten: bool,
+    /// What it was made of, where a member made it.
+    #[serde(default)]
+    pub origin: Option<Origin>,
 }
 
 /// A file that is in step with a version of its document.
@@ -183,6 +197,7 @@ mod tests {
         state.keep().unwrap();
         state.change(two).heads = vec![ChangeHash([4; 32])];
         drop(state);
+        assert_eq!(remembered_space(data.path()).as_deref(), Some("s"));
         let state = State::open(data.path(), "inside", "s").unwrap();
         assert_eq!(state.of(&one).unwrap().heads, [ChangeHash([3; 32])]);
         assert_eq!(state.of(&two), None);

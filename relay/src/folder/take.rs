@@ -4,18 +4,21 @@
 //! and makes no difference: the document of a new file is the same each time, and an edit of a text says of itself what
 //! it was made of.
 
-use super::blob::{self, Blob};
 use super::compare::Local;
 use super::error::FolderError;
+use super::follow;
+use super::fresh::{content_in, take_new};
 use super::keep::{Keeper, is_called};
-use super::limits::{CHUNK_BYTES, FILE_BYTES_MAX, TEXT_BYTES_MAX};
+use super::limits::{FILE_BYTES_MAX, TEXT_BYTES_MAX};
 use super::names;
 use super::record::{self, Content, Record, fingerprint};
 use super::report::{Deed, Report};
 use super::scan::Found;
 use super::shelf::Shelf;
-use super::state::InStep;
+use super::state::{InStep, Known};
+use super::terms::Terms;
 use super::text;
+use super::twins;
 use crate::repo::RepoError;
 use driftline_core::base::id::{ChangeHash, DocumentId};
 use driftline_core::doc::document::Document;
@@ -30,13 +33,28 @@ pub(crate) fn content_of(bytes: &[u8]) -> Option<String> {
 
 /// What is to be remembered once it is durable.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     /// What files were to be called before anything was taken.
-    wanted: BTreeMap<DocumentId, String>,
+    pub(super) wanted: BTreeMap<DocumentId, String>,
     /// The same the other way round.
-    named: BTreeMap<String, DocumentId>,
-    files: BTreeMap<DocumentId, Option<InStep>>,
-    touched: BTreeSet<DocumentId>,
+    pub(super) named: BTreeMap<String, DocumentId>,
+    /// Files that were deleted before anything was taken, by where they were and what they held.
+    pub(super) deleted: BTreeMap<(String, String), DocumentId>,
+    pub(super) files: BTreeMap<DocumentId, Option<InStep>>,
+    pub(super) touched: BTreeSet<DocumentId>,
+}
+
+impl Taken {
+    fn before<S: Shelf>(keeper: &Keeper<S>) -> Self {
+        let wanted = keeper.wanted();
+        let named = wanted.iter().map(|(document, path)| (path.clone(), *document)).collect();
+        let of_deleted = |(document, known): (&DocumentId, &Known)| {
+            let seen = known.seen.as_ref().filter(|seen| !seen.is_live && known.file.is_none())?;
+            Some(((seen.path.clone()?, seen.fingerprint.clone()), *document))
+        };
+        let deleted = keeper.state.all().iter().filter_map(of_deleted).collect();
+        Self { wanted, named, deleted, ..Self::default() }
+    }
 }
 
 /// Takes over what was done in the folder; answers the documents whose files are to be left alone this time.
@@ -45,9 +63,12 @@ pub(crate) fn take<S: Shelf>(
     local: Local,
     report: &mut Report,
 ) -> Result<BTreeSet<DocumentId>, FolderError> {
-    let wanted = keeper.wanted();
-    let named = wanted.iter().map(|(document, path)| (path.clone(), *document)).collect();
-    let mut taken = Taken { wanted, named, ..Taken::default() };
+    let mut taken = Taken::before(keeper);
+    if keeper.holds_back || matches!(keeper.terms, Terms::Waiting(_) | Terms::Closed(_)) {
+        let busy = follow::follow(keeper, local, &mut taken, report);
+        remember(keeper, taken)?;
+        return Ok(busy);
+    }
     // First, because an edit of the file that stayed takes the place of what was beaten too.
     keep_beaten(keeper, &mut taken)?;
     let mut busy = local.busy;
@@ -83,14 +104,20 @@ pub(crate) fn take<S: Shelf>(
         }
     }
     name_notes(keeper, &mut taken, report)?;
+    twins::fold(keeper, &mut busy, &mut taken, report)?;
+    remember(keeper, taken)?;
+    Ok(busy)
+}
+
+/// Makes durable what was taken, and remembers then what is in step.
+fn remember<S: Shelf>(keeper: &mut Keeper<S>, taken: Taken) -> Result<(), FolderError> {
     keeper.step()?;
     keeper.shelf.settle(&taken.touched)?;
     keeper.step()?;
     for (document, file) in taken.files {
         keeper.state.change(document).file = file;
     }
-    keeper.state.keep()?;
-    Ok(busy)
+    keeper.state.keep()
 }
 
 /// Takes what a write found in a file's place, as what was done to the file that stood there; durable afterwards.
@@ -106,7 +133,7 @@ pub(crate) fn take_instead<S: Shelf>(
 }
 
 /// Remembers a document's file as it is now; nothing is in step before that.
-fn file_now<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, taken: &Taken) -> Option<InStep> {
+pub(super) fn file_now<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, taken: &Taken) -> Option<InStep> {
     match taken.files.get(&document) {
         Some(file) => file.clone(),
         None => keeper.state.file_of(&document).cloned(),
@@ -211,75 +238,6 @@ fn take_deletion<S: Shelf>(
     Ok(())
 }
 
-fn take_new<S: Shelf>(keeper: &mut Keeper<S>, found: &Found, taken: &mut Taken, report: &mut Report) -> Result<(), FolderError> {
-    let in_step = |heads: Vec<ChangeHash>| InStep {
-        local: found.path.clone(),
-        heads,
-        fingerprint: found.fingerprint.clone(),
-        size: found.size,
-        changed_ns: found.changed_ns,
-    };
-    // A document that has this name, holds this and has no file here yet: this is its file.
-    let safe = names::safe_path(&found.path);
-    let named = [&found.path, &safe].into_iter().find_map(|path| taken.named.get(path)).copied();
-    if let Some(document) = named.filter(|document| file_now(keeper, *document, taken).is_none())
-        && let Some(known) = keeper.state.of(&document)
-        && known.seen.as_ref().is_some_and(|seen| seen.is_live && seen.fingerprint == found.fingerprint)
-    {
-        taken.files.insert(document, Some(in_step(known.heads.clone())));
-        return Ok(());
-    }
-    let Some(bytes) = bytes_of(keeper, found, report) else { return Ok(()) };
-    let path = safe;
-    let content = content_in(keeper, &bytes, &mut taken.touched)?;
-    for turn in 0.. {
-        let document = record::id_of_file(&path, &found.fingerprint, turn);
-        if file_now(keeper, document, taken).is_some() {
-            continue;
-        }
-        let first = match record::first_version(document, &path, &content) {
-            Ok(first) => first,
-            Err(error) => {
-                report.refuse(&found.path, error.to_string());
-                return Ok(());
-            }
-        };
-        let begins = first.heads();
-        let at = begins.clone();
-        let read = move |document: &Document| (document.holds(&at), document.heads(), Record::read(document));
-        let mut heads = begins;
-        match keeper.shelf.read(document, read)? {
-            Some((false, ..)) | Some((_, _, None)) => continue,
-            Some((true, now, Some(there))) if !there.is_live => {
-                // Deleted as it was: it is there again. Deleted after it was edited, that one is another.
-                if there.content.fingerprint() != found.fingerprint {
-                    continue;
-                }
-                keeper.step()?;
-                keeper.shelf.edit(document, None, record::revived())?;
-                heads = now;
-            }
-            // Made by someone who has the same file, or by this folder before it could remember it.
-            Some((true, _, Some(there))) if there.created < i64::MAX => {}
-            there => {
-                keeper.step()?;
-                if there.is_none() {
-                    keeper.shelf.import(document, first.save())?;
-                }
-                keeper.step()?;
-                if let Some(hash) = keeper.shelf.edit(document, Some(heads.clone()), record::begun(keeper.now.unix_ms))? {
-                    heads = vec![hash];
-                }
-            }
-        }
-        taken.touched.insert(document);
-        taken.files.insert(document, Some(in_step(heads)));
-        report.did(Deed::Added, &found.path, None);
-        return Ok(());
-    }
-    Ok(())
-}
-
 /// Gives notes that were made elsewhere a path, once their title has stopped changing.
 fn name_notes<S: Shelf>(keeper: &mut Keeper<S>, taken: &mut Taken, report: &mut Report) -> Result<(), FolderError> {
     let unnamed = keeper.state.all().iter().filter_map(|(document, known)| {
@@ -310,10 +268,21 @@ fn keep_beaten<S: Shelf>(keeper: &mut Keeper<S>, taken: &mut Taken) -> Result<()
             let (stem, ending) = name.rfind('.').filter(|at| *at > 0).map_or((name, ""), |at| name.split_at(at));
             let name = format!("{stem} (other {}){ending}", blob.sha256.chars().take(6).collect::<String>());
             let path = names::safe_path(&if folder.is_empty() { name } else { format!("{folder}/{name}") });
-            let copy = record::id_of_copy(document, &blob.sha256);
+            let names = keeper.shelf.names_of(&record::digest_of_copy(document, &blob.sha256))?;
+            let held = names.iter().find(|name| keeper.state.of(name).is_some()).or(names.first());
+            let Some(copy) = held.copied() else { continue };
             let held = keeper.shelf.read(copy, Record::read)?;
+            let content = Content::Blob(blob.clone());
+            if let Terms::Member(member) = keeper.terms {
+                if held.flatten().is_none() {
+                    keeper.step()?;
+                    keeper.shelf.edit(copy, None, record::made_by(&member, &path, &content, keeper.now.unix_ms))?;
+                    taken.touched.insert(copy);
+                }
+                continue;
+            }
             if held.is_none()
-                && let Ok(first) = record::first_version(copy, "", &Content::Blob(blob.clone()))
+                && let Ok(first) = record::first_version(copy, "", &content)
             {
                 keeper.step()?;
                 keeper.shelf.import(copy, first.save())?;
@@ -332,31 +301,13 @@ fn keep_beaten<S: Shelf>(keeper: &mut Keeper<S>, taken: &mut Taken) -> Result<()
 }
 
 /// The bytes of a file, if they are still what was found.
-fn bytes_of<S: Shelf>(keeper: &Keeper<S>, found: &Found, report: &mut Report) -> Option<Vec<u8>> {
+pub(super) fn bytes_of<S: Shelf>(keeper: &Keeper<S>, found: &Found, report: &mut Report) -> Option<Vec<u8>> {
     let bytes =
         keeper.root.read(&found.path, FILE_BYTES_MAX).ok().flatten().filter(|bytes| fingerprint(bytes) == found.fingerprint);
     if bytes.is_none() {
         report.unsettled += 1;
     }
     bytes
-}
-
-/// What bytes are in a document; the pieces of what is no text are put on the shelf.
-fn content_in<S: Shelf>(keeper: &Keeper<S>, bytes: &[u8], touched: &mut BTreeSet<DocumentId>) -> Result<Content, FolderError> {
-    if let Some(text) = content_of(bytes) {
-        return Ok(Content::Text(text));
-    }
-    for piece in bytes.chunks(CHUNK_BYTES) {
-        let id = blob::id_of_chunk(piece);
-        let is_there = keeper.shelf.read(id, |document| blob::bytes_of_chunk(document).is_ok())?;
-        if is_there != Some(true) {
-            keeper.step()?;
-            let made = blob::chunk(piece).map_err(RepoError::from)?;
-            keeper.shelf.import(id, made.save())?;
-        }
-        touched.insert(id);
-    }
-    Ok(Content::Blob(Blob::of(bytes)))
 }
 
 /// Commits that a file holds these bytes now, on the version that it was; answers the version that it is.
@@ -412,7 +363,7 @@ fn content_at<S: Shelf>(keeper: &Keeper<S>, document: DocumentId, heads: &[Chang
 }
 
 /// Makes an edit on a version, or on the document as it stands where that version is lost.
-fn edit_at<S: Shelf>(
+pub(super) fn edit_at<S: Shelf>(
     keeper: &Keeper<S>,
     document: DocumentId,
     heads: &[ChangeHash],

@@ -71,6 +71,11 @@ impl Identity {
         Self::load_or(folder, Self::fresh)
     }
 
+    /// The key that is kept in `folder`; nothing where there is none.
+    pub fn kept(folder: &Path) -> Result<Option<Self>, IdentityError> {
+        if folder.join(KEY_FILE).exists() { Self::load(folder).map(Some) } else { Ok(None) }
+    }
+
     /// The key that is kept in `folder`, or else this one, which is kept from now on.
     pub fn load_or(folder: &Path, otherwise: impl FnOnce() -> Self) -> Result<Self, IdentityError> {
         let path = folder.join(KEY_FILE);

@@ -69,6 +69,7 @@ pub use space::{Space, SpaceEvent, SpaceEvents};
 
 use crate::dial::{Dialler, WebSocketDialler};
 use crate::host::Host;
+use crate::lan::Identity;
 use crate::store::{MemoryStore, SqliteOptions, SqliteStore};
 use driftline_core::base::id::{PeerId, SpaceId};
 use driftline_core::base::time::Now;
@@ -99,17 +100,21 @@ pub(crate) struct Inner {
 }
 
 impl Repo {
-    /// Opens a repo; ready once its store is open and it knows who it is. It never waits for the network.
+    /// Opens a repo; ready once its store is open and it knows who it is: by the key that is kept in its folder for others to know it by,
+    /// or else by the one in its store. It never waits for the network.
     ///
     /// # Errors
     ///
-    /// When the folder is in use by another program, or its store cannot be opened.
+    /// When the folder is in use by another program, its store cannot be opened, or its key may be no secret any more.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime, and when the system gives no randomness or no thread.
     pub async fn open(options: RepoOptions) -> Result<Self, RepoError> {
-        let config = EngineConfig::new(Role::Client, random());
+        let kept = options.data.as_deref().map(Identity::kept).transpose();
+        let kept = kept.map_err(|error| RepoError::Refused(error.to_string()))?.flatten();
+        let identity = kept.map(|identity| identity.secret());
+        let config = EngineConfig { identity, ..EngineConfig::new(Role::Client, random()) };
         let dialler = WebSocketDialler { frame_bytes_max: config.limits.frame_bytes_max };
         Self::open_with(options, config, dialler).await
     }

@@ -1,5 +1,6 @@
 //! Where these tests take place: a relay on a free port, and a wire to it that can be cut and held.
 
+use driftline_core::engine::Engine;
 use driftline_relay::repo::{DocHandle, Level, Repo, RepoOptions};
 use driftline_relay::server::{Relay, RelayOptions};
 use std::net::SocketAddr;
@@ -33,6 +34,11 @@ impl Harbour {
 
     pub(crate) async fn repo(&self) -> Repo {
         Repo::open(RepoOptions::memory().relay(self.url())).await.unwrap()
+    }
+
+    /// Asks its engine.
+    pub(crate) async fn ask<R: Send + 'static>(&self, ask: impl FnOnce(&mut Engine) -> R + Send + 'static) -> R {
+        self.relay.as_ref().unwrap().host().call(move |engine, _| ask(engine)).await.unwrap()
     }
 
     pub(crate) async fn stop(&mut self) {

@@ -22,6 +22,8 @@ mod process;
 mod replica;
 mod room;
 mod sealed;
+#[cfg(unix)]
+mod sealed_folder;
 mod snapshots;
 mod store;
 #[cfg(unix)]

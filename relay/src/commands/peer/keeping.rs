@@ -2,8 +2,10 @@
 
 use super::super::failure::{Failure, FailureKind};
 use super::super::output::Output;
-use crate::folder::{FolderError, Keeper, Moment, Report, SpaceShelf, Watch};
+use crate::folder::{FolderError, Keeper, Moment, Report, SpaceShelf, Terms, Watch};
 use crate::repo::{ConnectionState, Repo, Space, SpaceEvent, SpaceEvents};
+use driftline_core::engine::effect::TroubleKind;
+use driftline_core::trust::owned::is_owned;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,6 +37,9 @@ pub(super) struct Keeping<'a> {
     told_refused: BTreeSet<(String, String)>,
     told_connections: Vec<crate::repo::Connection>,
     told_summary: Option<String>,
+    told_troubles: BTreeSet<String>,
+    /// Why nothing is taken from the folder, as it was told.
+    told_why: Option<String>,
     /// Whether there are others to sync with that have not been met yet.
     awaits: bool,
 }
@@ -50,6 +55,8 @@ impl<'a> Keeping<'a> {
             told_refused: BTreeSet::new(),
             told_connections: Vec::new(),
             told_summary: None,
+            told_troubles: BTreeSet::new(),
+            told_why: None,
             awaits,
         }
     }
@@ -65,16 +72,20 @@ impl<'a> Keeping<'a> {
         }
         let mut events = self.space.subscribe();
         let mut failures = 0;
+        // In an owned space two who make a document of one file make two: who comes new looks first what there is.
+        let is_newcomer = is_owned(&self.space.id()) && keeper.is_new();
         loop {
             // What the others have is seen by a pass that begins when it is here, and not by one under way.
             let is_awaited = self.awaits && !self.has_met().await;
+            keeper.hold_back(is_newcomer && is_awaited);
             let (back, report) = self.pass(keeper).await?;
             keeper = back;
+            self.tell_terms(keeper.terms());
             let mut rest = if watch.is_ok() { RESCAN } else { RESCAN_BLIND };
             match report {
                 Ok(report) => {
                     failures = 0;
-                    let is_early = is_awaited && report.files == 0 && report.acts.is_empty();
+                    let is_early = is_awaited && report.acts.is_empty() && (report.files == 0 || is_newcomer);
                     if !is_early {
                         self.tell(&report);
                     }
@@ -111,8 +122,10 @@ impl<'a> Keeping<'a> {
 
     /// Whether this replica holds what the others do that are there, or has waited for them long enough.
     async fn has_met(&mut self) -> bool {
-        let is_synced = self.space.status().await.is_ok_and(|status| status.is_synced());
-        self.awaits = !is_synced && self.begun.elapsed() < FIRST_SYNC_TIME_MAX;
+        let status = self.space.status().await.unwrap_or_default();
+        // While something comes it is waited for.
+        let time_max = if status.peers > 0 { FIRST_SYNC_TIME_MAX * 6 } else { FIRST_SYNC_TIME_MAX };
+        self.awaits = !status.is_synced() && self.begun.elapsed() < time_max;
         !self.awaits
     }
 
@@ -226,6 +239,37 @@ impl<'a> Keeping<'a> {
         }
     }
 
+    /// Says whether what is done in the folder is taken, when that changes.
+    fn tell_terms(&mut self, terms: &Terms) {
+        let why = match terms {
+            Terms::Closed(why) | Terms::Waiting(why) => Some(why.clone()),
+            Terms::Open | Terms::Member(_) => None,
+        };
+        if why == self.told_why {
+            return;
+        }
+        let (words, json) = match &why {
+            Some(why) => (
+                format!("the folder follows, and what is done in it stays here: {why}"),
+                json!({ "event": "follows", "reason": why }),
+            ),
+            None => ("what is done in the folder is taken from now on".to_owned(), json!({ "event": "taking" })),
+        };
+        self.output.result(&words, &json);
+        self.told_why = why;
+    }
+
+    /// Says what others have refused.
+    fn tell_troubles(&mut self) {
+        let troubles = self.repo.troubles();
+        let refused = troubles.iter().filter(|trouble| trouble.kind == TroubleKind::Forbidden);
+        for trouble in refused {
+            if self.told_troubles.insert(trouble.message.clone()) {
+                self.output.note(&trouble.message);
+            }
+        }
+    }
+
     fn tell_acts(&self, report: &Report) {
         for act in &report.acts {
             let json = json!({ "event": act.deed.word(), "path": act.path, "from": act.from });
@@ -235,6 +279,7 @@ impl<'a> Keeping<'a> {
 
     /// Says when a relay is reached, and when it is not.
     async fn tell_connections(&mut self) -> Result<(), Failure> {
+        self.tell_troubles();
         let connections = self.repo.connections();
         for connection in connections.iter().filter(|connection| !self.told_connections.contains(connection)) {
             match &connection.state {

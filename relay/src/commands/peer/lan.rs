@@ -5,8 +5,10 @@ use crate::commands::output::Output;
 use crate::lan::{
     AllowList, Identity, IdentityError, Lan, LanNews, LanOptions, Multiaddr, NamedRelay, PairingCode, RelayAddress, did_of,
 };
+use crate::store::sqlite::{DATABASE_FILE, SqliteOptions, SqliteStore};
 use clap::Args;
 use driftline_core::base::id::SpaceId;
+use driftline_core::engine::stored::IDENTITY_KEY;
 use serde_json::json;
 use std::path::Path;
 use tokio::sync::Mutex;
@@ -38,6 +40,13 @@ pub(super) struct LanArguments {
     /// Stay off the local network
     #[arg(long)]
     no_lan: bool,
+}
+
+impl LanArguments {
+    /// Whether a code was typed: whoever made it says which space is shared.
+    pub(super) fn is_told_the_space(&self) -> bool {
+        matches!(self.pair, Some(Some(_)))
+    }
 }
 
 /// A peer's place on the local network.
@@ -82,7 +91,7 @@ impl LanPlace {
             let why = "no peer was paired with yet, so whoever answers would be hung up on: say --pair on both machines";
             return Err(Failure::new(FailureKind::Usage, why));
         }
-        let identity = Identity::load(data).map_err(|error| {
+        let identity = Identity::load_or(data, || stored(data).unwrap_or_else(Identity::fresh)).map_err(|error| {
             let kind = if matches!(error, IdentityError::Io { .. }) { FailureKind::Failed } else { FailureKind::Refused };
             Failure::new(kind, error.to_string())
         })?;
@@ -202,6 +211,15 @@ pub(super) async fn tell_of(place: Option<&LanPlace>, output: &Output) {
         Some(place) => place.tell(output).await,
         None => std::future::pending().await,
     }
+}
+
+/// Who the replica in a data directory has been so far, so that nobody takes it for another; nothing where there is none.
+fn stored(data: &Path) -> Option<Identity> {
+    if !data.join(DATABASE_FILE).exists() {
+        return None;
+    }
+    let secret = SqliteStore::open(data, &SqliteOptions::default()).ok()?.named(IDENTITY_KEY)?;
+    Some(Identity::from_secret(secret.try_into().ok()?))
 }
 
 /// The space that peers were paired with for, if any were.

@@ -1,74 +1,8 @@
 //! Folders through a real relay: the library's own shelf, and the command as people run it.
 
-use super::shelf::list;
+use super::desk::{Desk, Peer, command, files, run};
 use crate::place::{Harbour, soon};
-use driftline_relay::folder::{Keeper, KeeperOptions, Moment, Patience, Report, SpaceShelf};
-use driftline_relay::repo::{Repo, RepoOptions};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-
-/// A folder with a replica of its own that is connected to a relay.
-struct Desk {
-    repo: Repo,
-    keeper: Option<Keeper<SpaceShelf>>,
-    folder: TempDir,
-}
-
-impl Desk {
-    async fn open(harbour: &Harbour) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().canonicalize().unwrap();
-        let data = path.join(".driftline");
-        let repo = Repo::open(RepoOptions::folder(&data).relay(harbour.url())).await.unwrap();
-        let space = repo.space("notes");
-        let shelf = SpaceShelf::new(repo.clone(), space.clone(), tokio::runtime::Handle::current());
-        let options =
-            KeeperOptions { folder: path, data, space: space.id().to_string(), patience: Patience::none(), look_only: false };
-        Self { repo, keeper: Some(Keeper::open(shelf, options).unwrap()), folder }
-    }
-
-    async fn pass(&mut self) -> Report {
-        let mut keeper = self.keeper.take().unwrap();
-        let moment = Moment { monotonic: Duration::ZERO, unix_ms: 5 };
-        let (keeper, report) = tokio::task::spawn_blocking(move || {
-            let report = keeper.pass(moment);
-            (keeper, report.unwrap())
-        })
-        .await
-        .unwrap();
-        self.keeper = Some(keeper);
-        report
-    }
-
-    /// Passes until everything is in step, here and on the relay.
-    async fn settle(&mut self) -> Report {
-        soon(async {
-            loop {
-                let report = self.pass().await;
-                let status = self.repo.when_synced(&self.repo.space("notes")).await.unwrap();
-                if report.is_in_step() && status.is_synced() {
-                    return report;
-                }
-            }
-        })
-        .await
-    }
-
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        files(self.folder.path())
-    }
-}
-
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    list(folder, "", &mut files);
-    files
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_files_converge_through_a_relay() {
@@ -104,45 +38,8 @@ async fn two_hundred_files_converge_through_a_relay() {
     assert_eq!(ben.files(), anna.files());
 }
 
-/// `driftline peer`, as people run it.
-struct Peer {
-    child: Child,
-    out: Lines<BufReader<ChildStdout>>,
-    err: Lines<BufReader<ChildStderr>>,
-}
-
-fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftline"));
-    for name in ["DRIFTLINE_RELAY", "DRIFTLINE_SPACE", "DRIFTLINE_DATA"] {
-        command.env_remove(name);
-    }
-    command.arg("peer").args(words).kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-impl Peer {
-    fn start(folder: &Path, harbour: &Harbour) -> Self {
-        let mut child = command(&["--folder", folder.to_str().unwrap(), "--space", "notes", "--relay", &harbour.url(), "--json"])
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let err = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, out, err }
-    }
-
-    /// Waits for an event like this.
-    async fn says(&mut self, event: &str, path: Option<&str>) {
-        let found = soon(async {
-            while let Some(line) = self.out.next_line().await.unwrap() {
-                let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-                if said["event"] == event && path.is_none_or(|path| said["path"] == path) {
-                    return true;
-                }
-            }
-            false
-        });
-        assert!(found.await, "it never says {event} of {path:?}");
-    }
+fn start(folder: &Path, harbour: &Harbour) -> Peer {
+    Peer::start(&["--folder", folder.to_str().unwrap(), "--space", "notes", "--relay", &harbour.url()])
 }
 
 #[tokio::test]
@@ -150,7 +47,7 @@ async fn the_command_keeps_two_folders_in_step_as_files_change_and_ends_when_tol
     let harbour = Harbour::open().await;
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(one.path().join("a.md"), "one\n").unwrap();
-    let (mut anna, mut ben) = (Peer::start(one.path(), &harbour), Peer::start(two.path(), &harbour));
+    let (mut anna, mut ben) = (start(one.path(), &harbour), start(two.path(), &harbour));
     anna.says("added", Some("a.md")).await;
     ben.says("written", Some("a.md")).await;
     std::fs::write(two.path().join("a.md"), "one\ntwo\n").unwrap();
@@ -180,12 +77,6 @@ async fn the_command_keeps_two_folders_in_step_as_files_change_and_ends_when_tol
         assert!(soon(peer.child.wait()).await.unwrap().success());
     }
     assert!(soon(anna.err.next_line()).await.unwrap().is_some(), "notes are on stderr");
-}
-
-async fn run(words: &[&str]) -> (i32, String, String) {
-    let output = soon(command(words).output()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 #[tokio::test]

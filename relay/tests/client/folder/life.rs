@@ -49,6 +49,8 @@ struct Words {
     /// Words of files that were moved over others or to where others were a moment ago, or moved and edited too: what is seen of
     /// it may be that one file was deleted and another made. Where someone else edited it meanwhile, it stays beside its copy.
     copied: BTreeSet<String>,
+    /// Words of files that were made alike in several folders. Moved in one of them, such a file is no longer what it is in the others.
+    alike: BTreeSet<String>,
     /// What was done in each folder since it was last looked at.
     unseen: [Unseen; 3],
 }
@@ -59,6 +61,8 @@ struct Unseen {
     vacated: BTreeSet<String>,
     moved: BTreeSet<String>,
     written: BTreeSet<String>,
+    /// Made alike elsewhere: what is written in it before it is looked at makes another file of it.
+    alike: BTreeSet<String>,
     /// The process ended in the middle of its work, and nothing was looked at since.
     is_cut: bool,
 }
@@ -89,6 +93,7 @@ struct Tally {
     renames: usize,
     deletions: usize,
     clashes: usize,
+    alike: usize,
 }
 
 /// Says what happens, where someone looks for why.
@@ -100,11 +105,19 @@ macro_rules! trace {
     };
 }
 
-fn live(seed: u64, operations: usize) -> Tally {
+fn live(seed: u64, operations: usize, is_sealed: bool) -> Tally {
     let mut dice = Dice(seed);
-    let mut places = [Place::new(1), Place::new(2), Place::new(3)];
+    let place = if is_sealed { Place::sealed } else { Place::new };
+    let mut places = [place(1), place(2), place(3)];
     let (mut words, mut tally) = (Words::default(), Tally::default());
     for operation in 0..operations {
+        if is_sealed {
+            match dice.roll(40) {
+                0 => places[dice.roll(3)].books.begin_epoch(),
+                1 => make_alike(&places, &mut dice, &mut words, &mut tally),
+                _ => {}
+            }
+        }
         let at = dice.roll(places.len());
         let what = dice.roll(20);
         trace!("{operation}: {what} at {at}: {:?}", places[at].texts());
@@ -136,6 +149,10 @@ fn live(seed: u64, operations: usize) -> Tally {
         }
     }
     converge(&mut places);
+    for place in &mut places {
+        let report = place.pass();
+        trace!("end: {report:?} {:?}", place.texts());
+    }
     let files = shared(&places[0]);
     tally.clashes = files.keys().filter(|name| name.contains(" (")).count();
     for place in &places[1..] {
@@ -186,7 +203,8 @@ fn write_in(folder: usize, place: &Place, dice: &mut Dice, words: &mut Words, ta
         }
     }
     // What is rewritten that was being written when the process ended may not be known again.
-    if words.unseen[folder].moved.contains(&path) || words.unseen[folder].is_cut {
+    let unseen = &words.unseen[folder];
+    if unseen.moved.contains(&path) || unseen.alike.contains(&path) || unseen.is_cut {
         words.copied.extend(words.all_in(lines.join("\n").as_bytes()));
     }
     words.unseen[folder].written.insert(path.clone());
@@ -200,6 +218,24 @@ fn make(place: &Place, dice: &mut Dice, words: &mut Words) {
     }
     let text: Vec<String> = (0..=dice.roll(4)).map(|_| words.new_word(dice)).collect();
     place.write(path, text.join("\n") + "\n");
+}
+
+/// Makes the same file in all folders that have nothing there.
+fn make_alike(places: &[Place], dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
+    let path = NAMES[dice.roll(NAMES.len())];
+    let text: Vec<String> = (0..=dice.roll(4)).map(|_| words.new_word(dice)).collect();
+    let is_free = |at: &usize| !places[*at].folder.join(path).exists() && has_room(&places[*at], path);
+    let free: Vec<usize> = (0..places.len()).filter(is_free).collect();
+    for at in &free {
+        places[*at].write(path, text.join("\n") + "\n");
+        words.unseen[*at].alike.insert(path.to_owned());
+        words.unseen[*at].written.insert(path.to_owned());
+    }
+    match free.len() {
+        0 => text.iter().for_each(|word| _ = words.written.remove(word)),
+        count => tally.alike += usize::from(count > 1),
+    }
+    words.alike.extend(text);
 }
 
 fn rename(at: usize, place: &Place, dice: &mut Dice, words: &mut Words, tally: &mut Tally) {
@@ -216,6 +252,8 @@ fn rename(at: usize, place: &Place, dice: &mut Dice, words: &mut Words, tally: &
     if unseen.vacated.contains(to) || unseen.written.contains(&from) || unseen.is_cut {
         words.copied.extend(words.all_in(&bytes));
     }
+    let alike: Vec<String> = words.all_in(&bytes).into_iter().filter(|word| words.alike.contains(word)).collect();
+    words.copied.extend(alike);
     let unseen = &mut words.unseen[at];
     unseen.moved.insert(to.to_owned());
     unseen.vacated.insert(from.clone());
@@ -260,8 +298,8 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-#[test]
-fn three_folders_in_which_anything_happens_end_equal_with_every_word_that_nobody_deleted() {
+/// Lives as often and as long as was asked for.
+fn lives(is_sealed: bool) {
     let wanted = number("DRIFTLINE_FOLDER_OPERATIONS");
     let seed = number("DRIFTLINE_FOLDER_SEED");
     let lives = if wanted.is_some() || seed.is_some() { 1 } else { LIVES };
@@ -269,14 +307,26 @@ fn three_folders_in_which_anything_happens_end_equal_with_every_word_that_nobody
     let first = seed.unwrap_or(1);
     let mut all = Tally::default();
     for seed in first..first + lives {
-        let tally = live(seed, operations);
-        println!("seed {seed}, {operations} operations: {tally:?}");
+        let tally = live(seed, operations, is_sealed);
+        println!("seed {seed}, {operations} operations, sealed: {is_sealed}: {tally:?}");
         all.cuts += tally.cuts;
         all.renames += tally.renames;
         all.deletions += tally.deletions;
+        all.alike += tally.alike;
     }
     if wanted.is_none() && seed.is_some() {
         return;
     }
     assert!(all.cuts > 0 && all.renames > 0 && all.deletions > 0, "the life is too quiet: {all:?}");
+    assert!(!is_sealed || all.alike > 0, "the life is too quiet: {all:?}");
+}
+
+#[test]
+fn three_folders_in_which_anything_happens_end_equal_with_every_word_that_nobody_deleted() {
+    lives(false);
+}
+
+#[test]
+fn three_folders_in_a_sealed_space_do_as_well() {
+    lives(true);
 }

@@ -1,12 +1,13 @@
 //! Shelves in memory that are synced by hand, and folders beside them that are looked at by hand: no clock, no socket, no
 //! wait. What the disk has of a shelf is what was settled; the rest goes with the process.
 
-use driftline_core::base::id::{ActorId, ChangeHash, DocumentId};
+use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId};
 use driftline_core::doc::document::Document;
 use driftline_core::doc::edit::Edit;
 use driftline_core::doc::value::TextUnit;
-use driftline_relay::folder::{FolderError, Keeper, KeeperOptions, Moment, Patience, Report, Shelf};
+use driftline_relay::folder::{FolderError, Keeper, KeeperOptions, Moment, Patience, Report, Shelf, Terms};
 use driftline_relay::repo::RepoError;
+use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,16 +15,53 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The keys of a sealed space, by the numbers of its epochs.
+type Keys = BTreeSet<(u64, [u8; 32])>;
+
 /// The documents of one replica.
 #[derive(Clone, Default)]
 pub(super) struct Books {
     held: Rc<RefCell<BTreeMap<DocumentId, Document>>>,
     durable: Rc<RefCell<BTreeMap<DocumentId, Document>>>,
     actor: Rc<RefCell<u64>>,
+    /// Names that were given.
+    named: Rc<RefCell<u64>>,
+    /// Where the space is sealed, the keys of its epochs by their numbers.
+    keys: Option<Rc<RefCell<Keys>>>,
+    /// Terms other than those that follow from that.
+    terms: Rc<RefCell<Option<Terms>>>,
     salt: u64,
 }
 
+/// What a program would draw, the same in every run.
+fn drawn(what: &str, salt: u64, number: u64) -> [u8; 32] {
+    Sha256::new().chain_update(what).chain_update(salt.to_le_bytes()).chain_update(number.to_le_bytes()).finalize().into()
+}
+
+fn name(digest: impl AsRef<[u8]>) -> DocumentId {
+    DocumentId(*digest.as_ref().first_chunk().unwrap())
+}
+
 impl Books {
+    /// A new epoch begins.
+    pub(super) fn begin_epoch(&self) {
+        let mut keys = self.keys.as_ref().unwrap().borrow_mut();
+        let number = keys.last().map_or(1, |(number, _)| number + 1);
+        keys.insert((number, drawn("key", self.salt, number)));
+    }
+
+    /// From now on these are the terms; with nothing, those that the space has of itself.
+    pub(super) fn set_terms(&self, terms: Option<Terms>) {
+        self.terms.replace(terms);
+    }
+
+    /// The version of a document as this shelf calls it: where it is sealed, by names that are not the changes' hashes.
+    fn version(&self, document: &Document) -> Vec<ChangeHash> {
+        let heads = document.heads().into_iter();
+        let named = |head: ChangeHash| ChangeHash(Sha256::new().chain_update(b"name").chain_update(head.0).finalize().into());
+        if self.keys.is_some() { heads.map(named).collect() } else { heads.collect() }
+    }
+
     fn actor(&self) -> ActorId {
         ActorId::new(&[self.salt.to_le_bytes(), self.actor.borrow().to_le_bytes()].concat()).unwrap()
     }
@@ -59,6 +97,10 @@ impl Books {
 
     /// Takes in all that another has; durable at once, because a peer is told only what is.
     fn take_in(&self, other: &Self) {
+        if let Some((ours, theirs)) = self.keys.as_ref().zip(other.keys.as_ref()) {
+            let theirs = theirs.borrow().clone();
+            ours.borrow_mut().extend(theirs);
+        }
         for (id, theirs) in other.held.borrow().iter() {
             let is_news = self.held.borrow().get(id).is_none_or(|ours| ours.heads() != theirs.heads());
             if is_news {
@@ -72,9 +114,23 @@ impl Books {
     /// Puts a document on the shelf that someone else has made, in whatever way.
     pub(super) fn put(&self, number: u8, make: impl FnOnce(&mut Document)) -> DocumentId {
         let id = DocumentId([number; 16]);
+        self.put_at(id, make);
+        id
+    }
+
+    pub(super) fn put_at(&self, id: DocumentId, make: impl FnOnce(&mut Document)) {
         self.with(id, make);
         self.durable.borrow_mut().insert(id, self.held.borrow()[&id].clone());
-        id
+    }
+
+    /// Takes in one document that another has.
+    pub(super) fn take_one(&self, other: &Self, id: DocumentId) {
+        let theirs = other.held.borrow()[&id].entries();
+        self.put_at(id, |ours| ours.apply(theirs.into_iter().map(Arc::new)).unwrap());
+    }
+
+    pub(super) fn find_all(&self, wanted: impl Fn(&Document) -> bool) -> Vec<DocumentId> {
+        self.held.borrow().iter().filter(|(_, document)| wanted(document)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn find(&self, wanted: impl Fn(&Document) -> bool) -> Option<DocumentId> {
@@ -91,8 +147,32 @@ impl Books {
 }
 
 impl Shelf for Books {
+    fn terms(&self) -> Result<Terms, RepoError> {
+        let own = if self.keys.is_some() { Terms::Member(PeerId(drawn("peer", self.salt, 0))) } else { Terms::Open };
+        Ok(self.terms.borrow().clone().unwrap_or(own))
+    }
+
     fn documents(&self) -> Result<Vec<(DocumentId, Vec<ChangeHash>)>, RepoError> {
-        Ok(self.held.borrow().iter().map(|(id, document)| (*id, document.heads())).collect())
+        Ok(self.held.borrow().iter().map(|(id, document)| (*id, self.version(document))).collect())
+    }
+
+    fn names_of(&self, digest: &[u8; 32]) -> Result<Vec<DocumentId>, RepoError> {
+        let Some(keys) = &self.keys else { return Ok(vec![name(digest)]) };
+        let under = |key: &[u8; 32]| name(Sha256::new().chain_update(key).chain_update(digest).finalize());
+        Ok(keys.borrow().iter().rev().map(|(_, key)| under(key)).collect())
+    }
+
+    fn new_name(&self) -> DocumentId {
+        *self.named.borrow_mut() += 1;
+        name(drawn("name", self.salt, *self.named.borrow()))
+    }
+
+    fn look<R: Send + 'static>(
+        &self,
+        document: DocumentId,
+        read: impl FnOnce(&Document) -> R + Send + 'static,
+    ) -> Result<Option<(Vec<ChangeHash>, R)>, RepoError> {
+        Ok(self.held.borrow().get(&document).map(|document| (self.version(document), read(document))))
     }
 
     fn read<R: Send + 'static>(
@@ -104,11 +184,13 @@ impl Shelf for Books {
     }
 
     fn edit(&self, document: DocumentId, heads: Option<Vec<ChangeHash>>, edit: Edit) -> Result<Option<ChangeHash>, RepoError> {
+        assert!(matches!(self.terms()?, Terms::Open | Terms::Member(_)), "nothing is written where nothing may be");
         let made = self.with(document, |document| document.edit(heads.as_deref(), &edit, 0))?;
         Ok(made.map(|entry| entry.hash))
     }
 
     fn import(&self, document: DocumentId, automerge: Vec<u8>) -> Result<(), RepoError> {
+        assert_eq!(self.terms()?, Terms::Open, "an owned space takes no changes of nobody's");
         self.with(document, |document| document.import(&automerge).map(drop))?;
         Ok(())
     }
@@ -143,6 +225,13 @@ impl Place {
         Self { books, folder, keeper: None, patience: Patience::none(), now: Duration::ZERO, _room: room }
     }
 
+    /// In a sealed space, of which all have the first key.
+    pub(super) fn sealed(salt: u64) -> Self {
+        let mut place = Self::new(salt);
+        place.books.keys = Some(Rc::new(RefCell::new(BTreeSet::from([(1, [7; 32])]))));
+        place
+    }
+
     pub(super) fn patient(mut self) -> Self {
         self.patience = Patience::default();
         self
@@ -157,6 +246,11 @@ impl Place {
             look_only: false,
         };
         self.keeper.get_or_insert_with(|| Keeper::open(self.books.clone(), options).unwrap())
+    }
+
+    /// Others are awaited, or no more.
+    pub(super) fn hold_back(&mut self, holds_back: bool) {
+        self.keeper().hold_back(holds_back);
     }
 
     /// One pass, at the same moment as the last.
