@@ -84,7 +84,11 @@ async fn what_a_relay_does_is_counted_under_the_names_that_others_use() {
     let idle = Scrape::of(&relay).await;
     assert_eq!(idle.value("anti_entropy_sync_duration_seconds_count"), 0.0);
     let _both = meeting(&relay).await;
-    let busy = Scrape::until(&relay, "quiet", |scrape| scrape.value("driftline_unacknowledged_changes") == 0.0).await;
+    let is_quiet = |scrape: &Scrape| {
+        let unsettled = ["driftline_unacknowledged_changes", "anti_entropy_syncing"];
+        unsettled.iter().all(|name| scrape.value(name) == 0.0)
+    };
+    let busy = Scrape::until(&relay, "quiet", is_quiet).await;
     assert_eq!(busy.value("anti_entropy_sync_duration_seconds_count"), 2.0, "each came to be in sync once");
     assert_eq!(busy.value("anti_entropy_syncing"), 0.0);
     assert_eq!(busy.value("anti_entropy_conflicts_resolved_total"), 1.0, "bob did not know what ann had written");
