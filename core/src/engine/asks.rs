@@ -9,8 +9,7 @@ use crate::base::id::{PeerId, SpaceId, TicketId};
 use crate::base::limits::{ASKS_MAX, LETTER_BYTES_MAX, LETTER_SECONDS_MAX, NAME_BYTES_MAX};
 use crate::base::time::Now;
 use crate::trust::introduction::{Card, INTRODUCTION, Introduction, WhyNot, short_name};
-use crate::trust::roll::Roll;
-use crate::trust::statement::{Level, Statement};
+use crate::trust::statement::Level;
 use crate::trust::ticket::{Purpose, Ticket};
 use serde::Serialize;
 
@@ -228,7 +227,7 @@ impl Engine {
         match (purpose, card) {
             (Purpose::Device, _) => self.link(sender, &from, sender),
             (Purpose::Space { space, .. }, Some(card)) if card.space == space => {
-                if let Err(error) = self.take_chain(space, &card.chain) {
+                if let Err(error) = self.take_card_up(&card) {
                     self.trouble(TroubleKind::Refused, None, None, format!("what lets this device into space {space} is not good: {error}"));
                     return Handled::Done;
                 }
@@ -239,13 +238,5 @@ impl Engine {
         }
         self.settle_ask(&sender, id, Ok(()));
         Handled::Done
-    }
-
-    /// Takes up what shows that this replica was let into a space.
-    pub(super) fn take_chain(&mut self, space: SpaceId, chain: &[Vec<u8>]) -> Result<(), OwnedError> {
-        let read: Result<Vec<Statement>, _> = chain.iter().map(|bytes| Statement::decode(&space, bytes)).collect();
-        let statements = read.map_err(|error| OwnedError::Roll(error.into()))?;
-        let roll = self.trust.rolls.get(&space).map_or_else(|| Roll::new(space), |held| held.roll.clone());
-        self.add(roll, statements)
     }
 }

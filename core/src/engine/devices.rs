@@ -16,7 +16,8 @@ use crate::base::limits::{CARDS_MAX, DEVICES_MAX, GRANT_NOTE_BYTES_MAX, INVITATI
 use crate::base::time::Now;
 use crate::trust::introduction::{Card, Introduction, News, WhyNot, short_name, shortened};
 use crate::trust::owned::{is_owned, is_sealed};
-use crate::trust::statement::StatementId;
+use crate::trust::roll::Roll;
+use crate::trust::statement::{Grant, StatementId};
 use crate::trust::ticket::{Purpose, Ticket};
 use serde::Serialize;
 
@@ -189,14 +190,18 @@ impl Engine {
         let mut out = Vec::new();
         for space in spaces {
             let roll = &self.trust.rolls[&space].roll;
-            let stands = |(id, grant): &(StatementId, &crate::trust::statement::Grant)| {
+            let stands = |(id, grant): &(StatementId, &Grant)| {
                 grant.subject == key && roll.standing().stands(&grant.subject, id)
             };
             let error = if roll.owner() == Some(key) {
                 Some("the space is that device's own, and nobody can shut its owner out: make a new space".to_owned())
             } else if roll.grants().iter().any(stands) {
                 match self.revoke(now, space, key) {
-                    Ok(()) => None,
+                    Ok(()) => {
+                        // Where nobody looks at it just now, relays have to hear of it all the same.
+                        self.on_open_space(space);
+                        None
+                    }
                     Err(error) => Some(error.to_string()),
                 }
             } else {
@@ -212,6 +217,18 @@ impl Engine {
         }
         self.tell_introductions();
         Ok(out)
+    }
+
+    /// Opens the spaces that lost devices were shut out of: a relay may not have heard of it when this replica ended.
+    pub(super) fn open_where_devices_are_lost(&mut self) {
+        let lost: Vec<PeerId> =
+            self.introductions.devices.iter().filter(|(_, linked)| linked.lost).map(|(key, _)| *key).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let was_in = |roll: &Roll| roll.grants().iter().any(|(_, grant)| lost.contains(&grant.subject));
+        let spaces: Vec<SpaceId> = self.trust.rolls.iter().filter(|(_, held)| was_in(&held.roll)).map(|(space, _)| *space).collect();
+        spaces.into_iter().for_each(|space| self.on_open_space(space));
     }
 
     fn live_devices(&self) -> impl Iterator<Item = (PeerId, String)> + '_ {
@@ -241,16 +258,10 @@ impl Engine {
 
     /// What a device is told of: what the app knows, what other devices told of, and every owned space that this replica is in.
     fn all_cards(&self, known: Vec<SpaceCard>) -> Vec<Card> {
-        let to_card = |card: SpaceCard| Card { space: card.space, name: card.name, relays: card.relays, chain: Vec::new() };
         let mut all: Vec<Card> = Vec::new();
         let told = self.introductions.cards.values().cloned();
-        let owned = self.trust.rolls.keys().map(|space| Card {
-            space: *space,
-            name: String::new(),
-            relays: Vec::new(),
-            chain: Vec::new(),
-        });
-        for card in known.into_iter().map(to_card).chain(told).chain(owned) {
+        let owned = self.trust.rolls.keys().map(|space| plain_card(*space, String::new(), Vec::new()));
+        for card in known.into_iter().map(|card| plain_card(card.space, card.name, card.relays)).chain(told).chain(owned) {
             let is_in = !is_owned(&card.space) || self.own_access(&card.space).level().is_some();
             if is_in && !all.iter().any(|other| other.space == card.space) && all.len() < CARDS_MAX {
                 all.push(card);
@@ -262,7 +273,7 @@ impl Engine {
     /// Tells every device of a space.
     pub(super) fn tell_devices(&mut self, space: SpaceId, name: &str, relays: &[String]) -> Vec<(PeerId, InSpace)> {
         let devices: Vec<PeerId> = self.live_devices().map(|(key, _)| key).collect();
-        let card = Card { space, name: name.to_owned(), relays: relays.to_vec(), chain: Vec::new() };
+        let card = plain_card(space, name.to_owned(), relays.to_vec());
         let pass = |engine: &mut Self, key: PeerId| {
             engine.pass_cards(key, vec![card.clone()]).into_iter().map(|passed| (key, passed)).collect::<Vec<_>>()
         };
@@ -277,10 +288,11 @@ impl Engine {
             card.relays.truncate(INVITATION_RELAYS_MAX);
             let granted = if is_owned(&card.space) { self.grant_device(card.space, key).map(Some) } else { Ok(None) };
             let error = match granted {
-                Ok(grant) => {
-                    card.chain = grant.map_or_else(Vec::new, |grant| self.chain_of(&card.space, &grant));
+                Ok(Some(grant)) => {
+                    card = self.card_of(card.space, &grant, card.name, card.relays);
                     None
                 }
+                Ok(None) => None,
                 Err(error) => Some(error.to_string()),
             };
             passed.push(InSpace { space: card.space, name: card.name.clone(), error: error.clone() });
@@ -361,7 +373,7 @@ impl Engine {
     fn take_card(&mut self, card: Card) {
         let space = card.space;
         if is_owned(&space)
-            && let Err(error) = self.take_chain(space, &card.chain)
+            && let Err(error) = self.take_card_up(&card)
         {
             let message = format!("another device told of space {space}, and what lets this one in is not good: {error}");
             return self.trouble(TroubleKind::Refused, None, None, message);
@@ -375,9 +387,14 @@ impl Engine {
         let (name, relays) = known.map(|known| (known.name.clone(), known.relays.clone())).unwrap_or_default();
         let name = if card.name.is_empty() { name } else { card.name };
         let relays = if card.relays.is_empty() { relays } else { card.relays };
-        let card = Card { space, name, relays, chain: Vec::new() };
+        let card = plain_card(space, name, relays);
         let (key, value) = stored_card(&card);
         self.keep(key, Some(value));
         self.introductions.cards.insert(space, card);
     }
+}
+
+/// A space, without what lets anybody in.
+fn plain_card(space: SpaceId, name: String, relays: Vec<String>) -> Card {
+    Card { space, name, relays, chain: Vec::new(), key: None }
 }

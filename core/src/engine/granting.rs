@@ -1,8 +1,13 @@
 //! Grants made straight to a key: of someone who asked by a ticket, and of a device of the same person.
 
 use super::owned::OwnedError;
+use super::stored::StoredLink;
 use super::{Engine, Phase};
 use crate::base::id::{PeerId, SpaceId};
+use crate::seal::key::{EpochId, EpochKey};
+use crate::trust::introduction::Card;
+use crate::trust::owned::is_sealed;
+use crate::trust::roll::Roll;
 use crate::trust::statement::{Claim, Grant, Level, Statement, StatementId};
 
 /// How many grants an invited admin may make one under the other, from their link on: their own, those of admins below, and of their devices.
@@ -65,11 +70,29 @@ impl Engine {
         Ok(id)
     }
 
-    /// What shows that a grant was made, for whoever is let in by it.
-    pub(super) fn chain_of(&self, space: &SpaceId, grant: &StatementId) -> Vec<Vec<u8>> {
-        let held = self.trust.rolls.get(space);
-        held.map_or_else(Vec::new, |held| {
-            held.roll.chain(grant).into_iter().map(|statement| statement.bytes().to_vec()).collect()
-        })
+    /// What is told of an owned space to whoever is let in by a grant: with it they need nobody else to be there, nor that a relay has
+    /// heard of the grant.
+    pub(super) fn card_of(&self, space: SpaceId, grant: &StatementId, name: String, relays: Vec<String>) -> Card {
+        let held = self.trust.rolls.get(&space).map(|held| &held.roll);
+        let chain = held.map_or_else(Vec::new, |roll| roll.chain(grant));
+        let chain = chain.into_iter().map(|statement| statement.bytes().to_vec()).collect();
+        let key = self.leading(&space).map(|(epoch, key)| (epoch.0, *key.bytes()));
+        Card { space, name, relays, chain, key }
+    }
+
+    /// Takes up what lets this replica into an owned space, and its key.
+    pub(super) fn take_card_up(&mut self, card: &Card) -> Result<(), OwnedError> {
+        let space = card.space;
+        let read: Result<Vec<Statement>, _> = card.chain.iter().map(|bytes| Statement::decode(&space, bytes)).collect();
+        let statements = read.map_err(|error| OwnedError::Roll(error.into()))?;
+        let roll = self.trust.rolls.get(&space).map_or_else(|| Roll::new(space), |held| held.roll.clone());
+        if is_sealed(&space)
+            && let Some((epoch, key)) = card.key
+            && self.leading(&space).is_none()
+        {
+            // As one who came by a link has it: until it has brought itself the key. There is no link, and no secret.
+            self.keep_link(StoredLink { space, secret: [0; 32], key: Some((EpochId(epoch), EpochKey::new(key))) });
+        }
+        self.add(roll, statements)
     }
 }

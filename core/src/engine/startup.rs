@@ -78,6 +78,7 @@ impl Engine {
             self.trouble(TroubleKind::Damaged, None, None, format!("part of the store is damaged. {what}"));
         }
         self.take_up_introductions();
+        self.open_where_devices_are_lost();
         for input in std::mem::take(&mut self.deferred) {
             self.on_input(input);
         }

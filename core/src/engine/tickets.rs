@@ -15,7 +15,7 @@ use crate::base::limits::{
 };
 use crate::base::time::Now;
 use crate::store::task::{StoreError, StoreTask};
-use crate::trust::introduction::{Card, Introduction, WhyNot, short_name};
+use crate::trust::introduction::{Introduction, WhyNot, short_name};
 use crate::trust::statement::Level;
 use crate::trust::ticket::{Purpose, Ticket};
 use serde::Serialize;
@@ -327,8 +327,8 @@ impl Engine {
         let granting = Granting { subject, level, expires: *expires, note, serial };
         let answer = match self.grant_to(space, granting) {
             Ok(grant) => {
-                let chain = self.chain_of(&space, &grant);
-                Introduction::In { ticket: id, card: Some(Card { space, name: String::new(), relays, chain }) }
+                let card = self.card_of(space, &grant, String::new(), relays);
+                Introduction::In { ticket: id, card: Some(card) }
             }
             Err(error) => {
                 let message = format!("someone has used a link to space {space} and cannot be let in: {error}");

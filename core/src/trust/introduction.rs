@@ -63,7 +63,7 @@ pub struct News {
 }
 
 /// A space, as somebody is told of it who is let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Card {
     /// The space.
     pub space: SpaceId,
@@ -73,6 +73,15 @@ pub struct Card {
     pub relays: Vec<String>,
     /// In an owned space, what shows that the recipient is in it, as [`super::roll::Roll::chain`] gives it.
     pub chain: Vec<Vec<u8>>,
+    /// In a sealed space, the id of the epoch that leads and its key.
+    pub key: Option<([u8; 32], [u8; 32])>,
+}
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key is the members'.
+        f.debug_struct("Card").field("space", &self.space).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Why someone with a ticket is not let in.
@@ -127,6 +136,11 @@ impl Card {
         for statement in &self.chain {
             w.bytes(statement);
         }
+        w.u8(u8::from(self.key.is_some()));
+        if let Some((epoch, key)) = &self.key {
+            w.put(epoch);
+            w.put(key);
+        }
     }
 
     /// Reads what was written.
@@ -140,13 +154,18 @@ impl Card {
         let relays = (0..count).map(|_| r.text(TEXT_BYTES_MAX)).collect::<Result<_, DecodeError>>()?;
         let count = r.count(GRANT_CHAIN_MAX + 1, 1)?;
         let chain = (0..count).map(|_| Ok(r.bytes(LETTER_BYTES_MAX)?.to_vec())).collect::<Result<_, DecodeError>>()?;
-        Ok(Self { space, name, relays, chain })
+        let key = match r.u8()? {
+            0 => None,
+            1 => Some((r.array()?, r.array()?)),
+            tag => return Err(DecodeError::UnknownTag { what: "a key", tag }),
+        };
+        Ok(Self { space, name, relays, chain, key })
     }
 
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
         let texts = self.relays.iter().map(|relay| relay.len() + 2).sum::<usize>() + self.name.len() + 2;
-        16 + 2 + texts + self.chain.iter().map(|statement| statement.len() + 2).sum::<usize>()
+        16 + 2 + 65 + texts + self.chain.iter().map(|statement| statement.len() + 2).sum::<usize>()
     }
 }
 
@@ -223,7 +242,7 @@ impl Introduction {
                     (0..count).map(|_| Ok((PeerId(r.array()?), r.text(NAME_BYTES_MAX)?))).collect::<Result<_, DecodeError>>()?;
                 let count = r.count(DEVICES_MAX, 32)?;
                 let lost = (0..count).map(|_| Ok(PeerId(r.array()?))).collect::<Result<_, DecodeError>>()?;
-                let count = r.count(CARDS_IN_NEWS_MAX, 19)?;
+                let count = r.count(CARDS_IN_NEWS_MAX, 20)?;
                 let cards = (0..count).map(|_| Card::decode(&mut r)).collect::<Result<_, DecodeError>>()?;
                 Self::News(News { linked, lost, cards })
             }
