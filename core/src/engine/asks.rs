@@ -228,7 +228,12 @@ impl Engine {
             (Purpose::Device, _) => self.link(sender, &from, sender),
             (Purpose::Space { space, .. }, Some(card)) if card.space == space => {
                 if let Err(error) = self.take_card_up(&card) {
-                    self.trouble(TroubleKind::Refused, None, None, format!("what lets this device into space {space} is not good: {error}"));
+                    self.trouble(
+                        TroubleKind::Refused,
+                        None,
+                        None,
+                        format!("what lets this device into space {space} is not good: {error}"),
+                    );
                     return Handled::Done;
                 }
                 self.on_open_space(space);

@@ -186,7 +186,10 @@ fn spaces_that_are_founded_or_joined_later_reach_every_device_whichever_came_int
     let mut world = connected();
     link(&mut world, OWNER, BEN);
     link(&mut world, OWNER, CAT);
-    assert_eq!((devices(&world, BEN), devices(&world, CAT)), (vec![peer(OWNER), peer(CAT)].sorted(), vec![peer(OWNER), peer(BEN)].sorted()));
+    assert_eq!(
+        (devices(&world, BEN), devices(&world, CAT)),
+        (vec![peer(OWNER), peer(CAT)].sorted(), vec![peer(OWNER), peer(BEN)].sorted())
+    );
     let of_cat = found_by(&mut world, CAT);
     for node in [OWNER, BEN] {
         assert_eq!(told_of(&world, node), [of_cat]);
@@ -289,7 +292,8 @@ fn whoever_found_a_device_cannot_have_the_others_disown_each_other_and_strangers
     assert!(devices(&world, BEN).contains(&peer(CAT)), "nobody need tell a lost device");
     tell(&mut world, BEN, CAT, News { linked: vec![(PeerId([9; 32]), "mine".into())], ..News::default() });
     assert_eq!(devices(&world, CAT), [peer(OWNER)]);
-    let card = crate::trust::introduction::Card { space: SPACE, name: String::new(), relays: Vec::new(), chain: Vec::new(), key: None };
+    let card =
+        crate::trust::introduction::Card { space: SPACE, name: String::new(), relays: Vec::new(), chain: Vec::new(), key: None };
     tell(&mut world, BEN, CAT, News { cards: vec![card], ..News::default() });
     assert!(told_of(&world, CAT).is_empty());
     assert!(world.nodes[CAT].engine.letters().is_empty());

@@ -190,9 +190,7 @@ impl Engine {
         let mut out = Vec::new();
         for space in spaces {
             let roll = &self.trust.rolls[&space].roll;
-            let stands = |(id, grant): &(StatementId, &Grant)| {
-                grant.subject == key && roll.standing().stands(&grant.subject, id)
-            };
+            let stands = |(id, grant): &(StatementId, &Grant)| grant.subject == key && roll.standing().stands(&grant.subject, id);
             let error = if roll.owner() == Some(key) {
                 Some("the space is that device's own, and nobody can shut its owner out: make a new space".to_owned())
             } else if roll.grants().iter().any(stands) {
@@ -227,7 +225,8 @@ impl Engine {
             return;
         }
         let was_in = |roll: &Roll| roll.grants().iter().any(|(_, grant)| lost.contains(&grant.subject));
-        let spaces: Vec<SpaceId> = self.trust.rolls.iter().filter(|(_, held)| was_in(&held.roll)).map(|(space, _)| *space).collect();
+        let spaces: Vec<SpaceId> =
+            self.trust.rolls.iter().filter(|(_, held)| was_in(&held.roll)).map(|(space, _)| *space).collect();
         spaces.into_iter().for_each(|space| self.on_open_space(space));
     }
 

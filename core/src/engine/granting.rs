@@ -34,7 +34,9 @@ impl Engine {
         let Some(own) = parent.and_then(|parent| roll.grant(&parent)) else { return Ok(()) };
         let refused = |why: &str| Err(OwnedError::NotGranted { space, why: why.to_owned() });
         match own {
-            own if own.depth < 1 => refused("what this device was granted there may not be passed on: ask the owner, or an admin"),
+            own if own.depth < 1 => {
+                refused("what this device was granted there may not be passed on: ask the owner, or an admin")
+            }
             own if own.level < level => refused("nobody lets others do more than they may themselves"),
             _ => Ok(()),
         }

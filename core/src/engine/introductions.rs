@@ -99,7 +99,13 @@ impl Engine {
             for id in done {
                 self.drop_letter(id);
             }
+            self.tell_introductions();
         }
+    }
+
+    /// Whether something is still to be done that introductions ask for: one has come and is not answered, or a letter has not left.
+    pub fn is_introducing(&self) -> bool {
+        self.post.letters.received().any(|received| received.kind == INTRODUCTION) || !self.unsent_letters().is_empty()
     }
 
     fn take_up(&mut self, letter: &Received) -> Handled {
@@ -158,7 +164,8 @@ impl Engine {
             unread += usize::from(is_read.is_none());
         }
         if unread > 0 {
-            let message = format!("{unread} stored links for a single use, devices or spaces of theirs are not sound, and are left out");
+            let message =
+                format!("{unread} stored links for a single use, devices or spaces of theirs are not sound, and are left out");
             self.trouble(TroubleKind::Damaged, None, None, message);
         }
     }

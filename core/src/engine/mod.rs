@@ -65,9 +65,9 @@ mod anti_entropy_tests;
 #[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
-mod following_tests;
-#[cfg(test)]
 mod device_tests;
+#[cfg(test)]
+mod following_tests;
 #[cfg(test)]
 mod house_tests;
 #[cfg(test)]

@@ -3,10 +3,8 @@ use crate::base::id::to_hex;
 use proptest::prelude::*;
 
 /// Computed in Python by `docs/protocol.md` alone.
-const KNOWN_ASK: &str = concat!(
-    "014df92cf7b814842cbe2123447d418932b2bdfecd09d406e5ab91e129723c567e9429c40248c0d00ca2e880b03ccf05d304",
-    "42c3a96e",
-);
+const KNOWN_ASK: &str =
+    concat!("014df92cf7b814842cbe2123447d418932b2bdfecd09d406e5ab91e129723c567e9429c40248c0d00ca2e880b03ccf05d304", "42c3a96e",);
 const KNOWN_IN: &str = concat!(
     "024df92cf7b814842cbe2123447d4189320104040404040404040404040404040404055469646573010677733a2f2f680203",
     "6f6e650374776f01050505050505050505050505050505050505050505050505050505050505050506060606060606060606",
@@ -22,7 +20,13 @@ const KNOWN_NEWS: &str = concat!(
 
 fn card() -> Card {
     let chain = vec![b"one".to_vec(), b"two".to_vec()];
-    Card { space: SpaceId([4; 16]), name: "Tides".to_owned(), relays: vec!["ws://h".to_owned()], chain, key: Some(([5; 32], [6; 32])) }
+    Card {
+        space: SpaceId([4; 16]),
+        name: "Tides".to_owned(),
+        relays: vec!["ws://h".to_owned()],
+        chain,
+        key: Some(([5; 32], [6; 32])),
+    }
 }
 
 #[test]
