@@ -96,9 +96,11 @@ test("A second browser is linked by a link and both people's yes: it has the not
   await left.until("it is shown as a device", () => left.get("members").innerText(), (words) => /a device of/.test(words));
   await left.page.keyboard.press("Escape");
 
+  const first = await left.get("notebook").innerText();
   await left.get("notebook").click();
   await left.get("new-notebook").click();
-  const name = await left.until("there is a new one", () => left.get("notebook").innerText(), (words) => words !== "");
+  // Until it has its own name it is called as all are.
+  const name = await left.until("there is a new one", () => left.get("notebook").innerText(), (words) => words !== first && words !== "Notebook");
   await left.write("Later", "Another.");
   await left.waitForRelay();
   await right.get("notebook").click();

@@ -29,6 +29,8 @@ export class DevicesSheet {
   #shown: TicketLink | null = null;
   /** The question that is asked, so that it is asked once. */
   #asked = "";
+  /** How this device came to be linked, while that is said: its notebooks come by and by. */
+  #linked: Ask | null = null;
 
   constructor(events: DevicesSheetEvents) {
     this.#events = events;
@@ -54,6 +56,7 @@ export class DevicesSheet {
   update(now: IntroductionsNow): void {
     const asked = now.given.find(({ state, space }) => state === "asked" && space === undefined);
     if (asked !== undefined && asked.id !== this.#asked) return this.#question(asked);
+    if (this.#linked !== null && this.element.open) return this.#listLinked(this.#linked, now.spaces);
     if (this.#shown === null || !this.element.open) return;
     const given = now.given.find(({ id }) => id === this.#shown?.id);
     if (given?.state === "twoAsked" || given?.state === "ended") {
@@ -78,6 +81,14 @@ export class DevicesSheet {
 
   /** ... and once it is. */
   showLinked(ask: Ask, spaces: readonly SpaceCard[]): void {
+    this.#listLinked(ask, spaces);
+    this.#linked = ask;
+  }
+
+  #listLinked(ask: Ask, spaces: readonly SpaceCard[]): void {
+    const names = JSON.stringify(spaces);
+    if (this.#linked === ask && this.#body.dataset["shown"] === names) return;
+    this.#body.dataset["shown"] = names;
     const list = h("ul", { class: "menu-list", "data-testid": "linked-notebooks" }, ...spaces.map(({ space, name }) => h("li", {}, h("a", { href: placeFragment({ notebook: space, note: null }), onclick: () => this.element.close() }, icon("book"), h("span", {}, name === "" ? UNNAMED : name)))));
     this.#say("This device is linked", spaces.length === 0 ? `It is one of yours now, with ${giverOf(ask)}. There are no notebooks there yet; new ones show here.` : `It is one of yours now, with ${giverOf(ask)}. These notebooks are here; their notes are on the way:`, list);
   }
@@ -192,6 +203,7 @@ export class DevicesSheet {
   /** A link that nobody can see any more is good for nothing. */
   #leave(): void {
     this.#body.replaceChildren();
+    this.#linked = null;
     const shown = this.#shown;
     this.#shown = null;
     if (shown !== null) void this.#events.takeBack(shown).catch(() => undefined);
