@@ -329,8 +329,8 @@ impl Engine {
         let level = own.ok_or(OwnedError::NotRunning)?;
         let name = self.introductions.devices.get(&key).map_or_else(String::new, |linked| linked.name.clone());
         let note = self.note_that_fits(&space, &format!("{DEVICE_NOTE}{name}"));
-        let serial = self.rng.bytes();
-        self.grant_to(space, Granting { subject: key, level, expires, note, serial })
+        let (serial, drawn) = (self.rng.bytes(), self.rng.bytes());
+        self.grant_to(space, Granting { subject: key, level, expires, note, serial, drawn })
     }
 
     /// A note, cut off where a grant in that space has no room for more.

@@ -1,6 +1,6 @@
 //! Grants made straight to a key: of someone who asked by a ticket, and of a device of the same person.
 
-use super::owned::OwnedError;
+use super::owned::{NoteNonce, OwnedError};
 use super::stored::StoredLink;
 use super::{Engine, Phase};
 use crate::base::id::{PeerId, SpaceId};
@@ -24,6 +24,8 @@ pub(super) struct Granting {
     pub(super) note: String,
     /// What tells it from other grants of this replica's to the same key: made twice, it is one.
     pub(super) serial: [u8; 8],
+    /// What the note is sealed with in a sealed space. The same for the same grant, so that one made again after a crash is the same statement.
+    pub(super) drawn: NoteNonce,
 }
 
 impl Engine {
@@ -45,7 +47,7 @@ impl Engine {
     /// Grants something to a key, with the space's key where it is sealed; answers the grant. One of the same serial is not made again, nor
     /// when it was taken back.
     pub(super) fn grant_to(&mut self, space: SpaceId, granting: Granting) -> Result<StatementId, OwnedError> {
-        let Granting { subject, level, expires, note, serial } = granting;
+        let Granting { subject, level, expires, note, serial, drawn } = granting;
         self.may_grant(space, level)?;
         let roll = self.roll_of(&space)?.clone();
         let own = self.peer_id().ok_or(OwnedError::NotRunning)?;
@@ -62,7 +64,7 @@ impl Engine {
             }
             Some(above) => (most.min(above.depth - 1), expires),
         };
-        let note = self.note_for(&space, &subject, note, None)?;
+        let note = self.note_for(&space, &subject, note, None, drawn)?;
         let grant = Grant { issuer: own, parent, subject, level, depth, expires, is_link: false, serial, note };
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let statement = Statement::sign(&space, Claim::Grant(grant), identity);
@@ -70,6 +72,11 @@ impl Engine {
         let delivery = self.delivery_to(&roll, subject);
         self.add(roll, std::iter::once(statement).chain(delivery).collect())?;
         Ok(id)
+    }
+
+    /// Whether a grant has not been taken back.
+    pub(super) fn stands_in(&self, space: &SpaceId, subject: &PeerId, grant: &StatementId) -> bool {
+        self.trust.rolls.get(space).is_some_and(|held| held.roll.standing().stands(subject, grant))
     }
 
     /// What is told of an owned space to whoever is let in by a grant: with it they need nobody else to be there, nor that a relay has

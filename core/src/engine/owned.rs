@@ -20,6 +20,9 @@ use crate::trust::statement::{Claim, Grant, Level, Revocation, Statement, Statem
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a note is sealed with, beside the key: never the same for two.
+pub(super) type NoteNonce = [u8; 24];
+
 /// Longest note in a sealed space, in bytes: sealed, it has to fit where others stand.
 pub(super) const SEALED_NOTE_BYTES_MAX: usize = 63;
 
@@ -153,6 +156,7 @@ impl Engine {
         self.begin_call(now);
         let secret: [u8; 32] = self.rng.bytes();
         let serial: [u8; 8] = self.rng.bytes();
+        let drawn: NoteNonce = self.rng.bytes();
         let roll = self.roll_of(&space)?.clone();
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let parent = self.own_grant(&roll, space)?;
@@ -178,7 +182,7 @@ impl Engine {
             serial,
             note: Vec::new(),
         };
-        let note = self.note_for(&space, &grant.subject, offer.note, None)?;
+        let note = self.note_for(&space, &grant.subject, offer.note, None, drawn)?;
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let grant = Grant { note, ..grant };
         let subject = grant.subject;
@@ -204,9 +208,10 @@ impl Engine {
         self.begin_call(now);
         let unix_s = self.unix_s();
         let serial: [u8; 8] = self.rng.bytes();
+        let drawn: NoteNonce = self.rng.bytes();
         let own = self.peer_id().ok_or(OwnedError::NotRunning)?;
         let space = invitation.space;
-        let note = self.note_for(&space, &own, note, invitation.key.as_ref())?;
+        let note = self.note_for(&space, &own, note, invitation.key.as_ref(), drawn)?;
         let opened = invitation.open(unix_s)?;
         let offered = opened.roll.grant(&opened.grant).map(|grant| grant.level);
         let has = self.own_access(&space).level();
@@ -371,11 +376,12 @@ impl Engine {
     /// What someone is called, as it stands in their grant: in a sealed space only members read it, by the key that leads or the one that
     /// an invitation brought.
     pub(super) fn note_for(
-        &mut self,
+        &self,
         space: &SpaceId,
         subject: &PeerId,
         note: String,
         brought: Option<&([u8; 32], [u8; 32])>,
+        nonce: NoteNonce,
     ) -> Result<Vec<u8>, OwnedError> {
         if !is_sealed(space) {
             return if note.len() > GRANT_NOTE_BYTES_MAX { Err(OwnedError::NoteTooLong) } else { Ok(note.into_bytes()) };
@@ -383,7 +389,6 @@ impl Engine {
         if note.len() > SEALED_NOTE_BYTES_MAX {
             return Err(OwnedError::NoteTooLong);
         }
-        let nonce = self.rng.bytes();
         let place = note_place(subject);
         let sealed = match (brought, self.leading(space)) {
             (Some((epoch, key)), _) => {

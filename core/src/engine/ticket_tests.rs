@@ -206,6 +206,7 @@ fn letters_that_a_relay_repeats_make_one_grant_and_one_answer() {
     ask(&mut world, BEN, &ticket);
     world.run();
     assert_eq!(members(&world, OWNER, &space), [peer(OWNER)]);
+    assert_eq!(answer(&world, BEN), (AskState::Refused, Some(WhyNot::TakenBack)));
 }
 
 #[test]

@@ -324,8 +324,11 @@ impl Engine {
         let called = if name.is_empty() { note } else { name };
         let note = self.note_that_fits(&space, called);
         let (subject, relays) = (*subject, ticket.relays.clone());
-        let granting = Granting { subject, level, expires: *expires, note, serial };
+        let drawn = ticket.drawn(&subject, &note);
+        let granting = Granting { subject, level, expires: *expires, note, serial, drawn };
         let answer = match self.grant_to(space, granting) {
+            // Shut out since, they are not let in by the same link.
+            Ok(grant) if !self.stands_in(&space, &subject, &grant) => Introduction::Not { ticket: id, why: WhyNot::TakenBack },
             Ok(grant) => {
                 let card = self.card_of(space, &grant, String::new(), relays);
                 Introduction::In { ticket: id, card: Some(card) }

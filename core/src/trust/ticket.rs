@@ -25,6 +25,7 @@ pub const WEB_PREFIXES: [&str; 2] = ["once=", "device="];
 const ID_LABEL: &[u8] = b"driftline ticket 1\0";
 const PROOF_LABEL: &[u8] = b"driftline ticket proof 1\0";
 const CODE_LABEL: &[u8] = b"driftline ticket code 1\0";
+const DRAWN_LABEL: &[u8] = b"driftline ticket note 1\0";
 const VERSION: u8 = 1;
 const TO_SPACE: u8 = 1;
 const TO_DEVICE: u8 = 2;
@@ -111,6 +112,14 @@ impl Ticket {
         let mac: [u8; 32] = self.mac(CODE_LABEL, asker, "").finalize().into_bytes().into();
         let first = u64::from_be_bytes([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], mac[6], mac[7]]);
         format!("{:06}", first % 1_000_000)
+    }
+
+    /// Bytes that follow from the ticket, who is let in by it and what they are called, and that nobody guesses without the secret.
+    pub fn drawn(&self, asker: &PeerId, name: &str) -> [u8; 24] {
+        let mac: [u8; 32] = self.mac(DRAWN_LABEL, asker, name).finalize().into_bytes().into();
+        let mut drawn = [0; 24];
+        drawn.copy_from_slice(&mac[..24]);
+        drawn
     }
 
     fn mac(&self, label: &[u8], asker: &PeerId, name: &str) -> Hmac<Sha256> {
