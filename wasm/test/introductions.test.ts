@@ -54,6 +54,7 @@ test("a link for one person lets one in, tells the next why not, and can be take
   await cat.introductions.ask(unwanted.link);
   await eventually("and that one was taken back", async () => (await answerOf(cat)) === "refused takenBack");
   await Promise.all([ada.close(), bob.close(), cat.close()]);
+  relay.stop();
 });
 
 test("a device is linked once it is confirmed, has all spaces, and is shut out when it is lost", async () => {
@@ -86,4 +87,5 @@ test("a device is linked once it is confirmed, has all spaces, and is shut out w
   await eventually("it is shut out", () => phone.space(mine.id).access.state === "revoked");
   assert.deepEqual((await laptop.introductions.now()).devices.map(({ lost }) => lost), [true]);
   await Promise.all([laptop.close(), phone.close()]);
+  relay.stop();
 });
