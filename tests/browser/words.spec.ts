@@ -131,7 +131,7 @@ test("Whoever may not write is told so, and what they keep; whoever may is told 
 
 test("Members are people and links, each once, with what they may do.", () => {
   const now = new Date(2026, 5, 17, 15, 0).getTime();
-  const base = { note: "", isOwner: false, isLink: false, isSelf: false, state: "good" } as const;
+  const base = { note: "", isOwner: false, isLink: false, isSelf: false, isDevice: false, state: "good" } as const;
   const [owner, link, ben, gone] = ["aa", "bb", "cc", "dd"].map((byte) => byte.repeat(32) as PeerId) as [PeerId, PeerId, PeerId, PeerId];
   const members: Member[] = [
     { ...base, key: owner, level: "admin", isOwner: true, isSelf: true },

@@ -7,6 +7,7 @@
 
 mod backup;
 mod host;
+mod introductions;
 mod owned;
 mod panic;
 mod query;

@@ -1,5 +1,6 @@
 //! Owned spaces, as a page asks for them: found one, invite, join, shut someone out, and see who is there.
 
+use crate::introductions::{self, Introduce};
 use crate::query::Unanswered;
 use driftline_core::base::id::{PeerId, SpaceId};
 use driftline_core::base::time::Now;
@@ -41,6 +42,11 @@ pub(crate) enum Act {
         /// What its members know this replica by.
         note: String,
     },
+    /// Let somebody in once, or a device of one's own.
+    Introduce {
+        /// What of it.
+        what: Introduce,
+    },
     /// Shut a key out of a space.
     Revoke {
         /// The space.
@@ -78,6 +84,7 @@ pub(crate) fn act(engine: &mut Engine, now: Now, act: Act) -> Result<Json, Unans
             let space = engine.join(now, &invitation, note).map_err(in_words)?;
             Ok(json!({ "space": space, "relays": invitation.relays }))
         }
+        Act::Introduce { what } => introductions::act(engine, now, what),
         Act::Revoke { space, key } => match engine.revoke(now, space, key) {
             // Asked twice, as when the tab that was asked first has gone: it is done.
             Err(OwnedError::NoMember(_)) if was_member(engine, &space, &key) => Ok(Json::Null),
@@ -116,7 +123,7 @@ fn was_member(engine: &Engine, space: &SpaceId, key: &PeerId) -> bool {
 }
 
 /// The sentence for people who have a page before them and no command line.
-fn in_words(error: OwnedError) -> Unanswered {
+pub(crate) fn in_words(error: OwnedError) -> Unanswered {
     Unanswered(match error {
         OwnedError::Open(_) => {
             "this space is open: whoever knows its name may read and write it, and nobody can be shut out. Found an owned one to share".to_owned()

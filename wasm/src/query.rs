@@ -1,5 +1,6 @@
 //! What JavaScript may ask of an open document.
 
+use crate::introductions;
 use crate::owned;
 use driftline_core::base::id::{ChangeHash, DocumentId, SpaceId};
 use driftline_core::doc::document::Document;
@@ -24,6 +25,8 @@ pub(crate) enum Question {
     Access { space: SpaceId },
     /// Who is or was let into an owned space.
     Members { space: SpaceId },
+    /// Links for a single use, what became of asking by them, devices of the same person, and spaces that these told of.
+    Introductions,
     /// Who wrote what in a document, and how much of that they have vouched for.
     Authorship { document: DocumentId },
     /// Where a cursor stood, at these heads.
@@ -52,6 +55,7 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
         Question::Marks { document, path } => to_json(&open_document(engine, &document)?.marks(path)),
         Question::Access { space } => to_json(&owned::access(engine, &space)),
         Question::Members { space } => to_json(&owned::members(engine, &space)?),
+        Question::Introductions => introductions::all(engine),
         Question::Authorship { document } => to_json(&engine.authorship(&document)),
         Question::ValueAt { document, heads } => {
             let value = open_document(engine, &document)?.value_at(&heads, ()).ok_or_else(unheld)?;

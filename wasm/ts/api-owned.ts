@@ -82,6 +82,8 @@ export interface Member {
   readonly isLink: boolean;
   /** Whether it is this device. */
   readonly isSelf: boolean;
+  /** Whether it is another device of `by`, as that one says. */
+  readonly isDevice: boolean;
   readonly state: "good" | "expired" | "revoked";
 }
 

@@ -9,10 +9,12 @@
  */
 
 import type { Backup, RestoreOptions } from "./api-backup.js";
+import type { Introductions, ShareOnceOptions, TicketLink } from "./api-introductions.js";
 import type { Authorship, FoundOptions, JoinOptions, Member, ShareOptions, SpaceAccess } from "./api-owned.js";
 import type { Counter, ImmutableString } from "./scalar.js";
 
 export * from "./api-backup.js";
+export * from "./api-introductions.js";
 export * from "./api-owned.js";
 
 /** A document in every replica, shown in base58check as automerge-repo shows it. */
@@ -171,6 +173,8 @@ export interface Repo extends Emitter<RepoEvents> {
    * added. Rejected with a sentence for people when it is no whole link, or has ended. Joining again by the same link changes nothing.
    */
   join(link: string | URL, options?: JoinOptions): Promise<Space>;
+  /** Links for a single use, and other devices of the same person. */
+  readonly introductions: Introductions;
   /**
    * Asks the browser not to evict what is stored when room gets short; answers whether it promises that. Asked by itself
    * where the browser decides without a question to the person; elsewhere call it when they have just made something of worth.
@@ -265,6 +269,11 @@ export interface Space extends Emitter<SpaceEvents> {
    * reads. Rejected in an open space, whose name is link enough, and where this device may not let others in.
    */
   share(options: ShareOptions): Promise<string>;
+  /**
+   * Makes a link by which one person comes in: the first who asks by it, once this device hears of them, at once or when it is there again. It can be
+   * taken back until then ({@link Introductions.takeBack}); who comes second is told so. Rejected where this device may not let others in.
+   */
+  shareOnce(options: ShareOnceOptions): Promise<TicketLink>;
   /** Everyone who is or was let in, and every link: the owner first, then each after whom it was let in by. Rejected in an open space. */
   members(): Promise<readonly Member[]>;
   /**

@@ -363,6 +363,7 @@ function concerns(event: EngineEvent, tab: Tab): boolean {
     case "membersChanged":
       return tab.spaces.has(event.space);
     case "trouble":
+    case "introductionsChanged":
       return true;
     default:
       return false;

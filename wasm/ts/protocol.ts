@@ -6,7 +6,7 @@
  * says again all that still matters.
  */
 
-import type { ConnectionStatus, Level, Member, RestoreOptions, SpaceAccess, StorageStatus } from "./api.js";
+import type { Ask, ConnectionStatus, Level, Member, RestoreOptions, SpaceAccess, SpaceCard, StorageStatus, TicketGiven } from "./api.js";
 import type { MirrorEdit, Resume, ViewUpdate } from "./mirror.js";
 
 /** Commands of the core's that tabs give: see `Command` there. */
@@ -38,6 +38,7 @@ export type EngineEvent =
   | { event: "presence"; space: string; peer: string; instance: number; state: string | null }
   | { event: "accessChanged"; space: string }
   | { event: "membersChanged"; space: string }
+  | { event: "introductionsChanged" }
   | { event: "trouble"; kind: string; document: string | null; connection: number | null; message: string };
 
 /** What has come of what was missing: see `CatchUp` in the core. */
@@ -75,6 +76,7 @@ export interface EngineMember {
   by: string | null;
   isLink: boolean;
   isSelf: boolean;
+  isDevice: boolean;
   state: Member["state"];
 }
 
@@ -83,7 +85,71 @@ export type Act =
   | { act: "foundSpace"; sealed: boolean }
   | { act: "invite"; space: string; level: Level; expires: number; note: string; relays: readonly string[] }
   | { act: "join"; link: string; note: string }
+  | { act: "introduce"; what: Introduce }
   | { act: "revoke"; space: string; key: string };
+
+/** What of it: see `Introduce` in the module. */
+export type Introduce =
+  | { introduce: "inviteOnce"; space: string; level: Level; expires: number; note: string; from: string; relays: readonly string[]; ends: number }
+  | { introduce: "linkDevice"; name: string; relays: readonly string[]; ends: number }
+  | { introduce: "takeBack"; id: string }
+  | { introduce: "ask"; link: string; name: string }
+  | { introduce: "forgetAsk"; id: string }
+  | { introduce: "confirm"; id: string; cards: readonly SpaceCard[] }
+  | { introduce: "decline"; id: string }
+  | { introduce: "passOn"; card: SpaceCard }
+  | { introduce: "unlink"; key: string };
+
+/** A link for a single use that was made here: see `TicketGiven` in the core. */
+export interface EngineTicket {
+  id: string;
+  space: string | null;
+  level: Level | null;
+  note: string;
+  ends: number;
+  state: TicketGiven["state"];
+  key: string | null;
+  name: string;
+  code: string | null;
+}
+
+/** One that was asked by: see `Ask` in the core. */
+export interface EngineAsk {
+  id: string;
+  space: string | null;
+  level: Level | null;
+  giver: string;
+  from: string;
+  relays: string[];
+  ends: number;
+  state: Ask["state"];
+  why: Exclude<Ask["why"], undefined> | null;
+  code: string | null;
+}
+
+/** Another device: see `Device` in the core. */
+export interface EngineDevice {
+  key: string;
+  name: string;
+  by: string;
+  since: number;
+  lost: boolean;
+}
+
+/** What came of something in a space: see `InSpace` in the core. */
+export interface EngineInSpace {
+  space: string;
+  name: string;
+  error: string | null;
+}
+
+/** How all of that stands. */
+export interface EngineIntroductions {
+  given: EngineTicket[];
+  asked: EngineAsk[];
+  devices: EngineDevice[];
+  spaces: { space: string; name: string; relays: string[] }[];
+}
 
 /** Something a tab asks the engine, and is answered. */
 export type Question =
@@ -92,6 +158,7 @@ export type Question =
   | { ask: "backup" }
   | { ask: "checkRestore"; restore: RestoreOptions }
   | { ask: "members"; space: string }
+  | { ask: "introductions" }
   | { ask: "authorship"; document: string }
   | { ask: "history"; document: string; limit: number }
   | { ask: "valueAt"; document: string; heads: readonly string[] }

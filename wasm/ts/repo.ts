@@ -4,6 +4,7 @@ import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, Backup, P
 import { Events } from "./events.js";
 import type { HandleOfTab } from "./handle.js";
 import { spaceIdOf } from "./ids.js";
+import { IntroductionsOfTab } from "./introductions.js";
 import { type Link, openLink } from "./link.js";
 import { type Act, type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
 import { SpaceOfTab } from "./space.js";
@@ -32,6 +33,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   readonly spaces = new Map<SpaceId, SpaceOfTab>();
   /** Open documents by the numbers the engine knows their mirrors by. */
   readonly views = new Map<number, HandleOfTab<object>>();
+
+  readonly introductions = new IntroductionsOfTab(this);
 
   private readonly options: RepoOptions;
   private readonly link: Link;
@@ -99,6 +102,11 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     this.command({ command: "addEndpoint", endpoint });
   }
 
+  /** Keeps connections to what a link names. */
+  addRelays(endpoints: readonly string[]): void {
+    for (const endpoint of endpoints) if (/^wss?:\/\//.test(endpoint) && !this.relays.includes(endpoint)) this.addRelay(endpoint);
+  }
+
   removeRelay(endpoint: string): void {
     this.relays = this.relays.filter((relay) => relay !== endpoint);
     this.command({ command: "removeEndpoint", endpoint });
@@ -119,7 +127,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
 
   async join(link: string | URL, { note = "" }: JoinOptions = {}): Promise<SpaceOfTab> {
     const { space, relays } = (await this.act({ act: "join", link: String(link), note })) as { space: string; relays: string[] };
-    for (const relay of relays) if (/^wss?:\/\//.test(relay)) this.addRelay(relay);
+    this.addRelays(relays);
     return this.opened(space);
   }
 
@@ -300,6 +308,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return this.spaces.get(event.space as SpaceId)?.handleSync(event);
       case "membersChanged":
         return this.spaces.get(event.space as SpaceId)?.handleMembers();
+      case "introductionsChanged":
+        return this.introductions.handleChange();
       case "presence":
         return this.spaces.get(event.space as SpaceId)?.presence.handle(event.peer, event.instance, event.state);
       case "editRefused":

@@ -2,15 +2,18 @@
 
 import { AccessError, accessAtFirst, accessOf, includes } from "./access.js";
 import type {
-  Amount, DocumentId, Member, PeerId, Presence, ShareOptions, Space, SpaceAccess, SpaceEvents, SpaceId, SyncStatus,
+  Amount, DocumentId, Member, PeerId, Presence, ShareOnceOptions, ShareOptions, Space, SpaceAccess, SpaceEvents, SpaceId, SyncStatus, TicketLink,
 } from "./api.js";
 import { Events, until } from "./events.js";
 import { HandleOfTab } from "./handle.js";
 import { documentIdOf, isOwnedSpace, isSealedSpace, newDocumentId } from "./ids.js";
-import { webLink } from "./links.js";
+import { secondsOf } from "./introductions.js";
+import { webLink, webTicket } from "./links.js";
 import { PresenceOfTab } from "./presence.js";
 import type { EngineAccess, EngineCatchUp, EngineMember } from "./protocol.js";
 import type { RepoOfTab } from "./repo.js";
+
+const WEEK_S = 7 * 86_400;
 
 /** A space, open in this tab. */
 export class SpaceOfTab extends Events<SpaceEvents> implements Space {
@@ -76,10 +79,17 @@ export class SpaceOfTab extends Events<SpaceEvents> implements Space {
     return app === undefined ? link : webLink(link, app);
   }
 
+  async shareOnce({ level, ends, validUntil, note = "", from = "", relays = this.repo.relays, app }: ShareOnceOptions): Promise<TicketLink> {
+    const until = validUntil === undefined ? secondsOf(new Date()) + WEEK_S : secondsOf(validUntil);
+    const what = { introduce: "inviteOnce", space: this.id, level, expires: ends === undefined ? 0 : secondsOf(ends), note, from, relays, ends: until } as const;
+    const made = (await this.repo.act({ act: "introduce", what })) as TicketLink;
+    return app === undefined ? made : { ...made, link: webTicket(made.link, app) };
+  }
+
   async members(): Promise<readonly Member[]> {
     const members = (await this.repo.ask({ ask: "members", space: this.id })) as EngineMember[];
-    return members.map(({ key, level, expires, note, by, isLink, isSelf, state }) => ({
-      key: key as PeerId, level, note, isOwner: by === null, isLink, isSelf, state,
+    return members.map(({ key, level, expires, note, by, isLink, isSelf, isDevice, state }) => ({
+      key: key as PeerId, level, note, isOwner: by === null, isLink, isSelf, isDevice, state,
       ...(expires > 0 ? { ends: new Date(expires * 1_000) } : {}),
       ...(by === null ? {} : { by: by as PeerId }),
     }));

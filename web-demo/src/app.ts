@@ -1,7 +1,8 @@
 /** The app: one repo, one notebook at a time, and the parts of the window kept in step with them. */
 
-import { invitationIn, type Member, newSpaceId, type PeerId, type Repo } from "driftline";
-import { type AccessNotice, accessNotice } from "./model/access.ts";
+import { invitationIn, ticketIn, type Member, newSpaceId, type PeerId, type Repo } from "driftline";
+import { Introducing } from "./introducing.ts";
+import { type AccessNotice, accessNotice, waitingNotice } from "./model/access.ts";
 import { Patience } from "./model/arriving.ts";
 import { markHeld } from "./model/held.ts";
 import { loadIdentity, saveIdentity, type Identity } from "./model/identity.ts";
@@ -11,7 +12,7 @@ import { saveOfflineChoice } from "./model/offline-choice.ts";
 import { People } from "./model/people.ts";
 import { appAddress, forgetRecent, loadRecent, parsePlace, placeFragment, relayEndpoint, saveFurtherRelays, saveRecent, shareLink } from "./model/places.ts";
 import { statusOf, type Status } from "./model/status.ts";
-import { type MemberLine, memberLines, nameOfKey } from "./model/members.ts";
+import { type MemberLine, memberLines, nameOfKey, ticketLines } from "./model/members.ts";
 import { notebookName } from "./model/welcome.ts";
 import { writerLines } from "./model/writers.ts";
 import { Arrivals } from "./view/arrivals.ts";
@@ -40,6 +41,7 @@ export class App {
   readonly #storage: Storage | null;
   readonly #shell: Shell;
   readonly #arrivals: Arrivals;
+  readonly #introducing: Introducing;
   readonly #root: HTMLElement;
   #identity: Identity;
   #notebook!: Notebook;
@@ -72,6 +74,15 @@ export class App {
     this.#storage = storage;
     this.#identity = identity;
     this.#root = root;
+    this.#introducing = new Introducing(repo, storage, {
+      person: () => this.#identity.name,
+      enter: (notebook) => {
+        this.#enter(notebook);
+        this.#remember(true);
+        this.refresh();
+      },
+      refresh: () => this.refresh(),
+    });
     this.#shell = new Shell(storage, identity, {
       onOpen: (note, isEntered) => this.#open(note, isEntered),
       onCreate: () => this.#create(),
@@ -95,12 +106,16 @@ export class App {
       onStatus: (status) => this.#announce(status),
       onInvited: () => (this.#isComingBack ? this.#shell.backup.restore() : this.#create()),
       backup: { backup: () => repo.backup(), restore: (restoring) => comeBack(restoring) },
+      devices: this.#introducing.sheet,
       share: {
         links: () => this.#links(),
         mayShare: () => (!this.#notebook.space.isOwned ? "open" : this.#notebook.space.access.mayShare ? "yes" : "no"),
         isSealed: () => this.#notebook.space.isSealed,
         share: (offer) => this.#share(offer),
-        members: async () => memberLines(await this.#loadMembers(), (key) => this.#shownName(key), this.#notebook.space.access.mayShare, Date.now()),
+        members: async () => [
+          ...memberLines(await this.#loadMembers(), (key) => this.#shownName(key), this.#notebook.space.access.mayShare, Date.now()),
+          ...ticketLines(await this.#introducing.given(this.#notebook.space.id), Date.now()),
+        ],
         remove: (line) => this.#remove(line),
       },
       menu: () => ({
@@ -138,6 +153,7 @@ export class App {
     addEventListener("popstate", () => this.#route());
     // Times grow old, and the seconds until the next attempt pass, without anything happening.
     setInterval(refresh, 1_000);
+    this.#introducing.begin(this.#shell);
     this.#route();
   }
 
@@ -186,6 +202,7 @@ export class App {
       this.#recorded = recorded;
       saveRecent(this.#storage, { notebook: notebook.alias, name: notebook.name, opened: Date.now() });
     }
+    if (notebook.isReady && notebook.name !== UNNAMED) this.#introducing.tell(notebook.space, notebook.name);
     // Not before something is on disk: whoever leaves sooner was not cleared.
     if (!this.#isHeld && this.#repo.storage.durable && notebook.handles.some((handle) => handle.saved.device)) {
       this.#isHeld = true;
@@ -212,7 +229,9 @@ export class App {
 
   /** What is said to whoever may not write here. That a key is on its way is worth a word only once it has not come at once. */
   #notice(): AccessNotice | null {
-    const { access } = this.#notebook.space;
+    const { access, id } = this.#notebook.space;
+    const giver = access.state === "none" ? this.#introducing.waitedFor(id) : null;
+    if (giver !== null) return waitingNotice(giver);
     if (!access.waitsForKey) this.#waitsSince = null;
     else this.#waitsSince ??= Date.now();
     const isSoon = this.#waitsSince !== null && Date.now() - this.#waitsSince < KEY_MS;
@@ -223,7 +242,7 @@ export class App {
     const notebook = this.#notebook;
     if (!notebook.isReady) return { title: "", text: "", button: null };
     const notice = this.#notice();
-    this.#isComingBack = notebook.space.access.state === "none" && this.#repo.storage.isEmpty && this.#repo.storage.durable;
+    this.#isComingBack = notebook.space.access.state === "none" && this.#introducing.waitedFor(notebook.space.id) === null && this.#repo.storage.isEmpty && this.#repo.storage.durable;
     if (this.#isComingBack) return { title: notice?.headline ?? "", text: `${notice?.words} Or was it yours, before this browser was cleared?`, button: "Restore from a backup" };
     if (notice?.isApart && notes.length === 0 && this.#query === "") return { title: notice.headline, text: notice.words, button: null };
     if (this.#note !== null && notebook.note(this.#note) === undefined) {
@@ -243,7 +262,7 @@ export class App {
   // ------------------------------------------------------------------------------------------------------ places
 
   #route(): void {
-    const invitation = invitationIn(location.href);
+    const invitation = invitationIn(location.href) ?? ticketIn(location.href)?.link;
     if (invitation !== undefined) {
       void this.#join(invitation);
       return;
@@ -287,6 +306,7 @@ export class App {
 
   /** Comes in by a link. What the link says is a secret: it does not stay in the address, nor in the history. */
   async #join(invitation: string): Promise<void> {
+    if (ticketIn(invitation) !== undefined) return this.#ask(invitation);
     try {
       const space = await this.#repo.join(invitation, { note: this.#identity.name });
       const own = relayEndpoint(new URL(location.href));
@@ -297,11 +317,37 @@ export class App {
       this.#shell.announcer.say(space.access.mayWrite ? "You are in. You can read and write here." : "You are in.");
       this.refresh();
     } catch (error) {
-      if (invitationIn(location.href) !== undefined) history.replaceState(null, "", `${location.pathname}${location.search}`);
-      this.#route();
-      const why = error instanceof Error ? error.message : String(error);
-      this.#shell.toast.show(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`, null, true);
+      this.#turnBack(error);
     }
+  }
+
+  /** Asks to be let in by a link for one person, or to be linked by one for a device. */
+  async #ask(link: string): Promise<void> {
+    try {
+      const isByAddress = ticketIn(location.href) !== undefined;
+      const notebook = await this.#introducing.ask(link);
+      if (notebook === null) {
+        if (isByAddress) this.#clearAddress();
+        return this.#route();
+      }
+      this.#enter(notebook);
+      this.#remember(!isByAddress);
+      this.refresh();
+    } catch (error) {
+      this.#turnBack(error);
+    }
+  }
+
+  /** A link led nowhere. */
+  #turnBack(error: unknown): void {
+    if (invitationIn(location.href) !== undefined || ticketIn(location.href) !== undefined) this.#clearAddress();
+    this.#route();
+    const why = error instanceof Error ? error.message : String(error);
+    this.#shell.toast.show(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`, null, true);
+  }
+
+  #clearAddress(): void {
+    history.replaceState(null, "", `${location.pathname}${location.search}`);
   }
 
   #enter(nameOrId: string): void {
@@ -412,17 +458,23 @@ export class App {
     return this.#people.windows.find((person) => person.peerId === key)?.name ?? null;
   }
 
-  #share({ mayWrite, days, note }: ShareOffer): Promise<string> {
-    return this.#notebook.space.share({
+  async #share({ mayWrite, days, note, isOnce }: ShareOffer): Promise<string> {
+    const { space } = this.#notebook;
+    const offer = {
       level: mayWrite ? "write" : "presence",
       note,
       app: appAddress(new URL(location.href)),
       ...(days === null ? {} : { ends: new Date(Date.now() + days * DAY_MS) }),
-    });
+    } as const;
+    return isOnce ? (await space.shareOnce({ ...offer, from: this.#identity.name })).link : space.share(offer);
   }
 
-  async #remove({ key, name, isLink }: MemberLine): Promise<void> {
+  async #remove({ key, name, isLink, ticket }: MemberLine): Promise<void> {
     try {
+      if (ticket !== null) {
+        await this.#repo.introductions.takeBack(ticket);
+        return this.#shell.toast.show(`${name} was taken back.`);
+      }
       await this.#notebook.space.revoke(key);
       const isHeard = this.#repo.connections.some((connection) => connection.state === "connected");
       const done = isLink ? `${name} was taken back` : `${name} was removed`;

@@ -10,7 +10,7 @@ import "./style/list.css";
 import "./style/note.css";
 import "./style/panels.css";
 import "./style/waterline.css";
-import { invitationIn, Repo, type RepoOptions } from "driftline";
+import { invitationIn, Repo, ticketIn, type RepoOptions } from "driftline";
 import { App } from "./app.ts";
 import { forgetHeld, wasHeld } from "./model/held.ts";
 import { loadIdentity } from "./model/identity.ts";
@@ -45,7 +45,7 @@ async function start(root: HTMLElement): Promise<void> {
     };
     let isClosed = false;
     repo.on("close", () => (isClosed = true));
-    if (repo.storage.isEmpty && repo.storage.durable && wasHeld(storage) && invitationIn(location.href) === undefined) {
+    if (repo.storage.isEmpty && repo.storage.durable && wasHeld(storage) && invitationIn(location.href) === undefined && ticketIn(location.href) === undefined) {
       await new Promise<void>((done) => root.replaceChildren(cleared(comeBack, () => (isClosed ? location.reload() : (forgetHeld(storage), done())))));
     }
     const app = new App(repo, storage, loadIdentity(storage), root, comeBack);

@@ -29,6 +29,10 @@ pub struct PeerId(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LetterId(pub [u8; 32]);
 
+/// A link for a single use, by a hash of its secret, from which nobody finds that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TicketId(pub [u8; 16]);
+
 /// One store's life: drawn when the store is made, drawn again when a backup is restored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreEpoch(pub [u8; 16]);
@@ -176,6 +180,7 @@ shown_as_text!(SpaceId, |id| to_base58check(&id.0), |text| from_base58check(text
 shown_as_text!(ChangeHash, |id| to_hex(&id.0), |text| from_hex_array(text).map(ChangeHash));
 shown_as_text!(PeerId, |id| to_hex(&id.0), |text| from_hex_array(text).map(PeerId));
 shown_as_text!(LetterId, |id| to_hex(&id.0), |text| from_hex_array(text).map(LetterId));
+shown_as_text!(TicketId, |id| to_hex(&id.0), |text| from_hex_array(text).map(TicketId));
 shown_as_text!(StoreEpoch, |id| to_hex(&id.0), |text| from_hex_array(text).map(StoreEpoch));
 shown_as_text!(ActorId, |id| to_hex(id.as_bytes()), |text| {
     let bytes = from_hex(text)?;

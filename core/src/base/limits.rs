@@ -164,6 +164,22 @@ pub const LETTER_HOPS_MAX: u64 = 4;
 pub const LETTERS_UNDER_WAY_MAX: usize = 32;
 /// Most letters that a replica keeps for its app, and as many that it keeps to be sent.
 pub const INBOX_LETTERS_MAX: usize = 512;
+/// Longest life of a link for a single use, in seconds: as long as the letter that asks by it is kept.
+pub const TICKET_SECONDS_MAX: u64 = LETTER_SECONDS_MAX;
+/// Links for a single use that a replica remembers; those that are over make room.
+pub const TICKETS_MAX: usize = 256;
+/// Links for a single use that a replica has asked by and remembers; those that are over make room.
+pub const ASKS_MAX: usize = 64;
+/// Devices of one person that a replica knows, lost ones included.
+pub const DEVICES_MAX: usize = 32;
+/// Spaces that a replica remembers to have been told of by devices of the same person.
+pub const CARDS_MAX: usize = 1_024;
+/// Longest name of a person, a device or a space in what replicas write each other to let somebody in, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of spaces that are told of in one letter, about.
+pub const NEWS_BYTES: usize = 12 * 1024;
+/// Grants that a member who is no admin may make: to devices of their own.
+pub const MEMBER_CHILDREN_MAX: usize = 8;
 /// Keys of which it is remembered how much they sent lately; the one that has sent nothing for the longest is forgotten first.
 pub const SENDERS_MAX: usize = 16_384;
 /// Most spaces of which it is remembered who brought them.

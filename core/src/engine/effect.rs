@@ -212,6 +212,9 @@ pub enum Event {
         /// Whether it will be sent again.
         tried_again: bool,
     },
+    /// Someone has asked by a ticket of this replica's, or this replica was answered; a device was linked or is lost, or told of a space.
+    /// [`super::Engine::tickets`], [`super::Engine::asks`], [`super::Engine::devices`] and [`super::Engine::cards`] have it all.
+    IntroductionsChanged,
     /// Something went wrong that people should know of.
     Trouble(Trouble),
     /// Entries of a document in a space that is followed have become durable. Not for apps: it has no JSON.

@@ -11,6 +11,7 @@ use crate::base::time::Now;
 use crate::policy::letterbox::KeptLetter;
 use crate::store::task::{StoreError, StoreTask};
 use crate::sync::message::{ErrorCode, Message};
+use crate::trust::introduction::INTRODUCTION;
 use crate::trust::letter::{Letter, LetterError, sign_taken};
 use crate::trust::sealed_box::Unsealer;
 use serde::{Serialize, Serializer};
@@ -187,6 +188,17 @@ impl Engine {
     ) -> Result<LetterId, SendLetterError> {
         self.now = now;
         self.needs_flush = true;
+        self.write_letter(recipient, kind, content, expires)
+    }
+
+    /// The same, in the middle of a call.
+    pub(super) fn write_letter(
+        &mut self,
+        recipient: PeerId,
+        kind: &str,
+        content: &[u8],
+        expires: u64,
+    ) -> Result<LetterId, SendLetterError> {
         let unix_s = self.unix_s();
         if expires <= unix_s || expires > unix_s + LETTER_SECONDS_MAX {
             return Err(SendLetterError::Expires);
@@ -206,9 +218,9 @@ impl Engine {
         Ok(id)
     }
 
-    /// The letters this replica was written and has not forgotten, in the order of their ids.
+    /// The letters this replica was written and has not forgotten, in the order of their ids; not those that it takes up itself.
     pub fn letters(&self) -> Vec<Received> {
-        self.post.letters.received.values().cloned().collect()
+        self.post.letters.received.values().filter(|received| received.kind != INTRODUCTION).cloned().collect()
     }
 
     /// Letters that no relay keeps yet.
@@ -242,6 +254,11 @@ impl Engine {
     pub fn forget_letter(&mut self, now: Now, id: LetterId) -> bool {
         self.now = now;
         self.needs_flush = true;
+        self.drop_letter(id)
+    }
+
+    /// The same, in the middle of a call.
+    pub(super) fn drop_letter(&mut self, id: LetterId) -> bool {
         let Some(received) = self.post.letters.remove(&id) else { return false };
         if let Some(word) = self.own_word(&id) {
             self.remember_taken(id, received.expires, word);
@@ -311,9 +328,15 @@ impl Engine {
         }
         let Received { sender, kind, expires, .. } = received.clone();
         self.post.letters.received.insert(id, received);
-        self.tell(Event::LetterArrived { letter: id, sender, kind, expires });
+        let is_introduction = kind == INTRODUCTION;
+        if !is_introduction {
+            self.tell(Event::LetterArrived { letter: id, sender, kind, expires });
+        }
         for connection in waiting {
             self.sign_for(connection, id);
+        }
+        if is_introduction {
+            self.take_up_introductions();
         }
     }
 

@@ -9,7 +9,7 @@ use super::effect::{Event, TroubleKind};
 use super::keeping::Kept;
 use super::timers::Timer;
 use super::{Engine, Phase};
-use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, LetterId, SpaceId, TaskId};
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, LetterId, SpaceId, TaskId, TicketId};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
@@ -69,6 +69,8 @@ pub(super) enum Work {
     Inbox { letter: LetterId },
     /// A letter that this replica writes.
     Outgoing { letter: LetterId },
+    /// A ticket of this replica's that someone has used.
+    Ticket { ticket: TicketId },
     /// A change of this replica's own that it has not vouched for before it ended.
     Vouch { space: SpaceId, document: DocumentId },
     /// A change that its writer vouches for, to be compared with the word for it.
@@ -328,6 +330,7 @@ impl Engine {
             (Work::Letter { letter }, result) => self.on_letter_stored(letter, result.map(drop)),
             (Work::Inbox { letter }, result) => self.on_inbox_stored(letter, result.map(drop)),
             (Work::Outgoing { letter }, result) => self.on_outgoing_stored(letter, result.map(drop)),
+            (Work::Ticket { ticket }, result) => self.on_ticket_stored(ticket, result.map(drop)),
             (Work::Meta, Err(error)) => self.trouble(TroubleKind::StoreWrite, None, None, error.message),
             (Work::Quarantine { document }, Err(error)) => {
                 self.trouble(TroubleKind::StoreWrite, Some(document), None, error.message);

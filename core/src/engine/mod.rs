@@ -10,20 +10,24 @@
 
 mod admission;
 mod anti_entropy;
+pub mod asks;
 pub mod attests;
 mod catch_up;
 pub mod config;
 mod cuts;
+pub mod devices;
 mod documents;
 pub mod effect;
 mod endpoints;
 mod epochs;
 mod exchange;
 pub mod following;
+mod granting;
 mod handover;
 mod held_back;
 mod house;
 pub mod input;
+pub mod introductions;
 mod keeping;
 pub mod letters;
 mod loading;
@@ -53,6 +57,7 @@ mod states;
 pub mod stats;
 pub mod stored;
 mod strands;
+pub mod tickets;
 mod timers;
 mod trust;
 mod words;
@@ -61,6 +66,8 @@ mod words;
 mod anti_entropy_tests;
 #[cfg(test)]
 mod catch_up_tests;
+#[cfg(test)]
+mod device_tests;
 #[cfg(test)]
 mod following_tests;
 #[cfg(test)]
@@ -83,6 +90,8 @@ mod snapshot_tests;
 mod spreading_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ticket_tests;
 #[cfg(test)]
 mod trust_tests;
 #[cfg(test)]
@@ -140,6 +149,7 @@ pub struct Engine {
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
     post: post::Post,
+    introductions: introductions::Introductions,
     presences: presences::Presences,
     previews: previews::Previews,
     saved: saved::Receipts,
@@ -219,6 +229,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
             post: post::Post::default(),
+            introductions: introductions::Introductions::default(),
             presences: presences::Presences::default(),
             previews: previews::Previews::default(),
             saved: saved::Receipts::default(),

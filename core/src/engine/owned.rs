@@ -2,6 +2,8 @@
 
 use super::Engine;
 use super::Phase;
+use super::devices::DEVICE_NOTE;
+use super::granting::{ADMIN_DEPTH, MEMBER_DEPTH};
 use super::stored::StoredLink;
 use crate::base::id::{PeerId, SpaceId};
 use crate::base::limits::{GRANT_NOTE_BYTES_MAX, INVITATION_RELAYS_MAX, REVOCATION_CUTS_MAX};
@@ -18,10 +20,11 @@ use crate::trust::statement::{Claim, Grant, Level, Revocation, Statement, Statem
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a note is sealed with, beside the key: never the same for two.
+pub(super) type NoteNonce = [u8; 24];
+
 /// Longest note in a sealed space, in bytes: sealed, it has to fit where others stand.
-const SEALED_NOTE_BYTES_MAX: usize = 63;
-/// How many grants an invited admin may make one under the other.
-const ADMIN_DEPTH: u8 = 3;
+pub(super) const SEALED_NOTE_BYTES_MAX: usize = 63;
 
 /// Why something about an owned space was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +83,8 @@ pub struct Member {
     pub is_link: bool,
     /// Whether it is this replica.
     pub is_self: bool,
+    /// Whether it is another device of whoever granted it, as these say.
+    pub is_device: bool,
     /// How it stands now.
     pub state: MemberState,
 }
@@ -138,6 +143,7 @@ impl Engine {
         let founding = Statement::sign(&space, Claim::Founding { owner, nonce }, identity);
         self.add(Roll::new(space), vec![founding])?;
         self.on_open_space(space);
+        self.tell_devices(space, "", &[]);
         Ok(space)
     }
 
@@ -150,10 +156,11 @@ impl Engine {
         self.begin_call(now);
         let secret: [u8; 32] = self.rng.bytes();
         let serial: [u8; 8] = self.rng.bytes();
+        let drawn: NoteNonce = self.rng.bytes();
         let roll = self.roll_of(&space)?.clone();
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let parent = self.own_grant(&roll, space)?;
-        let depth = if offer.level == Level::Admin { ADMIN_DEPTH } else { 1 };
+        let depth = if offer.level == Level::Admin { ADMIN_DEPTH } else { MEMBER_DEPTH };
         let (depth, expires) = match parent.and_then(|parent| roll.grant(&parent)) {
             None => (depth, offer.expires),
             Some(own) if own.depth < 2 => {
@@ -175,7 +182,7 @@ impl Engine {
             serial,
             note: Vec::new(),
         };
-        let note = self.note_for(&space, &grant.subject, offer.note, None)?;
+        let note = self.note_for(&space, &grant.subject, offer.note, None, drawn)?;
         let Phase::Running { identity, .. } = &self.phase else { return Err(OwnedError::NotRunning) };
         let grant = Grant { note, ..grant };
         let subject = grant.subject;
@@ -201,9 +208,10 @@ impl Engine {
         self.begin_call(now);
         let unix_s = self.unix_s();
         let serial: [u8; 8] = self.rng.bytes();
+        let drawn: NoteNonce = self.rng.bytes();
         let own = self.peer_id().ok_or(OwnedError::NotRunning)?;
         let space = invitation.space;
-        let note = self.note_for(&space, &own, note, invitation.key.as_ref())?;
+        let note = self.note_for(&space, &own, note, invitation.key.as_ref(), drawn)?;
         let opened = invitation.open(unix_s)?;
         let offered = opened.roll.grant(&opened.grant).map(|grant| grant.level);
         let has = self.own_access(&space).level();
@@ -225,6 +233,9 @@ impl Engine {
             }
         }
         self.on_open_space(space);
+        if has < offered {
+            self.tell_devices(space, "", &invitation.relays);
+        }
         Ok(space)
     }
 
@@ -245,17 +256,25 @@ impl Engine {
             by: None,
             is_link: false,
             is_self: own == Some(key),
+            is_device: false,
             state: MemberState::Good,
         });
-        let granted = roll.grants().into_iter().map(|(id, grant)| Member {
+        let is_by_link = |grant: &Grant| grant.parent.and_then(|parent| roll.grant(&parent)).is_some_and(|above| above.is_link);
+        let granted = roll.grants().into_iter().map(|(id, grant)| {
+            let note = self.note_in(space, grant);
+            let device = note.strip_prefix(DEVICE_NOTE).filter(|_| !grant.is_link && !is_by_link(grant)).map(str::to_owned);
+            (id, grant, device.is_some(), device.unwrap_or(note))
+        });
+        let granted = granted.map(|(id, grant, is_device, note)| Member {
             key: grant.subject,
             grant: Some(id),
             level: grant.level,
             expires: grant.expires,
-            note: self.note_in(space, grant),
+            note,
             by: Some(grant.issuer),
             is_link: grant.is_link,
             is_self: own == Some(grant.subject),
+            is_device,
             state: match roll.standing().stands(&grant.subject, &id) {
                 false => MemberState::Revoked,
                 true if grant.expires != 0 && grant.expires <= unix_s => MemberState::Expired,
@@ -356,12 +375,13 @@ impl Engine {
 
     /// What someone is called, as it stands in their grant: in a sealed space only members read it, by the key that leads or the one that
     /// an invitation brought.
-    fn note_for(
-        &mut self,
+    pub(super) fn note_for(
+        &self,
         space: &SpaceId,
         subject: &PeerId,
         note: String,
         brought: Option<&([u8; 32], [u8; 32])>,
+        nonce: NoteNonce,
     ) -> Result<Vec<u8>, OwnedError> {
         if !is_sealed(space) {
             return if note.len() > GRANT_NOTE_BYTES_MAX { Err(OwnedError::NoteTooLong) } else { Ok(note.into_bytes()) };
@@ -369,7 +389,6 @@ impl Engine {
         if note.len() > SEALED_NOTE_BYTES_MAX {
             return Err(OwnedError::NoteTooLong);
         }
-        let nonce = self.rng.bytes();
         let place = note_place(subject);
         let sealed = match (brought, self.leading(space)) {
             (Some((epoch, key)), _) => {
@@ -395,13 +414,13 @@ impl Engine {
         String::from_utf8_lossy(&opened.unwrap_or_default()).into_owned()
     }
 
-    fn begin_call(&mut self, now: Now) {
+    pub(super) fn begin_call(&mut self, now: Now) {
         self.now = now;
         self.needs_flush = true;
     }
 
     /// The roll of an owned space.
-    fn roll_of(&self, space: &SpaceId) -> Result<&Roll, OwnedError> {
+    pub(super) fn roll_of(&self, space: &SpaceId) -> Result<&Roll, OwnedError> {
         if !is_owned(space) {
             return Err(OwnedError::Open(*space));
         }
@@ -413,7 +432,7 @@ impl Engine {
     }
 
     /// By which grant this replica grants on: none where it is the owner.
-    fn own_grant(&self, roll: &Roll, space: SpaceId) -> Result<Option<StatementId>, OwnedError> {
+    pub(super) fn own_grant(&self, roll: &Roll, space: SpaceId) -> Result<Option<StatementId>, OwnedError> {
         let own = self.peer_id().ok_or(OwnedError::NotRunning)?;
         if roll.owner() == Some(own) {
             return Ok(None);
@@ -426,7 +445,7 @@ impl Engine {
     }
 
     /// Takes statements of this replica's own making.
-    fn add(&mut self, mut roll: Roll, statements: Vec<Statement>) -> Result<(), OwnedError> {
+    pub(super) fn add(&mut self, mut roll: Roll, statements: Vec<Statement>) -> Result<(), OwnedError> {
         let (taken, errors) = roll.take(statements);
         if let Some(error) = errors.into_iter().next() {
             return Err(error.into());

@@ -362,6 +362,7 @@ impl Engine {
             self.tell(Event::LetterRefused { letter: id, reason, tried_again: false });
         }
         self.send_refused_again();
+        self.take_up_introductions();
         self.plan_letter_end();
     }
 

@@ -62,6 +62,7 @@ impl Engine {
         self.load_rolls(&contents.meta);
         self.load_attestations(&contents.meta);
         self.load_post(&contents.meta);
+        self.load_introductions(&contents.meta);
         self.load_house(&contents.meta);
         self.check_previews();
         self.restore_states(&contents.damaged);
@@ -76,6 +77,8 @@ impl Engine {
         for what in contents.lost {
             self.trouble(TroubleKind::Damaged, None, None, format!("part of the store is damaged. {what}"));
         }
+        self.take_up_introductions();
+        self.open_where_devices_are_lost();
         for input in std::mem::take(&mut self.deferred) {
             self.on_input(input);
         }

@@ -175,7 +175,7 @@ impl Invitation {
 }
 
 impl Opened {
-    /// Grants on what the link gives: to the key of a replica, which may not pass it on unless it is an admin's.
+    /// Grants on what the link gives: to the key of a replica, which may pass it on to devices of the same person, and an admin's to others.
     pub fn accept(&self, subject: crate::base::id::PeerId, serial: [u8; 8], note: Vec<u8>) -> Option<Statement> {
         let link = self.roll.grant(&self.grant)?;
         let grant = Grant {
@@ -183,7 +183,7 @@ impl Opened {
             parent: Some(self.grant),
             subject,
             level: link.level,
-            depth: if link.level == super::statement::Level::Admin { link.depth - 1 } else { 0 },
+            depth: link.depth.checked_sub(1)?,
             expires: link.expires,
             is_link: false,
             serial,

@@ -4,13 +4,15 @@
 //! one write, a third no longer. A [`roll`] is the set of them that a replica holds of a space; it only grows, and what follows from it
 //! depends on what is in it and not on the order in which it came. An [`invitation`] is what a share link carries. An
 //! [`attestation`] vouches for all that an actor has written up to a change. In a sealed space keys are handed on by statements,
-//! too ([`epoch`]). A [`letter`] is for one key, and sealed for it in a [`sealed_box`].
+//! too ([`epoch`]). A [`letter`] is for one key, and sealed for it in a [`sealed_box`]. A [`ticket`] is a link for a single use: who has it
+//! asks by letter to be let in, and what is written then is an [`introduction`].
 //!
 //! Nothing here knows a connection or a disk, and nothing knows what time it is: whoever asks says so.
 
 pub mod attestation;
 pub mod cut;
 pub mod epoch;
+pub mod introduction;
 pub mod invitation;
 pub mod key;
 pub mod letter;
@@ -19,3 +21,4 @@ pub mod roll;
 pub mod sealed_box;
 pub mod standing;
 pub mod statement;
+pub mod ticket;

@@ -12,7 +12,8 @@ use super::standing::Standing;
 use super::statement::{Claim, Grant, Level, Revocation, Statement, StatementError, StatementId};
 use crate::base::id::{PeerId, SpaceId};
 use crate::base::limits::{
-    DELIVERIES_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, REVOCATIONS_MAX, ROLL_BYTES_MAX,
+    DELIVERIES_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, MEMBER_CHILDREN_MAX, REVOCATIONS_MAX,
+    ROLL_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
 use std::collections::BTreeMap;
@@ -334,7 +335,9 @@ impl Roll {
         if parent.expires != 0 && (grant.expires == 0 || grant.expires > parent.expires) {
             return Err(RollError::Widens("for longer"));
         }
-        if self.children.get(&parent_id).is_some_and(|children| *children >= GRANT_CHILDREN_MAX) {
+        // Who is no admin lets in devices of their own, of which nobody has many.
+        let most = if parent.is_link || parent.level == Level::Admin { GRANT_CHILDREN_MAX } else { MEMBER_CHILDREN_MAX };
+        if self.children.get(&parent_id).is_some_and(|children| *children >= most) {
             return Err(RollError::Full("grants under one grant"));
         }
         // The depths shrink, so it is not longer than it may be.

@@ -201,8 +201,19 @@ fn a_roll_is_bounded_and_the_owner_has_room_of_its_own() {
     assert_eq!(roll.take(children).0.len(), GRANT_CHILDREN_MAX);
     let more = Claim::Grant(child(GRANT_CHILDREN_MAX));
     assert_eq!(refused(&mut roll, 2, more), RollError::Full("grants under one grant"));
+    // Who is no admin lets in few, their own devices; a link as many as come by it.
+    for (at, is_link, most) in [(4, false, MEMBER_CHILDREN_MAX), (5, true, MEMBER_CHILDREN_MAX + 1)] {
+        let own = granted(&mut roll, 1, Grant { is_link, ..grant(1, None, at, Level::Write) });
+        let device = |number: usize| Grant { serial: (number as u64).to_be_bytes(), ..grant(at, Some(own), 6, Level::Write) };
+        for number in 0..most {
+            granted(&mut roll, at, device(number));
+        }
+        if !is_link {
+            assert_eq!(refused(&mut roll, at, Claim::Grant(device(most))), RollError::Full("grants under one grant"));
+        }
+    }
     // Of one issuer's revocations of one grant those with the lowest ids are kept, whichever came first.
-    let target = roll.grants().last().map(|(id, _)| *id).unwrap();
+    let target = roll.grants().iter().rev().find(|(_, grant)| grant.parent == Some(admin)).map(|(id, _)| *id).unwrap();
     let revoke = |seq| signed(2, Claim::Revocation(revocation(2, Some(admin), target, &[(3, seq)])));
     let mut ids: Vec<StatementId> = (1..=10).map(|seq| revoke(seq).id()).collect();
     (1..=10).for_each(|seq| drop(roll.take(vec![revoke(seq)])));
@@ -212,7 +223,8 @@ fn a_roll_is_bounded_and_the_owner_has_room_of_its_own() {
     // An admin that has filled what there is for others is revoked all the same.
     roll.of_others.revocations = REVOCATIONS_MAX;
     roll.of_others.bytes = ROLL_BYTES_MAX;
-    let last = Claim::Revocation(revocation(2, Some(admin), roll.grants()[1].0, &[]));
+    let other = roll.grants().iter().find(|(_, grant)| grant.parent == Some(admin)).map(|(id, _)| *id).unwrap();
+    let last = Claim::Revocation(revocation(2, Some(admin), other, &[]));
     assert!(matches!(refused(&mut roll, 2, last), RollError::Full(_)));
     assert_eq!(roll.take(vec![signed(1, Claim::Revocation(revocation(1, None, admin, &[])))]).0.len(), 1);
     assert_eq!(roll.standing().access(&peer(3), NOW), Access::Revoked);

@@ -38,7 +38,7 @@ pub enum Level {
 }
 
 impl Level {
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
         [Self::Read, Self::Presence, Self::Write, Self::Admin].into_iter().find(|level| *level as u8 == byte)
     }
 

@@ -1,6 +1,6 @@
 //! How a command fails: a sentence for people, a word and an exit code for scripts.
 
-use crate::repo::{OwnedError, RepoError};
+use crate::repo::{IntroductionError, OwnedError, RepoError};
 use driftline_core::engine::letters::SendLetterError;
 use driftline_core::trust::invitation::InvitationError;
 use serde_json::json;
@@ -96,6 +96,9 @@ impl From<RepoError> for Failure {
             RepoError::Owned(OwnedError::Invitation(InvitationError::NotOne | InvitationError::Check)) => FailureKind::Usage,
             RepoError::Owned(OwnedError::NoMember(_)) => FailureKind::NotFound,
             RepoError::Letter(SendLetterError::Letter(_) | SendLetterError::Expires) => FailureKind::Usage,
+            RepoError::Introduction(IntroductionError::NoTicket | IntroductionError::NoDevice) => FailureKind::NotFound,
+            RepoError::Introduction(IntroductionError::Ticket(_) | IntroductionError::Lasts) => FailureKind::Usage,
+            RepoError::Introduction(_) => FailureKind::Refused,
             RepoError::Refused(_) | RepoError::Owned(_) | RepoError::Letter(_) => FailureKind::Refused,
             RepoError::InUse { .. } => FailureKind::InUse,
             RepoError::Storage(_) | RepoError::Closed => FailureKind::Failed,

@@ -31,6 +31,7 @@ Examples:
   driftline doc --help                 documents from the command line
   driftline space --help               spaces that are owned, shared and taken back
   driftline inbox                      letters for this device, such as invitations
+  driftline device --help              several devices of yours, and one that is lost
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
   driftline verify DIR                 whether all of it checks out

@@ -2,6 +2,7 @@
 
 use driftline_core::base::id::DocumentId;
 use driftline_core::doc::document::ChangeError;
+use driftline_core::engine::introductions::IntroductionError;
 use driftline_core::engine::letters::SendLetterError;
 use driftline_core::engine::owned::OwnedError;
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ pub enum RepoError {
     /// A letter cannot be sent so, or was refused for good.
     #[error(transparent)]
     Letter(#[from] SendLetterError),
+    /// Something about a link for a single use, or about devices, was not done.
+    #[error(transparent)]
+    Introduction(#[from] IntroductionError),
     /// The rules of an owned space do not allow it, or an invitation is not good.
     #[error(transparent)]
     Owned(#[from] OwnedError),

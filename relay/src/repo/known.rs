@@ -180,7 +180,7 @@ impl Known {
             // Whoever waits for these asks the engine itself.
             Event::Ready { .. } | Event::DocumentOpened { .. } | Event::Saved(_) => {}
             Event::AccessChanged { .. } | Event::MembersChanged { .. } | Event::StatementsShared { .. } => {}
-            Event::LetterArrived { .. } | Event::LetterboxEmptied { .. } => {}
+            Event::LetterArrived { .. } | Event::LetterboxEmptied { .. } | Event::IntroductionsChanged => {}
             Event::LetterSent { letter, .. } => self.note_letter(*letter, LetterState::Kept),
             Event::LetterRefused { letter, reason, tried_again } => {
                 self.note_letter(*letter, LetterState::Refused { reason: reason.clone(), tried_again: *tried_again });

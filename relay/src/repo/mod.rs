@@ -50,6 +50,7 @@
 mod changes;
 mod error;
 mod handle;
+mod introductions;
 mod known;
 mod letters;
 mod options;
@@ -60,6 +61,9 @@ mod space;
 pub use changes::{Change, Changes};
 pub use error::RepoError;
 pub use handle::{DocHandle, Level};
+pub use introductions::{
+    Ask, AskState, InSpace, IntroductionError, LinkedDevice, OnceOffer, SpaceCard, TicketGiven, TicketId, TicketState,
+};
 pub use known::{Connection, ConnectionState, SyncStatus};
 pub use letters::{Letter, LetterState, Letters};
 pub use options::{PATIENCE, RepoOptions};

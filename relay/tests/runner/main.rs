@@ -5,6 +5,8 @@ mod automerge_repo;
 mod guests;
 mod http;
 #[cfg(unix)]
+mod introductions;
+#[cfg(unix)]
 mod kills;
 mod lan;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Statements, attestations and invitations: whatever of owned spaces others wrote.
+//! Statements, attestations, invitations, tickets and introductions: whatever of owned spaces others wrote.
 //!
 //! The first byte says what the rest is. Chance signs nothing, so what reads is read again from what is written of it, and a roll is
 //! given statements that were signed by keys that are known here, put together from the input.
@@ -6,17 +6,21 @@
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId, SpaceId};
 use driftline_core::log::clock::VectorClock;
 use driftline_core::trust::attestation::Attestation;
+use driftline_core::trust::introduction::{Card, Introduction, News, WhyNot};
 use driftline_core::trust::invitation::Invitation;
 use driftline_core::trust::key::{SecretKey, Signer as _};
 use driftline_core::trust::owned::{actor_of, space_of};
 use driftline_core::trust::roll::Roll;
 use driftline_core::trust::statement::{Claim, Grant, Level, Revocation, Statement, StatementId};
+use driftline_core::trust::ticket::{Purpose, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 
 const STATEMENTS: u8 = 0;
 const ATTESTATION: u8 = 1;
 const INVITATION: u8 = 2;
 const ROLL: u8 = 3;
+const TICKET: u8 = 4;
+const INTRODUCTION: u8 = 5;
 const NOTE: DocumentId = DocumentId([2; 16]);
 
 fn key(number: u8) -> SecretKey {
@@ -34,7 +38,7 @@ fn space() -> SpaceId {
 /// What reads has one encoding, and a roll that takes it stays within the rules.
 pub(crate) fn read(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
-    match *kind % 4 {
+    match *kind % 6 {
         STATEMENTS => {
             if let Ok(statement) = Statement::decode(&space(), rest) {
                 assert_eq!(statement.bytes(), rest);
@@ -53,6 +57,21 @@ pub(crate) fn read(bytes: &[u8]) {
             for invitation in [Invitation::from_bytes(rest), Invitation::from_text(&text)].into_iter().flatten() {
                 assert_eq!(Invitation::from_text(&invitation.to_text()), Ok(invitation.clone()));
                 let _ = invitation.open(1_000);
+            }
+        }
+        TICKET => {
+            let text = String::from_utf8_lossy(rest);
+            for ticket in [Ticket::from_bytes(rest), Ticket::from_text(&text)].into_iter().flatten() {
+                assert_eq!(Ticket::from_text(&ticket.to_text()), Ok(ticket.clone()));
+                assert!(ticket.is_proof(&peer(2), "Ben", &ticket.proof(&peer(2), "Ben")));
+            }
+            if let Ok(ticket) = Ticket::from_bytes(rest) {
+                assert_eq!(ticket.to_bytes(), rest, "each ticket has one encoding");
+            }
+        }
+        INTRODUCTION => {
+            if let Ok(introduction) = Introduction::from_bytes(rest) {
+                assert_eq!(introduction.to_bytes(), rest, "each introduction has one encoding");
             }
         }
         _ => drive(rest),
@@ -135,12 +154,39 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let chain = vec![founding.bytes().to_vec(), grant.bytes().to_vec()];
     let invitation =
         Invitation { space: space(), secret: [2; 32], chain, relays: vec!["ws://harbour/sync".to_owned()], key: None };
-    vec![
+    let ticket = Ticket {
+        purpose: Purpose::Space { space: space(), level: Level::Write },
+        giver: peer(1),
+        secret: [3; 32],
+        ends: 5_000,
+        from: "Anna".to_owned(),
+        relays: vec!["ws://harbour/sync".to_owned()],
+    };
+    let card = Card {
+        space: space(),
+        name: "Tides".to_owned(),
+        relays: vec!["ws://harbour/sync".to_owned()],
+        chain: vec![founding.bytes().to_vec(), grant.bytes().to_vec()],
+        key: Some(([4; 32], [5; 32])),
+    };
+    let ask = Introduction::Ask { ticket: ticket.id(), proof: ticket.proof(&peer(2), "Ben"), name: "Ben".to_owned() };
+    let news = News { linked: vec![(peer(3), "phone".to_owned())], lost: vec![peer(4)], cards: vec![card.clone()] };
+    let told = [
+        ask,
+        Introduction::In { ticket: ticket.id(), card: Some(card) },
+        Introduction::Not { ticket: ticket.id(), why: WhyNot::Used },
+        Introduction::News(news),
+    ];
+    let mut seeds: Vec<Vec<u8>> = told.iter().map(|introduction| tagged(INTRODUCTION, &introduction.to_bytes())).collect();
+    seeds.extend([
+        tagged(TICKET, ticket.to_text().as_bytes()),
+        tagged(TICKET, &ticket.to_bytes()),
         tagged(STATEMENTS, founding.bytes()),
         tagged(STATEMENTS, grant.bytes()),
         tagged(STATEMENTS, revocation.bytes()),
         tagged(ATTESTATION, &attestation.to_bytes()),
         tagged(INVITATION, invitation.to_text().as_bytes()),
         tagged(ROLL, &[1, 0, 1, 0, 3, 4, 1, 1, 1, 2, 0, 2, 2, 2, 0, 1, 2, 1, 0, 0, 9, 0, 0, 1, 0, 0, 0, 3]),
-    ]
+    ]);
+    seeds
 }

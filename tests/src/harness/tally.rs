@@ -85,6 +85,7 @@ fn effect_name(effect: &Effect) -> &'static str {
             Event::MembersChanged { .. } => "event MembersChanged",
             Event::LetterArrived { .. } => "event LetterArrived",
             Event::LetterboxEmptied { .. } => "event LetterboxEmptied",
+            Event::IntroductionsChanged => "event IntroductionsChanged",
             Event::LetterSent { .. } => "event LetterSent",
             Event::LetterRefused { .. } => "event LetterRefused",
             Event::StatementsShared { .. } => "event StatementsShared",

@@ -18,7 +18,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("journal", "journals as they stand in the files"),
     ("records", "journals whose checksums fit"),
     ("letters", "letters for a key, and what is inside of them"),
-    ("trust", "statements, attestations and invitations of owned spaces"),
+    ("trust", "statements, attestations, invitations, tickets and introductions of owned spaces"),
     ("backup", "backups, the journals in them, and recovery phrases"),
     ("seal", "sealed entries, snapshots and words, and what is under the seals"),
 ];

@@ -12,6 +12,11 @@ export interface AccessNotice {
   words: string;
 }
 
+/** What to say to someone who has opened a link for one person, and waits. */
+export function waitingNotice(giver: string): AccessNotice {
+  return { isApart: true, headline: "Waiting to be let in", words: `Your link works once. ${giver} lets you in as soon as their device hears of you, even if that is not now: you can leave, and come back.` };
+}
+
 /** What to say; nothing to someone who may write. */
 export function accessNotice(access: SpaceAccess): AccessNotice | null {
   if (access.waitsForKey && access.level !== null && access.refusal === undefined) {

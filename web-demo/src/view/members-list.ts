@@ -58,7 +58,9 @@ export class MembersList {
 
   #question(line: MemberLine): HTMLElement {
     const { key, name, isLink } = line;
-    const [words, verb] = isLink
+    const [words, verb] = line.ticket !== null
+      ? [`Take back ${name}? Whoever opens it is not let in.`, "Take back"]
+      : isLink
       ? [`Take back ${name}? Nobody can join by it any more, and everyone who did is removed. They keep what they have, and get nothing new.`, "Take back"]
       : [`Remove ${name}? They keep what they have, and get nothing new. What they wrote stays. The link they came by stops working.`, "Remove"];
     const buttons = h(

@@ -1,6 +1,6 @@
 /** The notebook's name, and behind it the way to rename it, to leave for another, and to bring deleted notes back. */
 
-import { invitationIn } from "driftline";
+import { invitationIn, ticketIn } from "driftline";
 import type { Recent } from "../model/places.ts";
 import { placeFragment, placeFrom } from "../model/places.ts";
 import { attribute, h, text } from "./dom.ts";
@@ -18,6 +18,8 @@ export interface NotebookMenuEvents {
   onBackUp(): void;
   /** Someone has a backup, or a recovery phrase. */
   onComeBack(): void;
+  /** To link another device, or give one up. */
+  onDevices(): void;
 }
 
 /** What the menu shows. */
@@ -56,7 +58,7 @@ export class NotebookMenu {
     const openForm = h("form", { class: "field-row" }, link, h("button", { class: "quiet", type: "submit" }, "Open"));
     openForm.addEventListener("submit", (event) => {
       event.preventDefault();
-      const invitation = invitationIn(link.value);
+      const invitation = invitationIn(link.value) ?? ticketIn(link.value)?.link;
       const place = placeFrom(link.value);
       attribute(link, "aria-invalid", invitation === undefined && place === null ? "true" : null);
       if (invitation === undefined && place === null) return;
@@ -78,6 +80,7 @@ export class NotebookMenu {
         "div",
         { class: "notebook-lists" },
         h("h2", {}, "This device"),
+        h("button", { class: "quiet wide", type: "button", "data-testid": "devices-open", onclick: () => this.#leave(events.onDevices) }, icon("person"), "Your devices…"),
         h("button", { class: "quiet wide", type: "button", "data-testid": "back-up", onclick: () => this.#leave(events.onBackUp) }, icon("shield"), "Back up…"),
         h("button", { class: "quiet wide", type: "button", "data-testid": "come-back", onclick: () => this.#leave(events.onComeBack) }, icon("download"), "Restore from a backup…"),
       ),

@@ -19,6 +19,8 @@ export interface ShareOffer {
   mayWrite: boolean;
   /** Days until it ends; null for never. */
   days: number | null;
+  /** Whether it works once. */
+  isOnce: boolean;
   note: string;
 }
 
@@ -58,6 +60,7 @@ export class SharePanel {
     h("option", { value: "1" }, "in a day"),
     h("option", { value: "7" }, "in a week"),
   );
+  readonly #once = h("input", { type: "checkbox", id: "share-once", "data-testid": "share-once", "aria-describedby": "share-once-words" });
   readonly #for = h("input", { type: "text", id: "share-for", maxlength: NOTE_LENGTH_MAX, autocomplete: "off", placeholder: "Optional", "data-testid": "share-for" });
 
   constructor(events: SharePanelEvents) {
@@ -72,6 +75,8 @@ export class SharePanel {
       "form",
       { class: "share-form" },
       h("fieldset", {}, h("legend", {}, "Whoever has the link"), h("div", { class: "choices" }, ...this.#level)),
+      h("label", { class: "choice share-once" }, this.#once, h("span", {}, "For one person only")),
+      h("p", { id: "share-once-words", class: "panel-footnote" }, "The first who opens it is let in, as soon as this device is connected and hears of them. Nobody else is."),
       h("div", { class: "labelled" }, h("label", { for: "share-ends" }, "Ends"), this.#ends),
       h("div", { class: "labelled" }, h("label", { for: "share-for" }, "For"), this.#for),
       h("button", { class: "primary wide", type: "submit", "data-testid": "make-link" }, icon("share"), "Copy a new link"),
@@ -121,7 +126,7 @@ export class SharePanel {
   async #share(): Promise<void> {
     const mayWrite = this.#level[1].querySelector("input")?.checked === true;
     try {
-      const link = await this.#events.share({ mayWrite, days: this.#ends.value === "" ? null : Number(this.#ends.value), note: this.#for.value.trim() });
+      const link = await this.#events.share({ mayWrite, days: this.#ends.value === "" ? null : Number(this.#ends.value), isOnce: this.#once.checked, note: this.#for.value.trim() });
       this.#field.value = link;
       this.#row.hidden = false;
       this.#error.hidden = true;

@@ -8,6 +8,7 @@ import type { Status } from "../model/status.ts";
 import { AccessBar } from "./access-bar.ts";
 import { Announcer } from "./announcer.ts";
 import { BackupSheet, type BackupSheetEvents } from "./backup-sheet.ts";
+import { DevicesSheet, type DevicesSheetEvents } from "./devices-sheet.ts";
 import { h, text } from "./dom.ts";
 import { HelpSheet } from "./help-sheet.ts";
 import { icon } from "./icons.ts";
@@ -46,6 +47,7 @@ export interface ShellEvents {
   writers(note: Note): Promise<Writers>;
   share: Omit<SharePanelEvents, "onCopied">;
   backup: Omit<BackupSheetEvents, "onCopied">;
+  devices: Omit<DevicesSheetEvents, "onCopied">;
   menu(): NotebookMenuContents;
 }
 
@@ -60,6 +62,7 @@ export class Shell {
   readonly share: SharePanel;
   readonly access = new AccessBar();
   readonly backup: BackupSheet;
+  readonly devices: DevicesSheet;
   readonly toast = new Toast();
   readonly announcer = new Announcer();
   readonly #help = new HelpSheet();
@@ -71,11 +74,12 @@ export class Shell {
     this.#events = events;
     const onCopied = (what: string): void => this.toast.show(`${what} copied.`);
     this.backup = new BackupSheet({ ...events.backup, onCopied });
+    this.devices = new DevicesSheet({ ...events.devices, onCopied });
     this.share = new SharePanel({ ...events.share, onCopied });
     const theme = new ThemeSwitch(storage);
     theme.element.addEventListener("click", () => this.announcer.say(theme.element.title));
     this.peopleBar = new PeopleBar(identity, events.onIdentity);
-    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onJoin: events.onJoin, onForget: events.onForget, onRestore: events.onRestore, onBackUp: () => this.backup.backUp(), onComeBack: () => this.backup.restore() });
+    this.menu = new NotebookMenu(events.menu, { onRename: events.onRename, onNew: events.onNew, onJoin: events.onJoin, onForget: events.onForget, onRestore: events.onRestore, onBackUp: () => this.backup.backUp(), onComeBack: () => this.backup.restore(), onDevices: () => void this.devices.open() });
     this.list = new NoteList({ onOpen: events.onOpen, onCreate: events.onCreate, onDelete: events.onDelete, onSearch: events.onSearch });
     this.pane = new NotePane(
       {
@@ -100,7 +104,7 @@ export class Shell {
     this.#create = h("button", { class: "primary create", type: "button", "data-testid": "create", title: "New note", onclick: () => events.onCreate() }, icon("plus"), h("span", { class: "label" }, "New note"));
     const side = h("div", { class: "side" }, h("header", { class: "side-head" }, this.#heading, this.menu.element, this.#create), this.list.element);
     const skip = h("a", { class: "skip", href: "#note", onclick: (event: Event) => (event.preventDefault(), this.pane.focus()) }, "Skip to the note");
-    this.element = h("div", { class: "shell" }, skip, this.access.element, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element, this.backup.element);
+    this.element = h("div", { class: "shell" }, skip, this.access.element, h("main", { class: "screens" }, side, this.pane.element), this.waterline.element, this.toast.element, this.announcer.element, this.#help.element, this.backup.element, this.devices.element);
     addEventListener("keydown", (event) => this.#onKey(event));
   }
 

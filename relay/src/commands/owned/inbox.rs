@@ -85,6 +85,9 @@ async fn fetch(device: &Device<'_>, repo: &Repo) -> Result<(), Failure> {
         device.output.note("note: no relay is named (--relay): this is what came before");
     } else if !repo.letters_fetched(device.options.timeout).await? {
         device.output.note("note: no relay could be reached that keeps letters: this is what came before");
+    } else {
+        // Whoever has asked to be let in is answered.
+        repo.introductions_settled(device.options.timeout).await?;
     }
     Ok(())
 }

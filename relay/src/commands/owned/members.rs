@@ -3,7 +3,7 @@
 use super::super::doc::options::ClientOptions;
 use super::super::failure::Failure;
 use super::{Device, EXIT_CODES, now_s, until};
-use crate::repo::{Member, MemberState};
+use crate::repo::{Member, MemberState, TicketGiven, TicketState};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -29,27 +29,44 @@ pub(super) async fn run(device: &Device<'_>, _: &MembersArguments) -> Result<(),
     let repo = device.open().await?;
     let listed = async {
         let space = device.caught_up(&repo).await?;
-        Ok((space.id(), space.members().await?))
+        let of_space = |ticket: &TicketGiven| ticket.space == Some(space.id());
+        let tickets: Vec<TicketGiven> = repo.tickets().await?.into_iter().filter(of_space).collect();
+        Ok((space.id(), space.members().await?, tickets))
     };
     let listed: Result<_, Failure> = listed.await;
     repo.close().await;
-    let (space, members) = listed?;
+    let (space, members, tickets) = listed?;
     let now = now_s();
-    let human: Vec<String> = members.iter().map(|member| line(member, now)).collect();
+    let human = members.iter().map(|member| line(member, now));
+    let human: Vec<String> = human.chain(tickets.iter().map(|ticket| ticket_line(ticket, now))).collect();
     let members: Vec<Value> = members.iter().map(as_json).collect();
-    device.output.result(&human.join("\n"), &json!({ "space": space, "members": members }));
+    device.output.result(&human.join("\n"), &json!({ "space": space, "members": members, "once": tickets }));
     Ok(())
 }
 
 fn as_json(member: &Member) -> Value {
-    let Member { key, level, note, by, is_link, is_self, state, .. } = member;
+    let Member { key, level, note, by, is_link, is_self, is_device, state, .. } = member;
     let mut value = json!({
-        "key": key, "level": level, "state": state, "note": note, "link": is_link, "self": is_self, "owner": by.is_none(), "by": by
+        "key": key, "level": level, "state": state, "note": note, "link": is_link, "self": is_self, "device": is_device, "owner": by.is_none(), "by": by
     });
     if member.expires != 0 {
         value["expires"] = member.expires.into();
     }
     value
+}
+
+/// A link for one person.
+fn ticket_line(ticket: &TicketGiven, now: u64) -> String {
+    let level = ticket.level.map_or("", |level| level.word());
+    let state = match ticket.state {
+        TicketState::Open | TicketState::Asked => format!("expires {}", until(ticket.ends, now)),
+        TicketState::Used => format!("used by {}", ticket.key.map_or_else(String::new, |key| key.to_string())),
+        TicketState::TakenBack => "taken back".to_owned(),
+        TicketState::Declined | TicketState::TwoAsked => "refused".to_owned(),
+        TicketState::Ended => format!("expired {}", until(ticket.ends, now)),
+    };
+    let note = if ticket.note.is_empty() { String::new() } else { format!("  {}", ticket.note.escape_debug()) };
+    format!("{}  {level}  link for one  {state}{note}", ticket.id)
 }
 
 fn line(member: &Member, now: u64) -> String {
@@ -67,6 +84,9 @@ fn line(member: &Member, now: u64) -> String {
     if !member.note.is_empty() {
         // What someone else wrote does not reach the terminal as it is.
         said += &format!("  {}", member.note.escape_debug());
+    }
+    if let Some(by) = member.by.filter(|_| member.is_device) {
+        said += &format!("  (a device of {by})");
     }
     if member.is_self {
         said += "  (this device)";

@@ -1,5 +1,6 @@
-//! Owned spaces from the command line: `driftline space`, `share`, `join`, `inbox`, `members` and `revoke`.
+//! Owned spaces from the command line: `driftline space`, `share`, `join`, `inbox`, `members` and `revoke`; and the devices of one person.
 
+mod device;
 mod inbox;
 mod join;
 mod members;
@@ -7,6 +8,7 @@ mod revoke;
 mod share;
 mod space;
 
+pub(super) use device::DeviceArguments;
 pub(super) use inbox::InboxArguments;
 pub(super) use join::JoinArguments;
 pub(super) use members::MembersArguments;
@@ -46,6 +48,7 @@ pub(super) enum OwnedCommand {
     Inbox(InboxArguments),
     Members(MembersArguments),
     Revoke(RevokeArguments),
+    Device(DeviceArguments),
 }
 
 /// Runs one of them to its end and tells how the process is to exit.
@@ -57,6 +60,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
         OwnedCommand::Inbox(arguments) => &arguments.client,
         OwnedCommand::Members(arguments) => &arguments.client,
         OwnedCommand::Revoke(arguments) => &arguments.client,
+        OwnedCommand::Device(arguments) => &arguments.client,
     };
     let output = Output::new(options.json);
     let device = Device { options, output: &output };
@@ -67,6 +71,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
         OwnedCommand::Join(arguments) => join::run(&device, arguments).await,
         OwnedCommand::Members(arguments) => members::run(&device, arguments).await,
         OwnedCommand::Revoke(arguments) => revoke::run(&device, arguments).await,
+        OwnedCommand::Device(arguments) => device::run(&device, arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use super::super::doc::options::ClientOptions;
 use super::super::failure::{Failure, FailureKind};
 use super::{Device, EXIT_CODES};
-use crate::repo::{MemberState, Space};
+use crate::repo::{MemberState, Repo, Space, TicketGiven, TicketId, TicketState};
 use clap::Args;
 use driftline_core::base::id::PeerId;
 use serde_json::json;
@@ -17,7 +17,10 @@ wrote meanwhile where this device has not seen it, is refused by every replica,
 and so is what others built on that before they heard of it. A link by which it
 joined is closed; who else joined by that link stays.
 
-What it has read it has read, and keeps.";
+What it has read it has read, and keeps.
+
+A link for one person (driftline share --once) is taken back by its id, as
+driftline members shows it, while nobody has used it.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,10 +46,14 @@ pub(super) async fn run(device: &Device<'_>, arguments: &RevokeArguments) -> Res
     let repo = device.open().await?;
     let revoked = async {
         let space = device.caught_up(&repo).await?;
+        if let Some(ticket) = ticket_of(&repo, &space, &arguments.key).await? {
+            repo.take_back_ticket(ticket).await?;
+            return Ok((space.id(), ticket.to_string(), true));
+        }
         let key = key_of(&space, &arguments.key).await?;
         space.revoke(key).await?;
         let shared = device.share(&space).await?;
-        Ok((space.id(), key, shared))
+        Ok((space.id(), key.to_string(), shared))
     };
     let revoked: Result<_, Failure> = revoked.await;
     repo.close().await;
@@ -60,6 +67,17 @@ pub(super) async fn run(device: &Device<'_>, arguments: &RevokeArguments) -> Res
             Ok(())
         }
     }
+}
+
+/// The link for one person whose id begins so, and that can be taken back.
+async fn ticket_of(repo: &Repo, space: &Space, typed: &str) -> Result<Option<TicketId>, Failure> {
+    let typed = typed.to_lowercase();
+    let is_meant = |ticket: &TicketGiven| {
+        let is_open = matches!(ticket.state, TicketState::Open | TicketState::Asked);
+        ticket.space == Some(space.id()) && is_open && typed.len() >= LETTERS_MIN && ticket.id.to_string().starts_with(&typed)
+    };
+    let found: Vec<TicketId> = repo.tickets().await?.into_iter().filter(is_meant).map(|ticket| ticket.id).collect();
+    Ok(found.first().copied().filter(|_| found.len() == 1))
 }
 
 /// The key that begins so.

@@ -6,7 +6,7 @@ use super::inbox::INVITATION;
 use super::{Device, EXIT_CODES, now_s, parse_duration, until};
 use crate::dial::without_token;
 use crate::lan::{did_of, peer_of_did};
-use crate::repo::{Offer, OfferLevel, Repo, RepoError};
+use crate::repo::{Offer, OfferLevel, OnceOffer, Repo, RepoError};
 use clap::Args;
 use driftline_core::base::id::{LetterId, PeerId};
 use driftline_core::base::limits::LETTER_SECONDS_MAX;
@@ -19,13 +19,19 @@ someone's key.
 
 Whoever has the link can join, so send it on a way that nobody else reads. It
 works as often as it is used, until it expires or is revoked; each who joins
-becomes a member with a key of their own, and can be shut out alone.";
+becomes a member with a key of their own, and can be shut out alone.
+
+A link made with --once lets in one person: the first whom this device hears of,
+at once when it is connected, or with the next command that reaches the relay.
+Who comes second is refused. driftline members shows it, and driftline revoke
+takes it back while nobody has used it.";
 
 const EXAMPLES: &str = "\
 Examples:
   driftline share --read                           to read, with no end
   driftline share --write --expires 7d --note Ben  to write, for a week
   driftline share --write --json | jq -r .link
+  driftline share --write --once --from Anna       for one person, within a week
   driftline share --write --to did:key:z6Mk…       kept by the relay, sealed, until
     whoever has that key looks into driftline inbox, where it also says what their
     key is";
@@ -44,6 +50,15 @@ pub(in crate::commands) struct ShareArguments {
     /// Send the link to this key, and do not print it. It is sealed: no relay can read it
     #[arg(long, value_name = "DID", value_parser = parse_key)]
     to: Option<PeerId>,
+    /// Let in one person only: whoever asks first
+    #[arg(long, conflicts_with = "to")]
+    once: bool,
+    /// How long a link for one person waits for them, as in 90m, 12h or 7d; thirty days at most
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "7d", requires = "once")]
+    valid: Duration,
+    /// What you are called, for whoever waits to be let in by a link for one person
+    #[arg(long, value_name = "NAME", default_value = "", requires = "once")]
+    from: String,
     /// What it is for, as driftline members shows it
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
@@ -97,6 +112,32 @@ async fn send(
     }
 }
 
+/// Makes a link for one person.
+async fn once(device: &Device<'_>, arguments: &ShareArguments) -> Result<(), Failure> {
+    let (now, level) = (now_s(), arguments.level.level());
+    let offer = OnceOffer {
+        level,
+        expires: arguments.expires.map_or(0, |after| now + after.as_secs()),
+        note: arguments.note.clone(),
+        from: arguments.from.clone(),
+        relays: device.options.relays.iter().map(|relay| without_token(relay)).collect(),
+        ends: now + arguments.valid.as_secs(),
+    };
+    let ends = if offer.expires == 0 { offer.ends } else { offer.ends.min(offer.expires) };
+    let repo = device.open().await?;
+    let made = async { Ok(device.caught_up(&repo).await?.invite_once(offer).await?) };
+    let made: Result<_, Failure> = made.await;
+    repo.close().await;
+    let (id, link) = made?;
+    device.output.result(&link, &json!({ "link": link, "once": id, "level": level, "ends": ends }));
+    let until = until(ends, now);
+    device.output.note(&format!(
+        "note: the first who opens this link can {}; it ends {until}. They are let in when this device hears of them: driftline inbox looks",
+        level.word()
+    ));
+    Ok(())
+}
+
 /// A key as typed.
 fn parse_key(text: &str) -> Result<PeerId, String> {
     let wrong = || format!("`{text}` is no key: one looks like did:key:z6Mk…, as driftline inbox prints it on their device");
@@ -106,6 +147,9 @@ fn parse_key(text: &str) -> Result<PeerId, String> {
 pub(super) async fn run(device: &Device<'_>, arguments: &ShareArguments) -> Result<(), Failure> {
     let (now, level) = (now_s(), arguments.level.level());
     let expires = arguments.expires.map_or(0, |after| now + after.as_secs());
+    if arguments.once {
+        return once(device, arguments).await;
+    }
     let repo = device.open().await?;
     let offer = Offer {
         level,
