@@ -304,7 +304,7 @@ impl Engine {
     fn settle_word(&mut self, document: DocumentId, actor: ActorId) {
         let durable = self.durable_of(&document, &actor);
         if let Some((key, value)) = self.attests.words.settle(&document, &actor, durable) {
-            self.keep(Kept { key, value, statement_of: None });
+            self.keep_value(Kept { key, value, statement_of: None });
         }
     }
 
@@ -319,7 +319,7 @@ impl Engine {
         let document = attestation.document;
         let durable = self.durable_of(&document, &attestation.actor);
         if let Some((key, value)) = self.attests.words.put(space, attestation, source, durable) {
-            self.keep(Kept { key, value, statement_of: None });
+            self.keep_value(Kept { key, value, statement_of: None });
         }
         self.attests.fresh.insert((space, document));
         // What waited for this word goes now.

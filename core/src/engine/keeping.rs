@@ -32,7 +32,7 @@ impl Keeping {
 
 impl Engine {
     /// Has the store keep a value.
-    pub(super) fn keep(&mut self, kept: Kept) {
+    pub(super) fn keep_value(&mut self, kept: Kept) {
         self.keeping.forget(&kept.key);
         let task = StoreTask::PutMeta { key: kept.key.clone(), value: kept.value.clone() };
         self.store(Work::Keep(kept), task);
@@ -66,7 +66,7 @@ impl Engine {
     /// Writes again what was refused.
     pub(super) fn keep_refused(&mut self) {
         for kept in std::mem::take(&mut self.keeping.refused).into_values() {
-            self.keep(kept);
+            self.keep_value(kept);
         }
     }
 }

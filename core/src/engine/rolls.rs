@@ -216,7 +216,7 @@ impl Engine {
             };
             self.audit(Audit::StatementTaken { space, kind, statement: statement.id(), peer: by });
             let (key, value) = StoredStatement::write(&space, statement);
-            self.keep(Kept { key, value, statement_of: Some(space) });
+            self.keep_value(Kept { key, value, statement_of: Some(space) });
         }
         // Those who are shut out by it hear of it first.
         let connections: Vec<ConnectionId> =
