@@ -173,9 +173,9 @@ impl Engine {
             if suspect.held != held {
                 (suspect.held, suspect.since_ms) = (held, now_ms);
             }
-            // What it is for comes behind a word, and a path may carry nothing in between: something must have been heard since.
+            // What it sent may still be on the way where nothing has come for as long.
             let heard_ms = self.sessions.get(&connection).map_or(0, |session| session.heard_ms);
-            if suspect.told || now_ms < suspect.since_ms + PATIENCE_MS || heard_ms <= suspect.since_ms {
+            if suspect.told || now_ms.min(heard_ms) < suspect.since_ms + PATIENCE_MS {
                 is_suspicious |= !suspect.told;
                 continue;
             }

@@ -10,6 +10,7 @@
 
 mod anchor;
 mod replicas;
+pub(crate) mod trust;
 mod wires;
 
 use crate::figures::{Figures, Round};
@@ -21,6 +22,7 @@ use driftline_relay::plot::{Axis, Plot, Series};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use trust::Kind;
 
 /// How long deliveries may take after the last edit.
 const TAIL_MAX: Duration = Duration::from_secs(20);
@@ -103,7 +105,8 @@ pub(crate) fn run(programs: &Path, load: Load, growing: &[usize], results: &Path
         (Column::new("relay, readers that apply"), Column::new("relay, readers that count"), Column::new("bare broadcast"));
     for number in 1..=load.rounds {
         let server = Server::relay(programs, &scratch, &format!("whole-{number}"), &[])?;
-        let round = runtime.block_on(replicas::round(&server, load)).context("the round of the relay and replicas")?;
+        let round =
+            runtime.block_on(replicas::round(&server, load, Kind::Open)).context("the round of the relay and replicas")?;
         drop(server);
         whole.add(number, &round, load.readers);
 

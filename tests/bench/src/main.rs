@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 driftline-bench fanout    [--readers N] [--rate N] [--seconds N] [--rounds N] [--growing N,N,...]
+driftline-bench fanout-trust [--readers N] [--rate N] [--seconds N] [--rounds N]
 driftline-bench flood     [--readers N] [--changes N]
 driftline-bench ingest    [--changes N] [--store-bytes N]
 driftline-bench hold      [--documents N] [--ceiling MIB]
@@ -124,6 +125,7 @@ fn command() -> Result<()> {
     }
     match name.as_str() {
         "fanout" => fanout::run(&programs, load, &growing, &results),
+        "fanout-trust" => fanout::trust::run(&programs, load, &results),
         "flood" => flood::run(&programs, changes, load.readers, &results),
         "ingest" => ingest::run(&programs, changes, store_bytes, &results),
         "hold" => hold::run(&programs, documents.into_iter().max().unwrap_or_default(), ceiling_mib, &results),

@@ -197,9 +197,9 @@ pub struct Options {
 /// The usual faults that are drawn first.
 const EARLIER: &[Fault] = Fault::USUAL.split_last().expect("there are some").1;
 
-/// Whether those lives in owned spaces are lived, too, in which members meet without a relay: not all of them hold yet.
+/// Whether those lives with someone shut out are lived, too, in which members meet without a relay: not all of them hold yet.
 fn are_all_lived() -> bool {
-    std::env::var("DRIFTLINE_SIM_OWNED").is_ok()
+    std::env::var("DRIFTLINE_SIM_MEMBERS").is_ok()
 }
 
 impl Options {
@@ -294,8 +294,8 @@ impl Options {
         if dice.percent(40) && !options.faults.is_empty() {
             options.faults.insert(Fault::ReadFails);
         }
-        // Who speaks an older version is not served owned spaces.
-        options.owned = are_all_lived() && dice.percent(30) && !options.mixed_versions;
+        // Who speaks an older version is not served owned spaces; and what nobody vouched for before a disk lost it cannot be had from members again.
+        options.owned = dice.percent(30) && !options.mixed_versions && !destructive;
         options
     }
 

@@ -36,6 +36,7 @@ const DOCUMENT: &str = "docs/benchmarks.md";
 
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "fanout", story: "200 edits/s by one writer to 20 readers, beside a bare broadcast", work: fanout },
+    Benchmark { name: "fanout-trust", story: "the same in an open space, an owned one and a sealed one", work: fanout_trust },
     Benchmark { name: "flood", story: "one writer flat out to 20 readers, beside a bare broadcast", work: flood },
     Benchmark { name: "ingest", story: "changes made durable, and the time until a killed relay is back", work: ingest },
     Benchmark { name: "hold", story: "100,000 documents on a relay whose memory has a ceiling", work: hold },
@@ -153,6 +154,10 @@ fn named(name: &str) -> Result<&'static Benchmark> {
 
 fn fanout(repository: &Repository, options: &Options, name: &str) -> Result<()> {
     measure(repository, options, name, &["--readers", "3", "--seconds", "1", "--rounds", "1", "--growing", "2"])
+}
+
+fn fanout_trust(repository: &Repository, options: &Options, name: &str) -> Result<()> {
+    measure(repository, options, name, &["--readers", "3", "--seconds", "1", "--rounds", "1"])
 }
 
 fn flood(repository: &Repository, options: &Options, name: &str) -> Result<()> {

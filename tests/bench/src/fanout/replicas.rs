@@ -1,5 +1,6 @@
 //! The load on the relay: whole replicas, one that writes and many that only follow.
 
+use super::trust::Kind;
 use super::{Load, Pace};
 use crate::figures::{Delivery, Round};
 use crate::server::Server;
@@ -7,9 +8,13 @@ use anyhow::{Context as _, Result, bail};
 use driftline_core::base::id::{ChangeHash, DocumentId, SpaceId};
 use driftline_core::doc::edit::{Edit, Op};
 use driftline_core::doc::value::{Prop, Value};
+use driftline_core::engine::Engine;
 use driftline_core::engine::config::{EngineConfig, Role};
 use driftline_core::engine::effect::Event;
 use driftline_core::engine::input::Command;
+use driftline_core::engine::owned::{Offer, OwnedError};
+use driftline_core::trust::invitation::Invitation;
+use driftline_core::trust::statement::Level;
 use driftline_relay::host::Host;
 use driftline_relay::store::MemoryStore;
 use std::collections::HashMap;
@@ -28,14 +33,25 @@ const TYPED: &str = "a letter at a time ";
 type Events = Receiver<Arc<Event>>;
 
 /// One round: a writer's keystrokes into one text, each to every reader.
-pub(crate) async fn round(server: &Server, load: Load) -> Result<Round> {
-    let (space, document) = (SpaceId::from_name("fanout"), DocumentId([7; 16]));
+pub(crate) async fn round(server: &Server, load: Load, kind: Kind) -> Result<Round> {
+    let document = DocumentId([7; 16]);
+    let (writer, mut events) = replica(server, 0);
+    let invitation = found(&writer, kind).await?;
+    let space = invitation.as_ref().map_or(SpaceId::from_name("fanout"), |invitation| invitation.space);
     let mut readers = Vec::new();
     for number in 0..load.readers {
-        let (host, events) = replica(server, space, number as u8 + 1);
+        let (host, events) = replica(server, number as u8 + 1);
+        match invitation.clone() {
+            None => host.command(Command::OpenSpace { space }),
+            Some(invitation) => {
+                ready(&host).await?;
+                host.call(move |engine, now| engine.join(now, &invitation, "reader".to_owned())).await??;
+                // What a sealed log holds does not tell which changes these are.
+                host.command(Command::OpenDocument { space, document });
+            }
+        }
         readers.push((host, events));
     }
-    let (writer, mut events) = replica(server, space, 0);
     writer.command(Command::OpenDocument { space, document });
     writer.command(edit(document, 0, Op::Put { path: text(), value: Value::Text(String::new()) }));
     for (_, reader) in &mut readers {
@@ -86,14 +102,36 @@ pub(crate) async fn round(server: &Server, load: Load) -> Result<Round> {
 }
 
 /// A replica that holds everything in memory and keeps a connection to the server.
-fn replica(server: &Server, space: SpaceId, number: u8) -> (Host, Events) {
+fn replica(server: &Server, number: u8) -> (Host, Events) {
     let mut seed = [number; 32];
     seed[..4].copy_from_slice(&std::process::id().to_le_bytes());
     let host = Host::start(EngineConfig::new(Role::Client, seed), MemoryStore::new());
     let events = host.events();
-    host.command(Command::OpenSpace { space });
     host.command(Command::AddEndpoint { endpoint: format!("ws://{}/sync", server.address) });
     (host, events)
+}
+
+/// Makes the space the writer's own, if it is to be; answers how others come in.
+async fn found(writer: &Host, kind: Kind) -> Result<Option<Invitation>> {
+    if kind == Kind::Open {
+        writer.command(Command::OpenSpace { space: SpaceId::from_name("fanout") });
+        return Ok(None);
+    }
+    ready(writer).await?;
+    let found = move |engine: &mut Engine, now| -> Result<Invitation, OwnedError> {
+        let space = if kind == Kind::Sealed { engine.found_sealed_space(now)? } else { engine.found_space(now)? };
+        let offer = Offer { level: Level::Read, expires: 0, note: "readers".to_owned(), relays: Vec::new() };
+        engine.invite(now, space, offer)
+    };
+    Ok(Some(writer.call(found).await??))
+}
+
+/// Waits until a replica has opened its store.
+async fn ready(host: &Host) -> Result<()> {
+    while host.call(|engine, _| engine.peer_id().is_none()).await? {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 fn text() -> Vec<Prop> {
