@@ -5,7 +5,7 @@
 
 use driftline_core::sync::message::Message;
 use driftline_tests::harness::life::Report;
-use driftline_tests::harness::options::{Fault, Options};
+use driftline_tests::harness::options::{Fault, Options, Sort};
 use driftline_tests::harness::shrink::{Failure, from_environment, live, live_marked, rerun_line, shrink};
 use driftline_tests::harness::tally::Tally;
 use std::sync::Mutex;
@@ -84,7 +84,14 @@ fn whatever_goes_wrong_all_agree_in_the_end_and_nothing_saved_is_lost() {
         }
         return;
     }
-    run("lives", false, number("DRIFTLINE_SIM_LIVES", 1_000), number("DRIFTLINE_SIM_SECONDS", 120), Fault::USUAL, MUST_HAPPEN);
+    run(
+        "lives",
+        Sort::Usual,
+        number("DRIFTLINE_SIM_LIVES", 1_000),
+        number("DRIFTLINE_SIM_SECONDS", 120),
+        Fault::USUAL,
+        MUST_HAPPEN,
+    );
 }
 
 /// What only these lives have, beside their faults.
@@ -96,10 +103,60 @@ fn a_disk_that_went_back_or_was_damaged_is_healed_by_those_who_hold_what_it_lost
         return;
     }
     let (lives, seconds) = (number("DRIFTLINE_SIM_LIVES", 1_000) / 4, number("DRIFTLINE_SIM_SECONDS", 120) / 4);
-    run("lives with damaged disks", true, lives, seconds, Fault::DESTRUCTIVE, MUST_HAPPEN_TO_DISKS);
+    run("lives with damaged disks", Sort::Destructive, lives, seconds, Fault::DESTRUCTIVE, MUST_HAPPEN_TO_DISKS);
 }
 
-fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault], must_happen: &[&str]) {
+/// What only these lives have.
+const MUST_HAPPEN_TO_CHEATS: &[&str] = &[
+    "cheat: drop",
+    "cheat: double",
+    "cheat: hold back",
+    "cheat: cut off",
+    "cheat: alter",
+    "cheat: repeat",
+    "cheat: mix up",
+    "cheat: Change",
+    "cheat: Statement",
+    "cheat: Word",
+    "cheat: Saved",
+    "cheat: Lost",
+    "cheat: Rubbish",
+    "cheat gone",
+    "refused malformed",
+    "refused bad_proof",
+    "refused out_of_order",
+    "refused bad_entry",
+    "refused not_theirs",
+    "refused bad_statement",
+    "refused bad_attestation",
+    "told WentBack",
+    "joined an owned space",
+    "changes judged",
+];
+
+#[test]
+fn whatever_a_relay_does_those_who_meet_honestly_agree_and_nothing_is_lost() {
+    if from_environment().is_some() {
+        return;
+    }
+    let (lives, seconds) = (number("DRIFTLINE_SIM_LIVES", 1_000) / 4, number("DRIFTLINE_SIM_SECONDS", 120) / 4);
+    run("lives with a cheating relay", Sort::Cheating, lives, seconds, &[Fault::OldBackup], MUST_HAPPEN_TO_CHEATS);
+}
+
+/// What only these lives have.
+const MUST_HAPPEN_TO_LOSERS: &[&str] =
+    &["shut out", "joined an owned space", "refused grant_revoked", "refused grant_expired", "changes judged"];
+
+#[test]
+fn who_is_shut_out_is_sent_nothing_more_and_all_others_come_to_the_same_without_what_they_wrote_later() {
+    if from_environment().is_some() {
+        return;
+    }
+    let (lives, seconds) = (number("DRIFTLINE_SIM_LIVES", 1_000) / 4, number("DRIFTLINE_SIM_SECONDS", 120) / 4);
+    run("lives with someone shut out", Sort::ShuttingOut, lives, seconds, &[], MUST_HAPPEN_TO_LOSERS);
+}
+
+fn run(name: &str, sort: Sort, lives: u64, seconds: u64, faults: &[Fault], must_happen: &[&str]) {
     let first = number("DRIFTLINE_SIM_FIRST", 1);
     let started = Instant::now();
     let next = AtomicU64::new(first);
@@ -114,7 +171,7 @@ fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault]
                     if seed >= first + lives {
                         break;
                     }
-                    match live_one(&Options::draw(seed, destructive)) {
+                    match live_one(&Options::draw(seed, sort)) {
                         Ok(report) => {
                             let mut totals = totals.lock().expect("no life panics outside itself");
                             totals.0.merge(&report.tally);
@@ -156,7 +213,7 @@ fn run(name: &str, destructive: bool, lives: u64, seconds: u64, faults: &[Fault]
     }
     assert!(lived > 0, "no life was lived in {seconds} s");
     if lived >= LIVES_FOR_TOTALS {
-        let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}")).filter(|_| !destructive);
+        let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}")).filter(|_| sort == Sort::Usual);
         // No life has a sealed space in it, a letter, or a relay that asks for work: core/src/engine/seal_tests.rs and post_tests.rs tell of these.
         let told_elsewhere =
             ["roll", "attestations", "compact", "letter", "kept", "taken", "stamp"].map(|name| format!("message {name}"));

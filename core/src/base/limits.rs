@@ -120,6 +120,8 @@ pub const ROLL_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const ROLLS_MAX: usize = 65_536;
 /// The statements of all of them together, in bytes.
 pub const ROLLS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Peers and spaces of which it is remembered how many statements the peer had saved; of others it is not noticed that they forget some.
+pub const STATEMENTS_SAVED_MAX: usize = 16_384;
 /// Most relays that an invitation names.
 pub const INVITATION_RELAYS_MAX: usize = 4;
 /// Most attestations kept of one space.

@@ -188,6 +188,15 @@ impl View {
         (self.taken, self.base, self.due) = (seen, vec![hash], Due::Difference);
     }
 
+    /// The document is another than it was, and holds less: the answer is a reset, and what the mirror edits before it takes that is refused.
+    pub fn replaced(&mut self, document: &Document) -> Answer {
+        self.due = Due::Reset;
+        match self.answer(document) {
+            Some(answer) => answer,
+            None => unreachable!("an answer is due"),
+        }
+    }
+
     /// The mirror has taken answer `number`: what it took before need not be remembered. Views work without being told, up to
     /// [`VIEW_OFFERS_MAX`] answers that a mirror leaves lying while it makes an edit.
     pub fn acknowledge(&mut self, number: u64) {

@@ -124,6 +124,10 @@ impl Engine {
 
     fn admit(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
         let document = entry.document;
+        // It may have waited in line since before its writer was shut out.
+        if self.is_cut_off(space, &entry, source) {
+            return;
+        }
         let empty = Log::new(document, space);
         let log = self.log(&document).unwrap_or(&empty);
         let admission = match log.admission(&entry, confirmed) {

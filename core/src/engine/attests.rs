@@ -129,20 +129,32 @@ impl Engine {
     }
 
     /// Looks for changes that this replica made under earlier actors and has not vouched for: it ended within the second. Those that only
-    /// a snapshot holds stay as they are.
+    /// a snapshot holds stay as they are, and so does what others brought in its name.
     fn vouch_for_earlier(&mut self) {
         let owned = self.spaces.iter().filter(|(space, _)| is_owned(space));
         let documents: Vec<DocumentId> = owned.flat_map(|(_, held)| held.space.documents()).map(Log::document).collect();
+        let mut unvouched = BTreeSet::new();
+        for document in &documents {
+            unvouched.extend(self.missed_in(document).into_iter().map(|(actor, _)| actor));
+        }
+        self.forget_own_actors(&unvouched);
         documents.into_iter().for_each(|document| self.vouch_for_earlier_in(document));
+    }
+
+    /// The newest changes in a document that this replica made and has not vouched for, as far as they are durable.
+    fn missed_in(&self, document: &DocumentId) -> Vec<(ActorId, u64)> {
+        let (Some(own), Some(log)) = (self.peer_id(), self.log(document)) else { return Vec::new() };
+        let is_missed = |(actor, seq): &(&ActorId, u64)| {
+            self.attested(document, actor) < *seq && is_actor_of(actor, &own) && self.own_name.is_own(actor)
+        };
+        log.durable().clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect()
     }
 
     /// Does so in one document.
     pub(super) fn vouch_for_earlier_in(&mut self, document: DocumentId) {
-        let (Some(own), Some(log)) = (self.peer_id(), self.log(&document).filter(|log| is_owned(&log.space()))) else { return };
+        let Some(log) = self.log(&document).filter(|log| is_owned(&log.space())) else { return };
         let (space, clock) = (log.space(), log.durable().clock.clone());
-        let is_missed = |(actor, seq): &(&ActorId, u64)| self.attested(&document, actor) < *seq && is_actor_of(actor, &own);
-        let missed: Vec<(ActorId, u64)> = clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect();
-        for change in missed {
+        for change in self.missed_in(&document) {
             self.read_change(Work::Vouch { space, document }, document, clock.clone(), change);
         }
     }
@@ -475,6 +487,10 @@ impl Engine {
             if held_here.is_none() && clock.covers(&actor, seq) {
                 self.read_change(Work::Compare { space, document }, document, clock, (actor, seq));
             }
+        } else {
+            let text =
+                format!("as many words are kept here as may be: none is kept for what {writer} writes in document {document}");
+            self.tell_refused(connection, space, document, ErrorCode::LimitReached, text);
         }
         Ok(())
     }
@@ -489,7 +505,7 @@ impl Engine {
     pub(super) fn on_to_compare(&mut self, space: SpaceId, document: DocumentId, entry: Option<&Arc<Entry>>) {
         let Some(entry) = entry else { return };
         let word = self.attests.words.for_change(&document, &entry.actor, entry.seq);
-        if !word.is_some_and(|word| word.attestation.hash != entry.hash) {
+        if word.is_none_or(|word| word.attestation.hash == entry.hash) {
             return;
         }
         let text = format!("document {document} of space {space}: {}", AttestationError::OtherChange);

@@ -13,9 +13,9 @@ use crate::doc::assembly::{Assembled, AssemblyError};
 use crate::doc::remake::remake;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
-use crate::log::log::Log;
 use crate::log::snapshot::SnapshotPart;
 use crate::store::task::StoreError;
+use crate::sync::message::Message;
 use crate::trust::cut::part;
 use crate::trust::owned::actor_of;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,11 +31,26 @@ pub(super) struct Cuts {
     cutting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
     /// Those that were read, and wait for what is being appended to them.
     read: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
+    /// Those that are cut back when the snapshot is stored that is being made of them.
+    postponed: BTreeSet<DocumentId>,
     /// Snapshots of these that cannot be read here.
     unread: BTreeMap<DocumentId, SnapshotPart>,
+    /// Those that were begun anew, until what remains is durable; and who is then told how far they go, as an answer or not. What is durable in
+    /// between is less than was, and a peer that heard of it would take this replica for one that has lost something.
+    beginning: BTreeMap<DocumentId, BTreeSet<(ConnectionId, bool)>>,
 }
 
 impl Cuts {
+    /// Whether it has to wait until a peer is told how far a document goes: it is told later.
+    pub(super) fn puts_off(&mut self, document: &DocumentId, connection: ConnectionId, answers: bool) -> bool {
+        self.beginning.get_mut(document).map(|waiting| waiting.insert((connection, answers))).is_some()
+    }
+
+    /// Whether what remains of a document is on its way to the store.
+    pub(super) fn is_beginning(&self, document: &DocumentId) -> bool {
+        self.beginning.contains_key(document)
+    }
+
     /// Whether a document is being cut back.
     pub(super) fn is_cutting(&self, document: &DocumentId) -> bool {
         self.cutting.contains_key(document)
@@ -51,29 +66,38 @@ impl Engine {
         if !self.is_relay() && self.own_access(&space).level().is_none() {
             return;
         }
-        let own = self.peer_id();
-        let Some(held) = self.trust.rolls.get_mut(&space) else { return };
-        let mut is_over = |log: &&Log| {
-            log.version().clock.iter().any(|(actor, seq)| {
-                let writer = held.writer(actor).filter(|writer| Some(*writer) != own);
-                let last = writer.and_then(|writer| held.roll.standing().accepted(&writer, &log.document(), actor));
-                last.is_some_and(|last| seq > last)
-            })
-        };
-        let documents: Vec<DocumentId> = self
-            .spaces
-            .get(&space)
-            .into_iter()
-            .flat_map(|held| held.space.documents())
-            .filter(|log| is_over(log))
-            .map(Log::document)
-            .filter(|document| !self.cuts.is_cutting(document))
-            .collect();
-        for document in documents {
+        for document in self.documents(&space) {
+            self.cut_back_one(space, document);
+        }
+    }
+
+    /// The same of one document: one that could not be read, or that a peer's snapshot was taken into which was on its way when this replica heard.
+    pub(super) fn cut_back_one(&mut self, space: SpaceId, document: DocumentId) {
+        let keeps_all = !self.is_relay() && self.own_access(&space).level().is_none();
+        let is_over = self.holds_refused(space, document);
+        if is_over && !keeps_all && self.snapshots.is_at_work(&document) {
+            // What is read while a snapshot is on its way to the store is neither all of it with the snapshot nor without.
+            self.cuts.postponed.insert(document);
+            self.needs_flush = true;
+        } else if is_over && !keeps_all && !self.cuts.is_cutting(&document) {
             self.logs.hold_line(document);
             self.cuts.cutting.insert(document, Vec::new());
             self.read_to_cut(document);
         }
+    }
+
+    /// Whether a document holds what is not accepted any more, and is yet to be begun anew.
+    pub(super) fn holds_refused(&mut self, space: SpaceId, document: DocumentId) -> bool {
+        let own = self.peer_id();
+        let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_revocations()) else {
+            return false;
+        };
+        let log = self.spaces.get(&space).and_then(|held| held.space.log(&document));
+        log.into_iter().flat_map(|log| log.version().clock.iter()).any(|(actor, seq)| {
+            let writer = held.writer(actor).filter(|writer| Some(*writer) != own);
+            let last = writer.and_then(|writer| held.roll.standing().accepted(&writer, &document, actor));
+            last.is_some_and(|last| seq > last)
+        })
     }
 
     fn read_to_cut(&mut self, document: DocumentId) {
@@ -135,7 +159,7 @@ impl Engine {
     pub(super) fn on_cut_failed(&mut self, document: DocumentId, error: &StoreError) {
         if self.cuts.cutting.remove(&document).is_some() {
             self.on_read_failed(document, error);
-            // Tried again with the next change of the roll, or the next start; what waited goes on.
+            // Tried again when it is read again; what waited goes on.
             self.on_found(document, Vec::new());
         }
     }
@@ -148,12 +172,32 @@ impl Engine {
 
     /// Cuts back what was read, but for documents that something is being appended to.
     pub(super) fn finish_cuts(&mut self) {
+        let later = |document: &&DocumentId| !self.snapshots.is_at_work(document);
+        for document in self.cuts.postponed.iter().filter(later).copied().collect::<Vec<_>>() {
+            self.cuts.postponed.remove(&document);
+            if let Some(space) = self.locations.get(&document).copied() {
+                self.cut_back_one(space, document);
+            }
+        }
         let ready: Vec<DocumentId> =
             self.cuts.read.keys().copied().filter(|document| !self.logs.is_appending(document)).collect();
         for document in ready {
             self.cuts.cutting.remove(&document);
             if let Some(read) = self.cuts.read.remove(&document) {
                 self.cut(document, read);
+            }
+        }
+        let is_durable = |document: &&DocumentId| self.log(document).is_none_or(|log| log.undurable() == 0);
+        let begun: Vec<DocumentId> = self.cuts.beginning.keys().filter(is_durable).copied().collect();
+        for document in begun {
+            let Some(space) = self.locations.get(&document).copied() else { continue };
+            for (connection, answers) in self.cuts.beginning.remove(&document).unwrap_or_default() {
+                if !answers {
+                    self.ask(connection, space, document);
+                } else if self.is_subscribed(connection, &space) {
+                    let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+                    self.send(connection, &Message::Have { space, document, version, answer: true });
+                }
             }
         }
     }
@@ -249,7 +293,10 @@ impl Engine {
             self.append_local(space, entry);
         }
         self.replace_document(space, document, kept);
-        self.ask_everyone(space, document);
+        let connections =
+            self.spaces.get(&space).map(|held| held.sessions.iter().map(|connection| (*connection, false)).collect());
+        self.cuts.beginning.insert(document, connections.unwrap_or_default());
+        self.needs_flush = true;
         self.touch_progress(space);
     }
 

@@ -117,7 +117,7 @@ impl Engine {
             // Of one that was opened by a link nothing may be held yet.
             let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
             let bytes = version.encoded_len();
-            if bytes <= budget {
+            if bytes <= budget && !self.cuts.is_beginning(&document) {
                 budget -= bytes;
                 eager.push((document, version));
             }
@@ -363,6 +363,9 @@ impl Engine {
 
     /// Tells a peer how far a document is held here, unless an answer to that is awaited already.
     pub(super) fn ask(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
+        if self.cuts.puts_off(&document, connection, false) {
+            return;
+        }
         let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let mut waiting = false;
         self.with_delta(connection, space, document, |delta, _| {
@@ -430,6 +433,7 @@ impl Engine {
         });
         match (answer, same) {
             (true, _) => {}
+            _ if self.cuts.puts_off(&document, connection, true) => {}
             (false, true) => self.send(connection, &Message::Same { document, digest: durable.digest(&document) }),
             (false, false) => self.send(connection, &Message::Have { space, document, version: durable, answer: true }),
         }

@@ -2,14 +2,20 @@
 //! acknowledged, or that keeps something to itself.
 //!
 //! None of that can lose an edit that is held here: what a peer lacks it is sent. It can delay what others wrote, and people ought to know of it. Two
-//! things show it. A peer says that it durably holds less than it had said before: then it went back. And, in an owned space, somebody's key has vouched
+//! things show it. A peer says that it durably holds less than it had said before: then it went back; so it did when it says so of the statements of an
+//! owned space, the revocations among them. And, in an owned space, somebody's key has vouched
 //! for changes, the peer that passed that word on has nothing more to send, and the changes did not come: then it holds them back.
 
 use super::Engine;
 use super::effect::TroubleKind;
+use super::logs::Work;
+use super::stored::StoredStatements;
 use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
+use crate::base::limits::STATEMENTS_SAVED_MAX;
 use crate::log::clock::VectorClock;
+use crate::log::tree::Fingerprint;
+use crate::store::task::StoreTask;
 use crate::trust::owned::is_owned;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +27,10 @@ const TOLD_MAX: usize = 1_024;
 /// What was told of peers that hold something back.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
+    /// How many statements of a space a peer has said that it has saved, where they were those held here.
+    statements: BTreeMap<(SpaceId, PeerId), u64>,
+    /// Connections whose peer has forgotten statements, and of which space.
+    forgot: BTreeSet<(ConnectionId, SpaceId)>,
     /// Connections whose peer went back, and in which space.
     went_back: BTreeSet<(ConnectionId, SpaceId)>,
     /// What was vouched for and has not come.
@@ -38,6 +48,20 @@ struct Suspect {
     told: bool,
 }
 
+#[cfg(test)]
+impl HeldBack {
+    /// Fills the room there is for what peers have saved.
+    pub(super) fn fill(&mut self, many: usize) {
+        let peer = |number: usize| PeerId(std::array::from_fn(|at| number.to_be_bytes().get(at).copied().unwrap_or(0)));
+        self.statements.extend((0..many).map(|number| ((SpaceId([0; 16]), peer(number)), 1)));
+    }
+
+    /// How many statements of a space a peer has saved, as far as that is remembered.
+    pub(super) fn saved_by(&self, space: &SpaceId, peer: &PeerId) -> Option<u64> {
+        self.statements.get(&(*space, *peer)).copied()
+    }
+}
+
 impl Engine {
     /// Looks at what a peer says that it holds beside what it had said. Of what is not accepted any more it holds nothing, rightly.
     pub(super) fn compare_receipts(
@@ -49,6 +73,10 @@ impl Engine {
     ) {
         // What comes over one connection may be older than what came over another.
         let is_alone = self.sessions.get(&connection).is_some_and(|session| session.alone);
+        // What others have set aside already, with all that stood on it.
+        if self.holds_refused(space, document) {
+            return;
+        }
         let Some(log) = self.log(&document).filter(|_| is_alone) else { return };
         let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
         let accepted = |actor: &ActorId| {
@@ -66,6 +94,43 @@ impl Engine {
         self.trouble(TroubleKind::WentBack, Some(document), Some(connection), text);
     }
 
+    /// Takes up what the store knows of the statements that peers have saved.
+    pub(super) fn load_forgotten(&mut self, meta: &[(String, Vec<u8>)]) {
+        let stored = meta.iter().filter_map(|(name, value)| StoredStatements::read(name, value));
+        self.held_back.statements.extend(stored.map(|stored| ((stored.space, stored.peer), stored.count)));
+    }
+
+    /// Looks at how many statements of a space a peer says that it holds beside how many it had saved: they only become more. What stands for them says
+    /// so of what it has `saved`, or of what it has in memory.
+    pub(super) fn compare_statements(&mut self, connection: ConnectionId, space: SpaceId, state: &Fingerprint, saved: bool) {
+        let Some(session) = self.sessions.get(&connection).filter(|session| session.alone) else { return };
+        let Some(peer) = session.peer.as_ref().map(|peer| peer.id).filter(|_| !self.is_relay()) else { return };
+        let before = self.held_back.statements.get(&(space, peer)).copied();
+        if let Some(lost) = before.and_then(|before| before.checked_sub(state.count)).filter(|lost| *lost > 0)
+            && self.held_back.forgot.insert((connection, space))
+        {
+            // Those that were sent to it on this connection it may have forgotten since.
+            if let Some(held) = self.trust.peers.get_mut(&(connection, space)) {
+                held.told = None;
+            }
+            let text = format!(
+                "peer {peer} no longer has {lost} statements of who may do what in space {space} that it had saved: it was set back to an old backup, \
+                 or its disk lost them. All that are held here are sent to it again; until then it lets in whom they shut out"
+            );
+            self.trouble(TroubleKind::WentBack, None, Some(connection), text);
+        }
+        // Only of those that are held here is it known that they were statements at all.
+        let is_new = match saved && *state == self.roll_state(&space) {
+            true => before != Some(state.count),
+            false => before.is_some_and(|before| state.count < before),
+        };
+        if is_new && (before.is_some() || self.held_back.statements.len() < STATEMENTS_SAVED_MAX) {
+            self.held_back.statements.insert((space, peer), state.count);
+            let (key, value) = StoredStatements { space, peer, count: state.count }.write();
+            self.store(Work::Meta, StoreTask::PutMeta { key, value });
+        }
+    }
+
     /// Looks later, while a space is in sync, at what is vouched for in it.
     pub(super) fn watch_for_held_back(&mut self, space: &SpaceId) {
         if is_owned(space) && !self.is_relay() {
@@ -76,6 +141,10 @@ impl Engine {
     /// Tells of peers that sent somebody's word for changes, have nothing more to send, and did not send these. Whoever is honest passes a word on with what
     /// it is for.
     pub(super) fn on_held_back(&mut self, space: SpaceId) {
+        // What stood on changes of someone who was shut out was set aside with them, and its writer's word for it is still passed on.
+        if self.trust.rolls.get(&space).is_some_and(|held| held.roll.standing().has_revocations()) {
+            return;
+        }
         let mut is_suspicious = false;
         let all_held_up = self.held_up(&space);
         for (connection, document, actor, vouched) in self.words_of(&space) {
@@ -126,5 +195,6 @@ impl Engine {
     /// Forgets what was told of a connection that is gone.
     pub(super) fn forget_held_back(&mut self, connection: ConnectionId) {
         self.held_back.went_back.retain(|(told, _)| *told != connection);
+        self.held_back.forgot.retain(|(told, _)| *told != connection);
     }
 }

@@ -51,9 +51,6 @@ impl Engine {
                 }
             }
             Err(error) => {
-                if std::env::var("DDX").is_ok() {
-                    eprintln!("DDX {:?} {} keep failed {} {}", self.peer_id(), self.now.monotonic_ms, kept.key, error.message);
-                }
                 // A store that is damaged there will not take it: what is in memory serves until the end.
                 if error.kind != StoreErrorKind::Corrupt {
                     self.keeping.refused.insert(kept.key.clone(), kept);

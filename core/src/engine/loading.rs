@@ -10,7 +10,7 @@ use super::logs::Work;
 use super::stored::StoredPreview;
 use crate::base::id::{ChangeHash, DocumentId, SpaceId, TaskId, ViewId};
 use crate::doc::document::{ApplyError, Document};
-use crate::doc::view::{Answer, View};
+use crate::doc::view::Answer;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::snapshot::SnapshotPart;
@@ -140,13 +140,9 @@ impl Engine {
         let applied = fresh.apply(changes);
         let heads = fresh.heads();
         open.unapplied = closed;
-        let views: Vec<(ViewId, (View, Answer))> = open.views.keys().map(|view| (*view, View::open(&fresh, &[]))).collect();
+        // They go on as they are: a mirror counts its edits and its answers from when it was opened.
+        let answers: Vec<(ViewId, Answer)> = open.views.iter_mut().map(|(view, state)| (*view, state.replaced(&fresh))).collect();
         let before = std::mem::replace(&mut open.state, State::Loaded(Box::new(fresh)));
-        let mut answers = Vec::new();
-        for (view, (state, answer)) in views {
-            open.views.insert(view, state);
-            answers.push((view, answer));
-        }
         self.documents.changed.insert(document, false);
         self.tell_unless_applied(document, applied);
         answers.into_iter().for_each(|(view, answer)| self.tell_answer(view, document, answer));

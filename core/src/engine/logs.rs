@@ -213,6 +213,7 @@ impl Engine {
             self.add_document(space, entry.document);
         }
         self.saved.wrote(space, entry.document, entry.actor, entry.seq);
+        self.write_as_own(&space);
         self.vouch_soon(space, &entry);
         // What was sent and lost again by a crash, nobody could vouch for any more.
         if is_owned(&space) {
@@ -451,9 +452,13 @@ impl Engine {
     /// Reads again what could not be read: for peers, for entries in line, for the app.
     pub(super) fn on_read_retry(&mut self, document: DocumentId) {
         self.gather_again(document);
+        if let Some(space) = self.locations.get(&document).copied() {
+            self.cut_back_one(space, document);
+        }
         self.vouch_for_earlier_in(document);
         // What waits for a snapshot that is taken in goes on waiting.
         if !self.snapshots.is_adopting(&document)
+            && !self.cuts.is_cutting(&document)
             && let Some(line) = self.logs.take_line(&document)
             && let Some(space) = self.locations.get(&document).copied()
         {

@@ -94,7 +94,9 @@ impl Engine {
             return self.give_up_making(document);
         }
         let Some(assembly) = self.assembly(document, snapshots, changes) else { return };
-        let task = self.hand_out(Work::Assemble { document }, Assembly { save: true, ..assembly });
+        // Of a document that is not held yet only the snapshot's sender has said where it belongs.
+        let actor = self.actor_for(&space).unwrap_or(assembly.actor);
+        let task = self.hand_out(Work::Assemble { document }, Assembly { save: true, actor, ..assembly });
         if let Some(making) = self.snapshots.making.get_mut(&document) {
             making.task = Some(task);
         }

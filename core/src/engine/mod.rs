@@ -35,6 +35,7 @@ mod logs;
 mod making;
 mod memory;
 mod mirrors;
+mod own_name;
 pub mod owned;
 mod pace;
 mod peers;
@@ -65,11 +66,19 @@ mod words;
 #[cfg(test)]
 mod anti_entropy_tests;
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod catch_up_tests;
+#[cfg(test)]
+mod cheating_tests;
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod device_tests;
 #[cfg(test)]
 mod following_tests;
+#[cfg(test)]
+mod forgetting_tests;
 #[cfg(test)]
 mod house_tests;
 #[cfg(test)]
@@ -78,6 +87,8 @@ mod mirror_tests;
 mod post_tests;
 #[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod seal_end_tests;
 #[cfg(test)]
 mod seal_forgery_tests;
 #[cfg(test)]
@@ -141,6 +152,7 @@ pub struct Engine {
     attests: attests::Attests,
     cuts: cuts::Cuts,
     held_back: held_back::HeldBack,
+    own_name: own_name::OwnName,
     seals: seals::Seals,
     sealed_snapshots: sealed_snapshots::SealedSnapshots,
     strands: strands::Strands,
@@ -221,6 +233,7 @@ impl Engine {
             attests: attests::Attests::default(),
             cuts: cuts::Cuts::default(),
             held_back: held_back::HeldBack::default(),
+            own_name: own_name::OwnName::default(),
             seals: seals::Seals::default(),
             sealed_snapshots: sealed_snapshots::SealedSnapshots::default(),
             strands: strands::Strands::default(),

@@ -6,6 +6,7 @@
 //! nothing is taken, from nobody.
 
 use super::Engine;
+use super::effect::TroubleKind;
 use super::trust::Right;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId};
 use crate::log::entry::Entry;
@@ -62,6 +63,13 @@ impl Engine {
                 );
                 Some((ErrorCode::NotTheirs, text))
             }
+            Some(_) if self.is_in_own_name(&document, &actor, seq) => {
+                let text = format!(
+                    "change {seq} of actor {actor} in document {document} is in this replica's own name, and it has not written it"
+                );
+                self.trouble(TroubleKind::Forked, Some(document), Some(connection), text.clone());
+                Some((ErrorCode::NotTheirs, text))
+            }
             Some(writer) => self.refusal_of(right, space, document, actor, seq, writer),
         };
         match refusal {
@@ -71,6 +79,20 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Whether an entry comes after the last that is accepted of someone who was shut out, whatever it was when it came; says so to whoever sent it.
+    pub(super) fn is_cut_off(&mut self, space: SpaceId, entry: &Entry, source: ConnectionId) -> bool {
+        let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_revocations()) else {
+            return false;
+        };
+        let Some(writer) = held.writer(&entry.actor) else { return false };
+        let refusal = self.refusal_of(Right::Carrier, space, entry.document, entry.actor, entry.seq, writer);
+        let is_cut_off = refusal.is_some();
+        if let Some((code, text)) = refusal.filter(|_| self.sessions.contains_key(&source)) {
+            self.tell_refused(source, space, entry.document, code, text);
+        }
+        is_cut_off
     }
 
     /// Why an actor's entries up to a number are not taken from someone with this right, if they are not.
@@ -100,8 +122,10 @@ impl Engine {
                 ),
             });
         }
+        // What is held already is passed over, whoever sends it: what comes behind it in the frame may be the sender's own.
+        let is_held = || self.log(&document).is_some_and(|log| log.version().clock.covers(&actor, seq));
         match right {
-            Right::Member(peer, _) if peer != writer && self.attested(&document, &actor) < seq => Some((
+            Right::Member(peer, _) if peer != writer && self.attested(&document, &actor) < seq && !is_held() => Some((
                 ErrorCode::NotTheirs,
                 format!(
                     "change {seq} of actor {actor} in document {document} is by {writer}, who has not vouched for it: its writer has to bring it"

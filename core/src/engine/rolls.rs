@@ -138,7 +138,13 @@ impl Engine {
         } else {
             &statements[..statements.len().min(GRANT_CHAIN_MAX + 1)]
         };
-        let (taken, errors) = self.take_statements(space, few, Some(connection));
+        let (mut taken, mut errors) = self.take_statements(space, few, Some(connection));
+        // Who has shown by these that it is one is heard out.
+        if few.len() < statements.len() && self.right(connection, &space).reads() {
+            let (more, why) = self.take_statements(space, &statements[few.len()..], Some(connection));
+            taken += more;
+            errors.extend(why);
+        }
         for error in errors.iter().filter(|error| **error != RollError::Unfounded).take(1) {
             let code = if matches!(error, RollError::Full(_)) { ErrorCode::LimitReached } else { ErrorCode::BadStatement };
             let text = format!("a statement of space {space} was not taken: {error}");
@@ -147,6 +153,8 @@ impl Engine {
         if !self.trust.rolls.contains_key(&space) || !self.right(connection, &space).reads() {
             return;
         }
+        // Who answers with nothing says that all of it is durable.
+        self.compare_statements(connection, space, &state, !asks && statements.is_empty());
         let own = self.roll_state(&space);
         let peer = self.trust.peers.entry((connection, space)).or_default();
         peer.state = Some(state);
@@ -158,8 +166,15 @@ impl Engine {
         let wants_all = state != own && peer.told != Some(own);
         if wants_all {
             peer.told = Some(own);
-            let all = self.trust.rolls.get(&space).map_or_else(Vec::new, |held| held.roll.statements());
-            let all = all.into_iter().map(|statement| Arc::from(statement.bytes())).collect();
+            // First what makes this replica a member: the peer may have lost that, and then hears no more of someone it does not know.
+            let mut all = self.own_chain(&space);
+            let shown = all.len();
+            let statements = self.trust.rolls.get(&space).map_or_else(Vec::new, |held| held.roll.statements());
+            for statement in statements {
+                if all[..shown].iter().all(|bytes| **bytes != *statement.bytes()) {
+                    all.push(Arc::from(statement.bytes()));
+                }
+            }
             self.send_roll(connection, space, false, all);
         }
         match self.trust.rolls.get_mut(&space) {
@@ -225,6 +240,10 @@ impl Engine {
             if self.is_subscribed(connection, &space) || self.right(connection, &space).reads() {
                 let statements = taken.iter().map(|statement| Arc::from(statement.bytes())).collect();
                 self.send_roll(connection, space, false, statements);
+                // It is told, too, when they are durable here, so that it would notice if they were forgotten.
+                if let Some(held) = self.trust.rolls.get_mut(&space) {
+                    held.waiting.insert(connection);
+                }
             }
         }
         self.on_standing_changed(space);

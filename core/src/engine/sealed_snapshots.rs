@@ -44,6 +44,14 @@ struct Wanted {
     at_ms: Option<u64>,
 }
 
+#[cfg(test)]
+impl SealedSnapshots {
+    /// Wants so many that nobody brings.
+    pub(super) fn fill(&mut self, many: usize) {
+        self.wanted.extend((0..many as u128).map(|number| (DocumentId(number.to_be_bytes()), Wanted::default())));
+    }
+}
+
 impl Engine {
     /// Whether this replica makes the snapshots of a space: in a sealed one it must have the key, and be trusted with that.
     pub(super) fn makes_snapshots(&self, space: &SpaceId) -> bool {

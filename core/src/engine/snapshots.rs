@@ -387,6 +387,7 @@ impl Engine {
                 self.settle_words(document);
                 self.on_held_for_words(space, document);
                 self.tell_anew(space, document);
+                self.cut_back_one(space, document);
             }
         }
         if is_sealed(&space) {

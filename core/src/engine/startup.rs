@@ -60,6 +60,8 @@ impl Engine {
         }
         self.load_links(&contents.meta);
         self.load_rolls(&contents.meta);
+        self.load_own_actors(&contents.meta);
+        self.load_forgotten(&contents.meta);
         self.load_attestations(&contents.meta);
         self.load_post(&contents.meta);
         self.load_introductions(&contents.meta);

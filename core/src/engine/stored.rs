@@ -2,7 +2,7 @@
 //! while no engine runs on it.
 
 use crate::base::codec::{Reader, Writer};
-use crate::base::id::{ChangeHash, DocumentId, MirrorId, PeerId, SpaceId, StoreEpoch};
+use crate::base::id::{ActorId, ChangeHash, DocumentId, MirrorId, PeerId, SpaceId, StoreEpoch};
 use crate::base::limits::{MIRROR_EDITS_MAX, PREVIEW_BYTES_MAX};
 use crate::log::clock::VectorClock;
 use crate::log::feed::Moved;
@@ -32,6 +32,11 @@ const ATTESTED_PREFIX: &str = "attested/";
 
 /// What the names of links begin with by which this replica came into a sealed space; the space follows.
 const LINK_PREFIX: &str = "link/";
+
+/// What the names of actors begin with as which this replica wrote in owned spaces; the actor follows.
+const ACTOR_PREFIX: &str = "wrote/";
+/// What the names begin with of how many statements of a space a peer has saved; the space and the peer follow, parted by a slash.
+const STATEMENTS_PREFIX: &str = "statements/";
 
 /// What the names of mirrors begin with; the mirror's number follows, in hexadecimal.
 const MIRROR_PREFIX: &str = "mirror/";
@@ -294,6 +299,50 @@ impl StoredAttestation {
     }
 }
 
+/// An actor as which this replica wrote in an owned space, and which may not have vouched for all of it.
+pub struct StoredActor;
+
+impl StoredActor {
+    /// Reads a name; nothing when it is another one.
+    pub fn read(name: &str) -> Option<ActorId> {
+        name.strip_prefix(ACTOR_PREFIX)?.parse().ok()
+    }
+
+    /// Its name.
+    pub(super) fn name(actor: &ActorId) -> String {
+        format!("{ACTOR_PREFIX}{actor}")
+    }
+}
+
+/// How many statements of an owned space a peer has said that it has saved, where they were those held here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredStatements {
+    /// The space.
+    pub space: SpaceId,
+    /// The peer.
+    pub peer: PeerId,
+    /// How many.
+    pub count: u64,
+}
+
+impl StoredStatements {
+    /// Reads a named value; nothing when it is another one, or does not read.
+    pub fn read(name: &str, value: &[u8]) -> Option<Self> {
+        let (space, peer) = name.strip_prefix(STATEMENTS_PREFIX)?.split_once('/')?;
+        let mut reader = Reader::new(value);
+        let count = reader.uint().ok()?;
+        reader.end().ok()?;
+        Some(Self { space: space.parse().ok()?, peer: peer.parse().ok()?, count })
+    }
+
+    /// Its name and its value.
+    pub(super) fn write(&self) -> (String, Vec<u8>) {
+        let mut writer = Writer::new();
+        writer.uint(self.count);
+        (format!("{STATEMENTS_PREFIX}{}/{}", self.space, self.peer), writer.finish())
+    }
+}
+
 /// Who the replica is that keeps this named value as its secret key; nothing when it is another value. The key itself stays
 /// where it is.
 pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
@@ -304,7 +353,6 @@ pub fn stored_identity(name: &str, value: &[u8]) -> Option<PeerId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::ActorId;
 
     #[test]
     fn a_receipt_reads_back_and_nothing_else_passes_for_one() {
@@ -351,6 +399,13 @@ mod tests {
             assert_eq!(StoredLink::read(&link_name, &link_value[..link_value.len() - 1]), None);
             assert_eq!(StoredLink::read(&name, &link_value), None);
         }
+        let actor = ActorId::new(&[7; 24]).unwrap();
+        assert_eq!((StoredActor::read(&StoredActor::name(&actor)), StoredActor::read(&name)), (Some(actor), None));
+        let statements = StoredStatements { space: SpaceId([5; 16]), peer: PeerId([4; 32]), count: 300 };
+        let (statements_name, statements_value) = statements.write();
+        assert_eq!(StoredStatements::read(&statements_name, &statements_value), Some(statements));
+        assert_eq!(StoredStatements::read(&statements_name, &[]), None);
+        assert_eq!(StoredStatements::read(&name, &statements_value), None);
         assert_eq!(stored_identity(&name, &[1; 32]), None);
         assert_eq!(stored_identity(IDENTITY_KEY, &[1; 31]), None);
         assert!(stored_identity(IDENTITY_KEY, &[1; 32]).is_some());

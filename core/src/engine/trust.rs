@@ -134,6 +134,12 @@ impl Trust {
         }
     }
 
+    /// Counts so many bytes more than there are.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
     /// Whether there is room for the statements of one more space, or for more of one.
     pub(super) fn has_room(&self, space: &SpaceId) -> bool {
         (self.rolls.len() < ROLLS_MAX || self.rolls.contains_key(space)) && self.bytes < ROLLS_BYTES_MAX

@@ -23,7 +23,7 @@ pub(super) const RELAY: usize = 0;
 pub(super) const OWNER: usize = 1;
 pub(super) const BEN: usize = 2;
 pub(super) const CAT: usize = 3;
-const ELSEWHERE: usize = 4;
+pub(super) const ELSEWHERE: usize = 4;
 
 /// The secret key of a node.
 pub(super) fn secret(node: usize) -> [u8; 32] {
@@ -57,7 +57,7 @@ pub(super) fn found(world: &mut World) -> SpaceId {
     space
 }
 
-fn open_note(world: &mut World, node: usize, space: SpaceId) {
+pub(super) fn open_note(world: &mut World, node: usize, space: SpaceId) {
     world.input(node, Input::Command(Command::OpenDocument { space, document: NOTE }));
 }
 
@@ -75,7 +75,7 @@ pub(super) fn join(world: &mut World, node: usize, invitation: &Invitation) {
     open_note(world, node, invitation.space);
 }
 
-fn revoke(world: &mut World, by: usize, space: SpaceId, whom: usize) {
+pub(super) fn revoke(world: &mut World, by: usize, space: SpaceId, whom: usize) {
     world.nodes[by].engine.revoke(Now::at(world.now), space, peer(whom)).unwrap();
     world.drain(by);
 }
@@ -94,11 +94,11 @@ pub(super) fn shared(world: &mut World, cat: Level) -> SpaceId {
     space
 }
 
-fn access(world: &World, node: usize, space: SpaceId) -> Access {
+pub(super) fn access(world: &World, node: usize, space: SpaceId) -> Access {
     world.nodes[node].engine.own_access(&space)
 }
 
-fn troubles(world: &World, node: usize) -> Vec<String> {
+pub(super) fn troubles(world: &World, node: usize) -> Vec<String> {
     let forbidden = |event: &Event| match event {
         Event::Trouble(trouble) if trouble.kind == TroubleKind::Forbidden => Some(trouble.message.clone()),
         _ => None,
@@ -106,7 +106,7 @@ fn troubles(world: &World, node: usize) -> Vec<String> {
     world.nodes[node].events.iter().filter_map(forbidden).collect()
 }
 
-fn version(world: &World, node: usize) -> crate::log::version::Version {
+pub(super) fn version(world: &World, node: usize) -> crate::log::version::Version {
     world.nodes[node].engine.log(&NOTE).map(|log| log.version().clone()).unwrap_or_default()
 }
 

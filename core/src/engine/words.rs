@@ -128,6 +128,18 @@ impl Words {
         self.settle(&document, &actor, durable)
     }
 
+    /// Counts so many more than there are: of a space, or of all.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self, space: Option<SpaceId>, many: usize) {
+        match space {
+            Some(space) => *self.counts.entry(space).or_default() += many,
+            None => {
+                let actor = ActorId::new(&[]).expect("nothing is few enough");
+                self.latest.extend((0..many as u64).map(|at| (u64::MAX - at, (DocumentId([0; 16]), actor))));
+            }
+        }
+    }
+
     fn on_gone(&mut self, gone: &Word) {
         self.latest.remove(&gone.number);
         if let Some(count) = self.counts.get_mut(&gone.space) {

@@ -95,7 +95,8 @@ impl Delta {
 
     /// Learns the peer's clock, and starts from there.
     pub fn on_have(&mut self, log: &Log, clock: VectorClock) {
-        self.target.merge(&clock);
+        // It may be less than before, where the peer has lost something or lets go of what is not accepted any more: no more will come.
+        self.target = clock.clone();
         self.on_moved(log, clock);
     }
 

@@ -1,11 +1,12 @@
 use super::*;
 use crate::base::id::{ActorId, ChangeHash, DocumentId};
+use crate::base::limits::{EPOCH_CARRIED_MAX, EPOCH_DELIVERIES_MAX};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::trust::cut::part;
 use crate::trust::key::{SecretKey, Signer as _};
 use crate::trust::owned::actor_of;
-use crate::trust::owned::space_of;
+use crate::trust::owned::{sealed_space_of, space_of};
 use crate::trust::standing::Access;
 use crate::trust::statement::Level;
 use proptest::prelude::*;
@@ -228,6 +229,82 @@ fn a_roll_is_bounded_and_the_owner_has_room_of_its_own() {
     assert!(matches!(refused(&mut roll, 2, last), RollError::Full(_)));
     assert_eq!(roll.take(vec![signed(1, Claim::Revocation(revocation(1, None, admin, &[])))]).0.len(), 1);
     assert_eq!(roll.standing().access(&peer(3), NOW), Access::Revoked);
+}
+
+/// Each kind of statement has room of its own, and so has the owner.
+#[test]
+fn others_fill_their_room_of_each_kind_and_the_owner_has_as_much() {
+    let space = sealed_space_of(&peer(OWNER), &[7; 16]);
+    let say = |by: u8, claim: Claim| Statement::sign(&space, claim, &key(by));
+    let mut roll = Roll::new(space);
+    roll.take(vec![say(OWNER, Claim::Founding { owner: peer(OWNER), nonce: [7; 16] })]);
+    let admin = say(OWNER, Claim::Grant(grant(OWNER, None, 2, Level::Admin)));
+    roll.take(vec![admin.clone()]);
+    let epoch = |issuer: u8, parent| Epoch {
+        issuer: peer(issuer),
+        parent,
+        number: 1,
+        commitment: [issuer; 32],
+        ephemeral: [2; 32],
+        carried: BTreeMap::new(),
+        deliveries: BTreeMap::new(),
+    };
+    let first = say(OWNER, Claim::Epoch(epoch(OWNER, None)));
+    assert_eq!(roll.take(vec![first.clone()]).0.len(), 1);
+    let delivery = |issuer: u8, parent| Delivery {
+        issuer: peer(issuer),
+        parent,
+        epoch: first.id(),
+        subject: peer(9),
+        ephemeral: [3; 32],
+        sealed: [4; 48],
+    };
+    let parent = Some(admin.id());
+    let of_both = |by: u8, parent: Option<StatementId>| {
+        [
+            ("grants", Claim::Grant(Grant { serial: [by; 8], ..grant(by, parent, 3, Level::Read) })),
+            ("epochs", Claim::Epoch(epoch(by, parent))),
+            ("deliveries of keys", Claim::Delivery(delivery(by, parent))),
+        ]
+    };
+    roll.of_others =
+        Room { grants: GRANTS_MAX, revocations: REVOCATIONS_MAX, epochs: EPOCHS_MAX, deliveries: DELIVERIES_MAX, bytes: 0 };
+    let before = roll.fingerprint();
+    for (kind, claim) in of_both(2, parent) {
+        assert_eq!(roll.take(vec![say(2, claim)]), (Vec::new(), vec![RollError::Full(kind)]));
+    }
+    assert_eq!(roll.fingerprint(), before, "nothing was taken");
+    for (kind, claim) in of_both(OWNER, None).into_iter().filter(|(kind, _)| *kind != "epochs") {
+        assert_eq!(roll.take(vec![say(OWNER, claim)]).0.len(), 1, "{kind} of the owner");
+    }
+    roll.of_owner.epochs = EPOCHS_MAX;
+    let second = Epoch { commitment: [8; 32], ..epoch(OWNER, None) };
+    assert_eq!(roll.take(vec![say(OWNER, Claim::Epoch(second))]).1, [RollError::Full("epochs")]);
+    roll.of_owner.bytes = ROLL_BYTES_MAX;
+    let last = Claim::Grant(grant(OWNER, None, 5, Level::Read));
+    assert_eq!(roll.take(vec![say(OWNER, last)]).1, [RollError::Full("bytes of statements")]);
+    assert_eq!(roll.standing().access(&peer(3), NOW), Access::Granted(Level::Read), "who was let in before is still");
+}
+
+#[test]
+fn an_epoch_carries_so_many_and_brings_its_key_to_so_many() {
+    let space = sealed_space_of(&peer(OWNER), &[7; 16]);
+    let numbered = |number: u32| -> [u8; 32] { std::array::from_fn(|at| number.to_be_bytes().get(at).copied().unwrap_or(0)) };
+    let epoch = |carried: usize, deliveries: usize| Epoch {
+        issuer: peer(OWNER),
+        parent: None,
+        number: if carried > 0 { 2 } else { 1 },
+        commitment: [1; 32],
+        ephemeral: [2; 32],
+        carried: (0..carried as u32).map(|at| (StatementId(numbered(at)), [0; 48])).collect(),
+        deliveries: (0..deliveries as u32).map(|at| (PeerId(numbered(at)), [0; 48])).collect(),
+    };
+    let reads = |epoch| {
+        let statement = Statement::sign(&space, Claim::Epoch(epoch), &key(OWNER));
+        Statement::read(&space, statement.bytes()).is_ok()
+    };
+    assert!(reads(epoch(EPOCH_CARRIED_MAX, 1)) && !reads(epoch(EPOCH_CARRIED_MAX + 1, 1)));
+    assert!(reads(epoch(0, EPOCH_DELIVERIES_MAX)) && !reads(epoch(0, EPOCH_DELIVERIES_MAX + 1)));
 }
 
 /// What someone tries to say: by whom, about whom, by which of its grants, and the rest.

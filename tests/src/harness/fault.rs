@@ -118,6 +118,8 @@ fn draw_one(fault: Fault, options: &Options, dice: &mut Dice, tricks: &mut Vec<(
             say(at, Trick::Jump(one, dice.below(4 * day) as i64 - 2 * day as i64));
         }
         Fault::OldBackup => {
+            // A relay that cheats is the one that goes back.
+            let one = if options.cheating > 0 { 0 } else { one };
             say(at, Trick::BackUp(one));
             say(at + long, Trick::Restore(one));
         }
@@ -223,6 +225,9 @@ impl World {
         self.trace.word(self.now_ms, || "all faults end".to_owned());
         let moving = self.links.mend_all();
         self.move_on(moving);
+        if self.options.cheating > 0 {
+            self.expose();
+        }
         for index in 0..self.replicas.len() {
             let replica = &mut self.replicas[index];
             replica.disk.heal();
@@ -244,7 +249,11 @@ impl World {
         self.kill(index, super::disk::Death::Killed);
         if with(&mut self.replicas[index].disk) {
             self.tally.count(name);
-            self.oracle.on_tampered(index);
+            if self.options.cheating > 0 {
+                self.oracle.on_set_back(index);
+            } else {
+                self.oracle.on_tampered(index);
+            }
         }
         let delay = self.fault_dice.below(5_000);
         self.plan(self.now_ms + delay, Happening::Start(index));

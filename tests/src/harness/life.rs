@@ -94,6 +94,7 @@ impl World {
         if self.options.letting_go {
             self.tally.count("life that may let go of documents");
         }
+        self.plan_end();
         for fault in self.options.faults.clone() {
             self.tally.count(&format!("life with {fault}"));
         }
@@ -124,7 +125,7 @@ impl World {
 
     /// Why not all is at rest yet.
     fn unrest(&self) -> Option<String> {
-        for (index, replica) in self.replicas.iter().enumerate() {
+        for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| !replica.out) {
             if !replica.ready {
                 return Some(format!("replica {index} is not ready"));
             }
@@ -138,7 +139,7 @@ impl World {
                 return Some(format!("replica {index}'s mirror {} is not answered", mirror.view.0));
             }
         }
-        if !self.oracle.disks_agree(&self.documents) {
+        if !self.oracle.disks_agree(&self.members(), &self.documents) {
             let held: Vec<Vec<usize>> = (0..self.replicas.len())
                 .map(|index| self.documents.iter().map(|document| self.oracle.held(index, document).len()).collect())
                 .collect();
@@ -149,8 +150,10 @@ impl World {
 
     /// Why someone does not know yet that all is saved.
     fn unsaved(&self) -> Option<String> {
-        let star = matches!(self.options.shape, Shape::Star | Shape::StarWithEdges);
-        for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| replica.role == Role::Client) {
+        let star = matches!(self.options.shape, Shape::Star | Shape::StarWithEdges) && !self.options.relay_goes;
+        let went_back = self.oracle.tampered || self.oracle.cheated;
+        let clients = self.replicas.iter().enumerate().filter(|(_, replica)| replica.role == Role::Client && !replica.out);
+        for (index, replica) in clients {
             let engine = replica.engine.as_ref()?;
             for document in &self.documents {
                 if self.oracle.held(index, document).is_empty() {
@@ -162,7 +165,7 @@ impl World {
                 let enough = saved.device
                     && saved.unsaved == 0
                     && saved.replicas >= 1
-                    && (!star || saved.relays == 1 || self.oracle.tampered && saved.relays > 1);
+                    && (!star || saved.relays == 1 || went_back && saved.relays > 1);
                 if !enough {
                     return Some(format!("replica {index} does not know that all is saved: {saved:?}"));
                 }
@@ -182,13 +185,13 @@ impl World {
             let logs = self.replicas[index].disk.logs();
             self.oracle.on_recovered(index, &logs);
             for document in &self.documents {
-                if self.replicas[index].role == Role::Client {
+                if self.replicas[index].role == Role::Client && !self.replicas[index].out {
                     assert!(self.replicas[index].document(document).is_some(), "L1: replica {index} has not opened {document}");
                 }
             }
         }
         for document in self.documents.clone() {
-            let changes = judge(&self.oracle, &self.replicas, document);
+            let changes = judge(&self.oracle, (&self.replicas, &self.members()), document);
             self.tally.add("changes judged", changes as u64);
         }
         self.judge_presence();
@@ -300,7 +303,9 @@ impl World {
         let at = self.documents.iter().position(|known| *known == document).expect("a document of this world");
         let clients: Vec<_> = (0..self.replicas.len()).filter(|index| self.replicas[*index].role == Role::Client).collect();
         // A mirror may make an edit again, and a document has one beginning.
-        let may_begin = clients[at % clients.len()] == index && !(in_view && self.options.tabs_stay);
+        // Nothing rests on who is shut out.
+        let beginner = if self.options.end.is_some() { super::shutting::OWNER } else { clients[at % clients.len()] };
+        let may_begin = beginner == index && !(in_view && self.options.tabs_stay);
         if may_begin && self.begun.insert(document) {
             let edit = Edit { ops: workload::beginning(), message: Some(workload::message(number)) };
             return (number, edit, Intent::default());
@@ -408,7 +413,8 @@ impl World {
         self.tally.add("changes sent", self.changes_sent);
         self.tally.add("changes that someone lacked", lacked);
         // What a full replica refused is sent again, and that is right.
-        if !self.options.faults.is_empty() || self.options.small_limits {
+        if !self.options.faults.is_empty() || self.options.small_limits || self.options.cheating > 0 || self.options.end.is_some()
+        {
             return;
         }
         // Where there are several ways to a replica, a change may come both ways at once.
@@ -430,14 +436,16 @@ impl World {
     fn judge_presence(&mut self) {
         let peers: Vec<_> =
             self.replicas.iter().map(|replica| replica.engine.as_ref().and_then(|engine| engine.peer_id())).collect();
-        for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| replica.role == Role::Client) {
+        let clients = self.replicas.iter().enumerate().filter(|(_, replica)| replica.role == Role::Client && !replica.out);
+        for (index, replica) in clients {
             let mut expected = std::collections::BTreeMap::new();
-            for (other, peer) in peers.iter().enumerate() {
+            for (other, peer) in peers.iter().enumerate().filter(|(other, _)| !self.replicas[*other].out) {
                 for ((_, instance), state) in &self.replicas[other].app.presence {
                     expected.insert((peer.expect("all are ready"), *instance), state.clone());
                 }
             }
-            if matches!(self.options.shape, Shape::Star | Shape::StarWithEdges) || self.options.replicas == 2 {
+            let by_relay = matches!(self.options.shape, Shape::Star | Shape::StarWithEdges) && !self.options.relay_goes;
+            if by_relay || self.options.replicas == 2 {
                 assert_eq!(replica.app.present, expected, "P1: replica {index} does not see who is here");
             } else {
                 for (who, state) in &replica.app.present {

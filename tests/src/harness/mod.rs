@@ -5,6 +5,7 @@
 //! hold is watched by the oracle ([`oracle`]); what happened is in the trace ([`trace`]). Nothing here reads a clock,
 //! draws a random number or iterates an unordered map, so a seed is the whole of a bug report ([`shrink`]).
 
+pub mod cheat;
 pub mod dice;
 pub mod disk;
 pub mod fault;
@@ -17,6 +18,7 @@ pub mod options;
 pub mod oracle;
 pub mod replica;
 pub mod shrink;
+pub mod shutting;
 pub mod tally;
 pub mod trace;
 pub mod traffic;

@@ -96,6 +96,40 @@ impl FromStr for Fault {
     }
 }
 
+/// What sort of lives they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// The usual ones.
+    Usual,
+    /// Those with faults that destroy what a disk has promised to keep.
+    Destructive,
+    /// Those with a relay that cheats.
+    Cheating,
+    /// Those in owned spaces that someone is shut out of.
+    ShuttingOut,
+}
+
+impl Sort {
+    /// The variable of the environment that asks for a life of this sort alone.
+    pub fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Usual => None,
+            Self::Destructive => Some("DRIFTLINE_SIM_DESTRUCTIVE"),
+            Self::Cheating => Some("DRIFTLINE_SIM_CHEATING"),
+            Self::ShuttingOut => Some("DRIFTLINE_SIM_SHUT_OUT"),
+        }
+    }
+}
+
+/// How someone's part in an owned space ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// They are shut out.
+    Revoked,
+    /// What they were granted ends, so many seconds after the life's beginning.
+    Expires(u64),
+}
+
 /// Who dials whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -150,14 +184,77 @@ pub struct Options {
     pub mixed_text_units: bool,
     /// Whether the space is owned, and everyone joins it by a link that its owner made and went away.
     pub owned: bool,
+    /// What sort of life it is.
+    pub sort: Sort,
+    /// With how many frames in a hundred the relay meddles.
+    pub cheating: u64,
+    /// Whether such a relay is gone in the end, and the others meet each other.
+    pub relay_goes: bool,
+    /// How someone's part in the space ends; then its owner is one of the replicas.
+    pub end: Option<End>,
 }
 
 /// The usual faults that are drawn first.
 const EARLIER: &[Fault] = Fault::USUAL.split_last().expect("there are some").1;
 
+/// Whether those lives with someone shut out are lived, too, in which members meet without a relay: not all of them hold yet.
+fn are_all_lived() -> bool {
+    std::env::var("DRIFTLINE_SIM_MEMBERS").is_ok()
+}
+
 impl Options {
-    /// The life that `seed` stands for; `destructive` adds the faults no store can undo.
-    pub fn draw(seed: u64, destructive: bool) -> Self {
+    /// The life that `seed` stands for, of a sort.
+    pub fn draw(seed: u64, sort: Sort) -> Self {
+        let mut options = Self::draw_usual(seed, sort == Sort::Destructive);
+        options.sort = sort;
+        match sort {
+            Sort::Usual | Sort::Destructive => {}
+            Sort::Cheating => options.have_the_relay_cheat(),
+            Sort::ShuttingOut => options.have_someone_shut_out(),
+        }
+        options
+    }
+
+    fn have_the_relay_cheat(&mut self) {
+        let mut dice = Dice::new(self.seed, "cheating");
+        self.shape = *dice.pick(&[Shape::Star, Shape::StarWithEdges]);
+        self.replicas = self.replicas.max(3);
+        self.cheating = *dice.pick(&[1, 3, 10]);
+        self.relay_goes = dice.percent(50);
+        self.owned = dice.percent(50);
+        self.mixed_versions &= !self.owned;
+        self.have_disks_take_all();
+        if dice.percent(60) {
+            self.faults.insert(Fault::OldBackup);
+        }
+    }
+
+    fn have_someone_shut_out(&mut self) {
+        let mut dice = Dice::new(self.seed, "shutting out");
+        if !are_all_lived() {
+            self.shape = Shape::Star;
+        }
+        self.replicas = self.replicas.max(4);
+        (self.owned, self.mixed_versions) = (true, false);
+        self.have_disks_take_all();
+        self.end = Some(if dice.percent(70) {
+            End::Revoked
+        } else {
+            // Whose clock is wrong is wrong about that, too.
+            self.faults.remove(&Fault::ClockJump);
+            // What a relay passed on and then lost, someone whose grant has ended meanwhile cannot bring again.
+            self.faults
+                .retain(|fault| !matches!(fault, Fault::Crash | Fault::CrashInDrain | Fault::LostWrites | Fault::TornWrites));
+            End::Expires(1 + dice.below(self.faulty_ms / 1_000))
+        });
+    }
+
+    /// Without the faults in which a disk refuses to write.
+    fn have_disks_take_all(&mut self) {
+        self.faults.retain(|fault| !matches!(fault, Fault::WriteFails | Fault::DiskFull | Fault::SyncFails));
+    }
+
+    fn draw_usual(seed: u64, destructive: bool) -> Self {
         let mut dice = Dice::new(seed, "options");
         let replicas = dice.between(2, 6) as usize;
         let shape = *dice.pick(&[Shape::Star, Shape::Star, Shape::StarWithEdges, Shape::Mesh, Shape::Chain]);
@@ -188,6 +285,10 @@ impl Options {
             letting_go: dice.percent(60),
             previews: dice.percent(60),
             owned: false,
+            sort: Sort::Usual,
+            cheating: 0,
+            relay_goes: false,
+            end: None,
         };
         // Drawn last, so that what was drawn before stays what it was.
         if dice.percent(40) && !options.faults.is_empty() {

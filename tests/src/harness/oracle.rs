@@ -9,17 +9,20 @@
 //! | S8 | what a store refused is not there after a crash |
 //! | S9 | who says that it is in sync with another holds what that one had saved when it was asked |
 //! | S10 | nobody is said to have lost what it had saved whose disk lost nothing, nor to hold back what its disk lets it read |
+//! | S11 | nothing stands in the end that someone who was shut out wrote behind the cut, and nobody who knows of it sends them anything |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
+use super::cheat::{Highest, raise};
 use super::disk::{Carried, Logs, expand, hashes};
 use super::replica::Replica;
 use super::workload::{Intent, number_of};
-use driftline_core::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, ViewId};
+use driftline_core::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, ViewId};
 use driftline_core::engine::Engine;
 use driftline_core::engine::config::Role;
 use driftline_core::engine::effect::{Event, Saved, TroubleKind};
 use driftline_core::log::entry::Entry;
 use driftline_core::store::task::{StoreDone, StoreTask};
+use driftline_core::trust::owned::is_actor_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -39,6 +42,10 @@ pub struct EditRecord {
 pub struct Known {
     /// The document it was found in.
     pub document: DocumentId,
+    /// Whose it is.
+    pub actor: ActorId,
+    /// Which of theirs.
+    pub seq: u64,
     /// The edit that made it.
     pub number: u64,
     /// Its bytes.
@@ -83,6 +90,15 @@ struct Held {
     end: u64,
 }
 
+/// Someone who was shut out.
+#[derive(Clone, Debug)]
+struct ShutOut {
+    replica: usize,
+    key: PeerId,
+    /// The last that is accepted of them.
+    cuts: BTreeMap<DocumentId, Highest>,
+}
+
 /// The oracle of one life.
 #[derive(Debug, Default)]
 pub struct Oracle {
@@ -105,6 +121,13 @@ pub struct Oracle {
     is_relay: Vec<bool>,
     /// Whether some disk was tampered with, so that a change may be made twice and lost for good.
     pub tampered: bool,
+    /// Whether the relay has cheated: what it says it has saved need not be so, and whoever tells of it is right.
+    pub cheated: bool,
+    /// Whether someone was shut out, or what they were granted ends.
+    pub ended: bool,
+    shut_out: Option<ShutOut>,
+    /// Edits that were made again without what they were built on, because that was by someone who was shut out.
+    pub remade: BTreeSet<u64>,
     /// Whether some disk could not be read for a while: what is vouched for was late then.
     unread: bool,
 }
@@ -173,7 +196,7 @@ impl Oracle {
             Event::Trouble(trouble) if matches!(trouble.kind, TroubleKind::WentBack | TroubleKind::HeldBack) => {
                 let is_excused = self.unread && trouble.kind == TroubleKind::HeldBack;
                 assert!(
-                    self.tampered || is_excused,
+                    self.tampered || self.cheated || is_excused,
                     "S10: replica {replica} accuses someone whose disk is sound: {}",
                     trouble.message
                 );
@@ -202,6 +225,10 @@ impl Oracle {
 
     /// Others are said to hold durably what this replica has written, or held at its start.
     fn judge_replicas(&self, replica: usize, saved: &Saved) {
+        // What a relay says that cheats, nobody can know better before it is shown; and of who was shut out not all is held by others.
+        if self.cheated || self.ended {
+            return;
+        }
         let document = saved.document;
         let witness = &self.witnesses[replica];
         let mut wanted = witness.at_start.get(&document).cloned().unwrap_or_default();
@@ -253,7 +280,7 @@ impl Oracle {
         };
         let may_be = connections.iter().filter(has_come).count() + others;
         assert!(
-            self.tampered || in_sync <= may_be,
+            self.tampered || self.cheated || self.ended || in_sync <= may_be,
             "S9: replica {replica} says that it is in sync with {in_sync}, but only {may_be} have sent what they held when they were asked"
         );
     }
@@ -283,8 +310,11 @@ impl Oracle {
                 self.on_snapshot(replica, *document, &entries);
             }
             (StoreTask::Quarantine { document }, Ok(StoreDone::Quarantined)) => {
-                assert!(self.tampered, "a document was set aside though no disk was tampered with");
+                assert!(self.tampered || self.ended, "a document was set aside though no disk was tampered with");
                 self.witnesses[replica].held.remove(document);
+                if self.ended {
+                    self.witnesses[replica].saved_heads.remove(document);
+                }
             }
             _ => {}
         }
@@ -344,13 +374,19 @@ impl Oracle {
         match self.made.get(&number) {
             None => _ = self.made.insert(number, entry.hash),
             Some(other) => {
+                if self.ended {
+                    self.remade.insert(number);
+                }
                 let was_refused = self.refused_once.contains(other) || self.refused_once.contains(&entry.hash);
                 let excused = self.tampered || was_refused || self.unwritable.contains(&number);
-                assert!(excused, "S3: edit {number} became two changes, {other} and {}", entry.hash);
-                self.doubled.insert(number);
+                assert!(excused || self.ended, "S3: edit {number} became two changes, {other} and {}", entry.hash);
+                if excused {
+                    self.doubled.insert(number);
+                }
             }
         }
-        self.changes.insert(entry.hash, Known { document: entry.document, number, payload: Arc::clone(&entry.payload) });
+        let (document, actor, seq) = (entry.document, entry.actor, entry.seq);
+        self.changes.insert(entry.hash, Known { document, actor, seq, number, payload: Arc::clone(&entry.payload) });
     }
 
     /// A process died, while its disk was to carry out `tasks`.
@@ -377,6 +413,53 @@ impl Oracle {
         witness.saved_edits.clear();
     }
 
+    /// A relay that cheats was put back to an earlier state of its disk.
+    pub fn on_set_back(&mut self, replica: usize) {
+        let tampered = self.tampered;
+        self.on_tampered(replica);
+        (self.tampered, self.cheated) = (tampered, true);
+    }
+
+    /// Someone is shut out: of what they wrote this much is accepted.
+    pub fn on_shut_out(&mut self, replica: usize, key: PeerId, cuts: BTreeMap<DocumentId, Highest>) {
+        self.ended = true;
+        self.shut_out = Some(ShutOut { replica, key, cuts });
+    }
+
+    /// The key of who was shut out.
+    pub fn key_of_loser(&self) -> Option<PeerId> {
+        self.shut_out.as_ref().map(|shut_out| shut_out.key)
+    }
+
+    /// The highest numbers of a document's actors that are in any log.
+    pub fn known_clock(&self, document: &DocumentId) -> Highest {
+        let mut highest = BTreeMap::new();
+        for known in self.changes.values().filter(|known| known.document == *document) {
+            raise(&mut highest, known.document, known.actor, known.seq);
+        }
+        highest.remove(document).unwrap_or_default()
+    }
+
+    /// What stands of a document in the end is all that everyone but who was shut out has saved, and of theirs what is accepted (S11).
+    pub fn judge_shut_out(&self, document: &DocumentId, held: &BTreeSet<ChangeHash>) {
+        let Some(ShutOut { replica: loser, key, cuts }) = &self.shut_out else { return };
+        for known in held.iter().filter_map(|hash| self.changes.get(hash)).filter(|known| is_actor_of(&known.actor, key)) {
+            let last = cuts.get(document).and_then(|cut| cut.get(&known.actor)).copied().unwrap_or(0);
+            assert!(
+                known.seq <= last,
+                "S11: change {} of who was shut out stands in {document}, and {last} are accepted",
+                known.seq
+            );
+        }
+        for number in self.saved_edits() {
+            let edit = &self.edits[&number];
+            if edit.document == *document && edit.replica != *loser && edit.intent.adds() {
+                let stands = held.iter().any(|hash| self.changes[hash].number == number);
+                assert!(stands, "S11: edit {number} of replica {}, who was not shut out, is gone", edit.replica);
+            }
+        }
+    }
+
     /// A process is about to start on a disk that holds `logs`: all that was said to be saved must be there (S2).
     pub fn on_recovered(&mut self, replica: usize, logs: &Logs) {
         for log in logs.values() {
@@ -395,6 +478,9 @@ impl Oracle {
         }
         for number in &witness.saved_edits {
             let log = logs.get(&self.edits[number].document);
+            if self.ended && !self.edits[number].intent.adds() {
+                continue;
+            }
             let made_it = |hash: &ChangeHash| self.changes.get(hash).is_some_and(|known| known.number == *number);
             let there = log.is_some_and(|log| log.iter().any(|(_, entry)| made_it(&entry.hash)));
             assert!(there, "S2: replica {replica} said edit {number} was saved, and a crash took it");
@@ -434,13 +520,13 @@ impl Oracle {
     }
 
     /// Whether all disks hold the same of every one of these.
-    pub fn disks_agree(&self, documents: &[DocumentId]) -> bool {
+    pub fn disks_agree(&self, members: &[usize], documents: &[DocumentId]) -> bool {
         let held = |witness: &Witness, document| witness.held.get(document).map(|held| held.hashes.clone()).unwrap_or_default();
         documents.iter().all(|document| {
-            self.witnesses.windows(2).all(|pair| {
-                let (a, b) = (pair[0].held.get(document), pair[1].held.get(document));
-                a.map(|a| (&a.clock, a.end)) == b.map(|b| (&b.clock, b.end))
-                    && held(&pair[0], document) == held(&pair[1], document)
+            members.windows(2).all(|pair| {
+                let (one, other) = (&self.witnesses[pair[0]], &self.witnesses[pair[1]]);
+                let (a, b) = (one.held.get(document), other.held.get(document));
+                a.map(|a| (&a.clock, a.end)) == b.map(|b| (&b.clock, b.end)) && held(one, document) == held(other, document)
             })
         })
     }

@@ -88,6 +88,12 @@ pub struct Replica {
     pub wake_ms: Option<u64>,
     /// Whether it has been told something and not been drained.
     pub undrained: bool,
+    /// Whether it is left out of what must be equal in the end: it was shut out, or it is a relay that cheated and is gone.
+    pub out: bool,
+    /// Whether its process knew, when it was last drained, that someone was shut out.
+    pub knows_end: bool,
+    /// Its secret key, where that is not its disk's.
+    pub identity: Option<[u8; 32]>,
     /// Effects until the process dies.
     pub fuse: Option<u64>,
     /// How far its wall clock is off.
@@ -139,6 +145,9 @@ impl Replica {
             app: App::default(),
             wake_ms: None,
             undrained: false,
+            out: false,
+            knows_end: false,
+            identity: None,
             fuse: None,
             unix_offset_ms: 0,
             next_connection: 0,
@@ -148,6 +157,7 @@ impl Replica {
     /// Starts a process with this randomness.
     pub fn start(&mut self, seed: [u8; 32], now: driftline_core::base::time::Now) {
         let mut config = EngineConfig::new(self.role, seed);
+        config.identity = self.identity;
         config.text_unit = self.unit;
         config.version_max = self.version_max;
         config.limits = self.limits.clone();
@@ -191,6 +201,7 @@ impl Replica {
         self.app.present.clear();
         self.wake_ms = None;
         self.undrained = false;
+        self.knows_end = false;
         self.fuse = None;
     }
 

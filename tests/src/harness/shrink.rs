@@ -1,7 +1,7 @@
 //! From a failing seed to the smallest life that still fails, and to a line that lives it again.
 
 use super::life::Report;
-use super::options::{Fault, Options};
+use super::options::{Fault, Options, Sort};
 use super::world::World;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -109,7 +109,12 @@ fn smaller(options: &Options) -> Vec<Options> {
     }
     offer(&|other| other.edits = (other.edits / 2).max(1));
     offer(&|other| other.edits = (other.edits - 1).max(1));
-    offer(&|other| other.replicas = (other.replicas - 1).max(2));
+    let few = match options.sort {
+        Sort::Usual | Sort::Destructive => 2,
+        Sort::Cheating => 3,
+        Sort::ShuttingOut => 4,
+    };
+    offer(&|other| other.replicas = (other.replicas - 1).max(few));
     offer(&|other| other.documents = 1);
     offer(&|other| other.coalesce_percent = 0);
     offer(&|other| other.view_percent = 0);
@@ -120,7 +125,7 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.mixed_versions = false);
-    offer(&|other| other.owned = false);
+    offer(&|other| other.owned = other.end.is_some());
     offer(&|other| other.disk_ms_max = 0);
     offer(&|other| other.delay_ms_max = 1);
     found
@@ -129,8 +134,9 @@ fn smaller(options: &Options) -> Vec<Options> {
 /// The life as variables of the environment, for [`from_environment`].
 pub fn rerun_line(options: &Options) -> String {
     let faults: Vec<_> = options.faults.iter().map(ToString::to_string).collect();
+    let sort = options.sort.variable().map(|variable| format!("{variable}=1 ")).unwrap_or_default();
     format!(
-        "DRIFTLINE_SIM_SEED={} DRIFTLINE_SIM_FAULTS={} DRIFTLINE_SIM_LIFE={},{},{},{},{},{},{},{} cargo test -p driftline-tests --test simulation -- --nocapture",
+        "{sort}DRIFTLINE_SIM_SEED={} DRIFTLINE_SIM_FAULTS={} DRIFTLINE_SIM_LIFE={},{},{},{},{},{},{},{} cargo test -p driftline-tests --test simulation -- --nocapture",
         options.seed,
         if faults.is_empty() { "none".to_owned() } else { faults.join(",") },
         options.replicas,
@@ -154,8 +160,9 @@ pub fn rerun_line(options: &Options) -> String {
 /// The one life that the environment asks for, if it does.
 pub fn from_environment() -> Option<Options> {
     let seed = std::env::var("DRIFTLINE_SIM_SEED").ok()?.parse().expect("DRIFTLINE_SIM_SEED is a number");
-    let destructive = std::env::var("DRIFTLINE_SIM_DESTRUCTIVE").is_ok();
-    let mut options = Options::draw(seed, destructive);
+    let sorts = [Sort::Destructive, Sort::Cheating, Sort::ShuttingOut];
+    let asked = |sort: &Sort| sort.variable().is_some_and(|variable| std::env::var(variable).is_ok());
+    let mut options = Options::draw(seed, sorts.into_iter().find(asked).unwrap_or(Sort::Usual));
     if let Ok(faults) = std::env::var("DRIFTLINE_SIM_FAULTS") {
         options.faults = if faults == "none" {
             BTreeSet::new()

@@ -25,6 +25,12 @@ impl World {
         if name == "subscribe" {
             self.asks(index, connection);
         }
+        if name == "error"
+            && let Ok(Message::Error { code, .. }) = Message::decode(&frame)
+        {
+            self.tally.count(&format!("refused {}", code.word()));
+        }
+        self.judge_sending(index, connection, name);
         if matches!(name, "entries" | "strands") {
             self.changes_sent += match Message::decode(&frame) {
                 Ok(Message::Entries { payloads, .. }) => payloads.len() as u64,
@@ -44,8 +50,15 @@ impl World {
             let (from, to) = (wire.ends[side].replica, wire.ends[1 - side].replica);
             !self.links.is_slow(from, to)
         });
-        if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Frame(frame, reports)) {
-            self.plan(at, Happening::Arrive(wire, side));
+        let other = self.links.wires.get(&wire).map(|wire| wire.ends[1 - side].replica);
+        let passes = match other {
+            Some(other) if reports && self.is_cheated(index, other) => self.twisted((wire, side), index, frame),
+            _ => vec![frame],
+        };
+        for frame in passes {
+            if let Some(at) = self.links.send(wire, side, self.now_ms, Cargo::Frame(frame, reports)) {
+                self.plan(at, Happening::Arrive(wire, side));
+            }
         }
         reports.then_some(bytes)
     }

@@ -7,17 +7,18 @@ use super::replica::Replica;
 use super::workload::{note_key, tokens};
 use automerge::hydrate::Value as Hydrated;
 use automerge::{Automerge, ScalarValue};
-use driftline_core::base::id::DocumentId;
+use driftline_core::base::id::{ChangeHash, DocumentId};
 use driftline_core::doc::value::Value;
 use std::collections::BTreeSet;
 
-/// Checks that all replicas hold the same of `document`, and that it is what it should be. Answers how many changes it has.
-pub fn judge(oracle: &Oracle, replicas: &[Replica], document: DocumentId) -> usize {
-    let all = oracle.held(0, &document);
-    for replica in 1..replicas.len() {
-        assert_eq!(oracle.held(replica, &document), all, "S1: the logs of replicas 0 and {replica} differ in {document}");
+/// Checks that all members among the replicas hold the same of `document`, and that it is what it should be. Answers how many changes it has.
+pub fn judge(oracle: &Oracle, (replicas, members): (&[Replica], &[usize]), document: DocumentId) -> usize {
+    let first = members[0];
+    let all = oracle.held(first, &document);
+    for replica in members {
+        assert_eq!(oracle.held(*replica, &document), all, "S1: the logs of replicas {first} and {replica} differ in {document}");
     }
-    for (index, replica) in replicas.iter().enumerate() {
+    for (index, replica) in members.iter().map(|index| (*index, &replicas[*index])) {
         let stored = replica.disk.logs().remove(&document).unwrap_or_default();
         assert_eq!(hashes(&stored), all, "S4: the disk of replica {index} does not hold what was stored of {document}");
     }
@@ -28,7 +29,7 @@ pub fn judge(oracle: &Oracle, replicas: &[Replica], document: DocumentId) -> usi
     assert_eq!(merged.get_changes(&[]).len(), all.len(), "S4: the logs of {document} are not whole");
     let heads: BTreeSet<_> = merged.get_heads().iter().map(|head| head.0).collect();
     let value = from_hydrated(&merged.hydrate(None));
-    for (index, replica) in replicas.iter().enumerate() {
+    for (index, replica) in members.iter().map(|index| (*index, &replicas[*index])) {
         if let Some(shown) = replica.document(&document) {
             let shown_heads: BTreeSet<_> = shown.heads().iter().map(|head| head.0).collect();
             assert_eq!(shown_heads, heads, "S1: replica {index} has other heads of {document} than its log");
@@ -44,12 +45,13 @@ pub fn judge(oracle: &Oracle, replicas: &[Replica], document: DocumentId) -> usi
             );
         }
     }
-    judge_intent(oracle, document, &value);
+    judge_intent(oracle, (document, &all), &value);
+    oracle.judge_shut_out(&document, &all);
     all.len()
 }
 
 /// Whether the value is what the edits that made it were meant to do (S2, S5).
-fn judge_intent(oracle: &Oracle, document: DocumentId, value: &Value) {
+fn judge_intent(oracle: &Oracle, (document, held): (DocumentId, &BTreeSet<ChangeHash>), value: &Value) {
     let in_it: BTreeSet<u64> =
         oracle.changes.values().filter(|known| known.document == document).map(|known| known.number).collect();
     for number in oracle.saved_edits() {
@@ -57,7 +59,6 @@ fn judge_intent(oracle: &Oracle, document: DocumentId, value: &Value) {
             assert!(in_it.contains(&number), "S2: edit {number} was saved and is gone");
         }
     }
-    let held = oracle.held(0, &document);
     let intents: Vec<_> = oracle
         .changes
         .iter()

@@ -28,6 +28,13 @@ pub struct Intent {
     pub noted: BTreeSet<u64>,
 }
 
+impl Intent {
+    /// Whether it puts something there. What only takes away, or marks, what is gone comes to nothing when it is made again.
+    pub fn adds(&self) -> bool {
+        !(self.inserted.is_empty() && self.listed.is_empty() && self.noted.is_empty())
+    }
+}
+
 /// The kinds of operations, drawn with equal chance.
 const KINDS: u64 = 10;
 

@@ -2,14 +2,16 @@
 //!
 //! Time is a number that jumps to the next happening. Happenings of one millisecond come in the order they were planned.
 
+use super::cheat::Cheat;
 use super::dice::Dice;
 use super::disk::Death;
 use super::fault::Trick;
-use super::founding::invitation;
+use super::founding::found;
 use super::link::Links;
-use super::options::{Fault, Options, Shape};
+use super::options::{End, Fault, Options, Shape};
 use super::oracle::Oracle;
 use super::replica::Replica;
+use super::shutting;
 use super::tally::Tally;
 use super::trace::Trace;
 use driftline_core::base::id::{ConnectionId, DocumentId, SpaceId, TaskId};
@@ -26,6 +28,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const DRAIN_EFFECTS_MAX: usize = 100_000;
 /// Wake-ups of one engine in one millisecond above which it is taken to be spinning.
 const WAKES_PER_MS_MAX: u32 = 100;
+
+/// When lives begin, in seconds of Unix time.
+const UNIX_S: u64 = 1_700_000_000;
 
 /// Something that is to happen.
 #[derive(Debug)]
@@ -60,6 +65,8 @@ pub enum Happening {
     Act,
     /// The app asks for something it has put off.
     Ask(usize, u32, Command),
+    /// The owner shuts someone out.
+    ShutOut,
     /// Something goes wrong.
     Trick(Fault, Trick),
 }
@@ -82,8 +89,10 @@ pub struct World {
     pub tally: Tally,
     /// The space everyone shares.
     pub space: SpaceId,
-    /// The link to it, where it is owned.
-    invitation: Option<Invitation>,
+    /// Links to it, where it is owned: one for all, or one for each.
+    links_to_it: Vec<Invitation>,
+    /// Who sits before the relay.
+    pub(super) cheat: Cheat,
     /// Its documents.
     pub documents: Vec<DocumentId>,
     /// The number of the last edit.
@@ -115,11 +124,21 @@ impl World {
     pub fn new(options: Options, recording: bool) -> Self {
         let relay = matches!(options.shape, Shape::Star | Shape::StarWithEdges);
         let role = |index| if relay && index == 0 { Role::Relay } else { Role::Client };
-        let replicas: Vec<_> = (0..options.replicas).map(|index| Replica::new(&options, index, role(index))).collect();
+        let mut replicas: Vec<_> = (0..options.replicas).map(|index| Replica::new(&options, index, role(index))).collect();
         let seed = options.seed;
         let mut ids = Dice::new(seed, "ids");
         let open = SpaceId(ids.bytes());
-        let invitation = options.owned.then(|| invitation(&mut ids));
+        let ends: Vec<u64> = (0..if options.end.is_some() { options.replicas } else { 1 })
+            .map(|index| match options.end {
+                Some(End::Expires(after_s)) if index + 1 == options.replicas => UNIX_S + after_s,
+                _ => 0,
+            })
+            .collect();
+        let founding = options.owned.then(|| found(&mut ids, &ends));
+        if let (Some(founding), true) = (&founding, options.end.is_some()) {
+            replicas[shutting::OWNER].identity = Some(founding.owner);
+        }
+        let links_to_it = founding.map(|founding| founding.links).unwrap_or_default();
         let mut oracle = Oracle::new(&replicas);
         // A disk that does not write does not cut a file short either.
         oracle.refusals_may_stay = options.has(Fault::WriteFails);
@@ -130,8 +149,9 @@ impl World {
             replicas,
             trace: Trace::new(recording),
             tally: Tally::default(),
-            space: invitation.as_ref().map_or(open, |invitation| invitation.space),
-            invitation,
+            space: links_to_it.first().map_or(open, |link| link.space),
+            links_to_it,
+            cheat: Cheat::new(seed, options.cheating),
             documents: (0..options.documents).map(|_| DocumentId(ids.bytes())).collect(),
             last_edit: 0,
             last_mirror: 0,
@@ -169,7 +189,8 @@ impl World {
 
     /// Starts a replica's process, and has its app do what apps do first.
     pub fn start(&mut self, index: usize) {
-        if self.replicas[index].is_up() {
+        let is_gone = self.healed && self.options.relay_goes && index == 0;
+        if self.replicas[index].is_up() || is_gone {
             return;
         }
         let logs = self.replicas[index].disk.logs();
@@ -247,7 +268,7 @@ impl World {
 
     /// The moment as a replica sees it.
     pub fn now(&self, index: usize) -> Now {
-        let unix_ms = 1_700_000_000_000 + self.now_ms as i64 + self.replicas[index].unix_offset_ms;
+        let unix_ms = 1_000 * UNIX_S as i64 + self.now_ms as i64 + self.replicas[index].unix_offset_ms;
         Now { monotonic_ms: self.now_ms, unix_ms }
     }
 
@@ -278,6 +299,7 @@ impl World {
             self.carry_out(index, effect, &mut written);
         }
         self.replicas[index].ended = 0;
+        self.learn_of_end(index);
         let life = self.replicas[index].life;
         for (connection, bytes) in written {
             let at = self.now_ms + self.disk_dice.below(2);
@@ -365,6 +387,9 @@ impl World {
             }
             Event::DocumentChanged { .. } => self.busy_ms = self.now_ms,
             Event::SpaceSync { in_sync, .. } => self.says_in_sync(index, in_sync),
+            Event::Trouble(trouble) if matches!(trouble.kind, TroubleKind::WentBack | TroubleKind::HeldBack) => {
+                self.tally.count(&format!("told {:?}", trouble.kind));
+            }
             Event::Trouble(trouble) if trouble.kind == TroubleKind::StoreOpen => {
                 // Whoever runs it sees that, and tries again.
                 let at = self.now_ms + self.disk_dice.between(500, 5_000);
@@ -443,6 +468,7 @@ impl World {
                 self.start(index);
             }
             Happening::Act => self.act(),
+            Happening::ShutOut => self.shut_out(),
             Happening::Ask(index, life, command) if alive(self, index, life) => self.command(index, command),
             Happening::Trick(fault, trick) => self.play(fault, trick),
             _ => {}
@@ -482,7 +508,7 @@ impl World {
         for endpoint in self.replicas[index].endpoints.clone() {
             self.command(index, Command::AddEndpoint { endpoint });
         }
-        if self.invitation.is_some() && self.replicas[index].role == Role::Client {
+        if !self.links_to_it.is_empty() && self.replicas[index].role == Role::Client {
             self.plan(self.now_ms, Happening::Join(index, self.replicas[index].life));
         }
         if !self.replicas[index].online {
@@ -503,8 +529,11 @@ impl World {
     /// Has a replica join the owned space, unless it has.
     fn join(&mut self, index: usize) {
         let now = self.now(index);
-        let (Some(engine), Some(invitation)) = (self.replicas[index].engine.as_mut(), &self.invitation) else { return };
-        engine.join(now, invitation, format!("replica {index}")).expect("the link is good");
+        let link = self.links_to_it.get(index).or(self.links_to_it.first());
+        let (Some(engine), Some(link)) = (self.replicas[index].engine.as_mut(), link) else { return };
+        let joined = engine.join(now, link, format!("replica {index}"));
+        // Whoever was shut out, or comes when it has ended, is not let in again.
+        assert!(joined.is_ok() || self.replicas[index].out, "the link is good: {joined:?}");
         self.tally.count("joined an owned space");
         self.told(index);
     }

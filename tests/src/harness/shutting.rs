@@ -1,0 +1,85 @@
+//! Someone is shut out of an owned space at some time, or what they were granted ends.
+//!
+//! The owner is one of the replicas. Whoever is shut out goes on writing, and meets the others as before. In the end everyone else must hold the same:
+//! nothing that was written behind the numbers that the revocation names, and all the rest.
+
+use super::options::End;
+use super::world::{Happening, World};
+use driftline_core::base::id::{ConnectionId, DocumentId};
+use driftline_core::engine::owned::MemberState;
+use driftline_core::trust::owned::is_actor_of;
+use std::collections::BTreeMap;
+
+/// The replica that owns the space.
+pub const OWNER: usize = 1;
+/// Milliseconds after which the owner tries again to shut someone out of whom it has not heard yet, or while it was down.
+const AGAIN_MS: u64 = 700;
+
+impl World {
+    /// Whom the owner shuts out, or whose grant ends: the last.
+    pub fn loser(&self) -> Option<usize> {
+        self.options.end.map(|_| self.replicas.len() - 1)
+    }
+
+    /// Plans when it happens.
+    pub(super) fn plan_end(&mut self) {
+        match self.options.end {
+            Some(End::Revoked) => {
+                let at = self.now_ms + self.fault_dice.below(self.options.faulty_ms);
+                self.plan(at, Happening::ShutOut);
+            }
+            Some(End::Expires(_)) => {
+                let loser = self.replicas.len() - 1;
+                self.replicas[loser].out = true;
+                self.oracle.ended = true;
+            }
+            None => {}
+        }
+    }
+
+    /// The owner shuts someone out, once it knows of them.
+    pub(super) fn shut_out(&mut self) {
+        let (Some(loser), false) = (self.loser(), self.healed) else { return };
+        let key = self.replicas[loser].engine.as_ref().and_then(|engine| engine.peer_id());
+        let (now, space) = (self.now(OWNER), self.space);
+        let ready = self.replicas[OWNER].ready;
+        let engine = self.replicas[OWNER].engine.as_mut().filter(|_| ready);
+        let Some((engine, key)) = engine.zip(key) else { return self.plan(self.now_ms + AGAIN_MS, Happening::ShutOut) };
+        // What the revocation names is what the owner holds.
+        let mut cuts: BTreeMap<DocumentId, BTreeMap<_, u64>> = BTreeMap::new();
+        for document in engine.documents(&space) {
+            let clock = engine.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
+            let of_loser = clock.iter().filter(|(actor, _)| is_actor_of(actor, &key)).map(|(actor, seq)| (*actor, seq));
+            cuts.insert(document, of_loser.collect());
+        }
+        if engine.revoke(now, space, key).is_err() {
+            return self.plan(self.now_ms + AGAIN_MS, Happening::ShutOut);
+        }
+        self.trace.word(self.now_ms, || format!("{OWNER} shuts {loser} out, behind {cuts:?}"));
+        self.tally.count("shut out");
+        self.oracle.on_shut_out(loser, key, cuts);
+        self.replicas[loser].out = true;
+        self.told(OWNER);
+    }
+
+    /// Notes, when a replica has nothing more to do, whether it knows that someone was shut out.
+    pub(super) fn learn_of_end(&mut self, index: usize) {
+        let Some(loser) = self.loser().filter(|loser| *loser != index && !self.replicas[index].knows_end) else { return };
+        let Some(key) = self.oracle.key_of_loser().or_else(|| self.replicas[loser].engine.as_ref()?.peer_id()) else { return };
+        let members = self.replicas[index].engine.as_ref().and_then(|engine| engine.members(&self.space).ok());
+        let of_loser = |state: MemberState| state != MemberState::Good;
+        let states: Vec<MemberState> =
+            members.into_iter().flatten().filter(|member| member.key == key).map(|member| member.state).collect();
+        self.replicas[index].knows_end = !states.is_empty() && states.into_iter().all(of_loser);
+    }
+
+    /// Who knows that someone was shut out sends them nothing of the space any more (S11).
+    pub(super) fn judge_sending(&mut self, index: usize, connection: ConnectionId, name: &str) {
+        if !matches!(name, "entries" | "strands" | "snapshot" | "presence" | "attestations") || !self.replicas[index].knows_end {
+            return;
+        }
+        let wire = self.replicas[index].connections.get(&connection).map(|found| (found.wire, found.side));
+        let other = wire.and_then(|(wire, side)| Some(self.links.wires.get(&wire)?.ends[1 - side].replica));
+        assert!(other != self.loser(), "S11: replica {index} sends {name} to one of whom it knows that they were shut out");
+    }
+}
