@@ -1,4 +1,5 @@
-//! Named values that others cannot bring again: statements, and words for changes. Where the store refuses one it is written again, as entries are.
+//! Named values that others cannot bring again: statements, words for changes, as whom this replica writes. Where the store refuses one it is written
+//! again, as entries are.
 //!
 //! Who wrote a word may be gone for good when this replica starts again, and nobody takes from members what nobody vouches for.
 

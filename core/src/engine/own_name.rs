@@ -6,6 +6,7 @@
 //! actors wrote that are known to have been its own. A store that was set back, or was damaged, gets its own changes back by their word.
 
 use super::Engine;
+use super::keeping::Kept;
 use super::logs::Work;
 use super::stored::StoredActor;
 use crate::base::id::{ActorId, DocumentId, SpaceId};
@@ -38,7 +39,9 @@ impl Engine {
         let gone: Vec<ActorId> = self.own_name.actors.iter().copied().filter(|own| !is_needed(own)).collect();
         for actor in gone {
             self.own_name.actors.remove(&actor);
-            self.store(Work::Meta, StoreTask::PutMeta { key: StoredActor::name(&actor), value: Vec::new() });
+            let key = StoredActor::name(&actor);
+            self.keeping.forget(&key);
+            self.store(Work::Meta, StoreTask::PutMeta { key, value: Vec::new() });
         }
     }
 
@@ -46,7 +49,7 @@ impl Engine {
     pub(super) fn write_as_own(&mut self, space: &SpaceId) {
         let Some(actor) = self.actor_for(space).filter(|_| is_owned(space)) else { return };
         if self.own_name.actors.insert(actor) {
-            self.store(Work::Meta, StoreTask::PutMeta { key: StoredActor::name(&actor), value: vec![1] });
+            self.keep_value(Kept { key: StoredActor::name(&actor), value: vec![1], statement_of: None });
         }
     }
 
