@@ -4,6 +4,7 @@ use super::Engine;
 use super::effect::TroubleKind;
 use super::saved::Receipt;
 use super::seals::Unfit;
+use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::log::clock::VectorClock;
@@ -16,9 +17,12 @@ use crate::sync::hello::Refusal;
 use crate::sync::message::{ErrorCode, Message};
 use crate::sync::reconcile::{Comparison, Range};
 use crate::sync::session::Subscription;
-use crate::trust::owned::is_sealed;
+use crate::trust::owned::{is_owned, is_sealed};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Milliseconds after which a peer is asked again for a document of which what it sent did not fit, where someone was shut out.
+const STRUCK_MS: u64 = 5_000;
 
 /// What sets the tokens of pings that go before a subscription apart from those that ask whether the peer is there.
 const BEGINS: u64 = 1 << 63;
@@ -388,12 +392,27 @@ impl Engine {
         });
         if strikes < STRIKES_MAX {
             self.ask(connection, space, document);
+        } else if self.trust.rolls.get(&space).is_some_and(|held| held.roll.standing().has_revocations()) {
+            // What was on its way when someone was shut out stands on what one side has set aside and the other not yet.
+            self.timers.set_no_later(Timer::Struck(document), self.now.monotonic_ms + STRUCK_MS);
         } else if strikes == STRIKES_MAX {
             let text = format!(
                 "entries of document {document} depend on others that were not sent; it is not synced on this connection any more"
             );
             self.trouble(TroubleKind::Protocol, Some(document), Some(connection), text.clone());
             self.send(connection, &Message::Error { code: ErrorCode::MissingDependency, document: Some(document), text });
+        }
+    }
+
+    /// Asks those again of which what they sent of a document did not fit for a while: by now it may.
+    pub(super) fn ask_those_struck(&mut self, document: DocumentId) {
+        let Some(space) = self.locations.get(&document).copied().filter(is_owned) else { return };
+        let is_struck = |connection: &ConnectionId| self.delta_strikes(*connection, &space, &document) >= STRIKES_MAX;
+        let held = self.spaces.get(&space).into_iter().flat_map(|held| held.sessions.iter());
+        let struck: Vec<ConnectionId> = held.copied().filter(is_struck).collect();
+        for connection in struck {
+            self.with_delta(connection, space, document, |delta, _| (delta.strikes, delta.asked) = (0, None));
+            self.ask(connection, space, document);
         }
     }
 

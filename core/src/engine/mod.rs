@@ -374,6 +374,7 @@ impl Engine {
                 // The drain sends what is due.
                 Timer::Spread => {}
                 Timer::ReadRetry(document) => self.on_read_retry(document),
+                Timer::Struck(document) => self.ask_those_struck(document),
                 Timer::Apply(document) => self.documents.due(document),
                 Timer::PresenceRefresh => self.on_presence_refresh(),
                 Timer::PresenceSend => self.on_presence_send(),

@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Spread,
     /// A document whose store could not be read may be read again.
     ReadRetry(DocumentId),
+    /// Peers are asked again for a document of which what they sent did not fit.
+    Struck(DocumentId),
     /// Entries of a large document have waited long enough to be applied.
     Apply(DocumentId),
     /// Our presence must be repeated.
