@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 /// Milliseconds after which a member is asked again for the same snapshot: making it takes a load of the whole document.
 const ASK_EVERY_MS: u64 = 20_000;
+/// How often a member is asked again before that where what came was not for the end of the log any more.
+const RETRIES_MAX: u8 = 2;
 
 /// What is asked for, and owed, of snapshots that only members can make.
 #[derive(Debug, Default)]
@@ -42,6 +44,7 @@ pub(super) struct SealedSnapshots {
 struct Wanted {
     asked: usize,
     at_ms: Option<u64>,
+    retries: u8,
 }
 
 #[cfg(test)]
@@ -147,10 +150,25 @@ impl Engine {
         }
         let (makers, now_ms) = (self.makers(&space), self.now.monotonic_ms);
         let wanted = self.sealed_snapshots.wanted.entry(document).or_default();
-        let is_due = wanted.at_ms.is_none_or(|at_ms| now_ms >= at_ms + ASK_EVERY_MS);
+        if wanted.at_ms.is_some_and(|at_ms| now_ms >= at_ms + ASK_EVERY_MS) {
+            (wanted.at_ms, wanted.retries) = (None, 0);
+        }
+        let is_due = wanted.at_ms.is_none();
         if let Some(maker) = makers.get(wanted.asked % makers.len().max(1)).copied().filter(|_| is_due) {
             (wanted.asked, wanted.at_ms) = (wanted.asked + 1, Some(now_ms));
             self.send(maker, &Message::Compact { space, document });
+        }
+    }
+
+    /// Asks for another, since what came was not for the end of the log: at once, and where that goes on, when the document is quiet.
+    pub(super) fn want_another_snapshot(&mut self, space: SpaceId, document: DocumentId) {
+        let Some(wanted) = self.sealed_snapshots.wanted.get_mut(&document) else { return };
+        if wanted.retries < RETRIES_MAX {
+            wanted.retries += 1;
+            wanted.at_ms = None;
+            self.want_snapshot(space, document);
+        } else {
+            self.make_snapshot_later(document);
         }
     }
 

@@ -157,9 +157,14 @@ impl Engine {
         if log.entry_bytes() > policy.busy_bytes_min.max(snapshot * BUSY_FACTOR) {
             self.make_snapshot(document);
         } else if log.entry_bytes() > policy.quiet_bytes_min.max(snapshot / QUIET_DIVISOR) {
-            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
-            self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+            self.make_snapshot_later(document);
         }
+    }
+
+    /// Has a snapshot made of a document when it has been quiet for long enough.
+    pub(super) fn make_snapshot_later(&mut self, document: DocumentId) {
+        self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
+        self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
     }
 
     /// Compacts the logs of documents that have been quiet for long enough.
@@ -192,16 +197,14 @@ impl Engine {
         }
         if !self.is_relay() && self.waits_for_words(&document) {
             // Members do not take what is not vouched for, nor a snapshot that it is in.
-            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
-            return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+            return self.make_snapshot_later(document);
         }
         if self.making_bytes(&document) > self.config.limits.assembly_bytes_max as u64 {
             // It stays as it is: peers are sent entries.
             return;
         }
         if !self.may_make_another(document) {
-            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
-            return self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+            return self.make_snapshot_later(document);
         }
         let durable = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
         let nonce = if is_sealed(&space) { self.rng.bytes() } else { [0; 24] };
@@ -250,8 +253,8 @@ impl Engine {
     /// Takes a snapshot that a member made of what is held here, and that cannot be read here, as one of this replica's own.
     pub(super) fn take_for_own(&mut self, document: DocumentId, space: SpaceId, snapshot: Snapshot) {
         let Some(log) = self.log(&document).filter(|log| log.is_beginning(&snapshot.version.clock)) else {
-            // It is asked for again when the log has grown.
-            return;
+            // The log has gone on further than its tail tells since that was asked for.
+            return self.want_another_snapshot(space, document);
         };
         let (before, after) = (log.base(), log.end().max(1));
         let share = snapshot.end().saturating_sub(before) as f64 / (after - before).max(1) as f64;
@@ -297,19 +300,27 @@ impl Engine {
 
     /// Stores the next snapshot that is ready, when no append is under way.
     pub(super) fn write_snapshot(&mut self) {
+        let mut early = VecDeque::new();
         while let Some(mut finished) = self.snapshots.finished.pop_front() {
             let Finished { document, space, .. } = finished;
             let clock = &finished.snapshot.version.clock;
             let fresh = Log::new(document, space);
             let log = self.log(&document).unwrap_or(&fresh);
             let is_known = clock.is_within(&log.durable().clock);
+            if finished.received.is_none() && !is_known && clock.is_within(&log.version().clock) {
+                // A member has made it of more than is on this disk yet: that is under way.
+                early.push_back(finished);
+                continue;
+            }
             let base = match (&finished.received, is_known) {
                 (None, true) => {
                     let kept = self.config.compaction.kept_bytes_min.max(finished.snapshot.bytes.len() as u64 / KEPT_DIVISOR);
                     let base = log.base_keeping(usize::try_from(kept).unwrap_or(usize::MAX));
                     let held = log.snapshot().map(|held| &held.base).filter(|held| held.position > base.position);
                     let base = held.cloned().unwrap_or(base);
-                    if base.position < finished.snapshot.end() { base } else { whole(&finished.snapshot) }
+                    // Where the log has gone on further than its tail tells, nothing stays beside it.
+                    let tells = log.can_begin_with(clock) && base.position < finished.snapshot.end();
+                    if tells { base } else { whole(&finished.snapshot) }
                 }
                 (Some(_), false) => whole(&finished.snapshot),
                 // Everything that came with it has come in another way; or what it was made of is gone.
@@ -327,7 +338,7 @@ impl Engine {
                 if !self.makes_snapshots(&space) {
                     // What is held here is not all in it, and cannot be added: whoever made it makes another with it.
                     self.on_adoption_over(document);
-                    self.want_snapshot(space, document);
+                    self.want_another_snapshot(space, document);
                     self.ask_everyone(space, document);
                     continue;
                 }
@@ -339,8 +350,9 @@ impl Engine {
             let snapshot = finished.snapshot.clone();
             self.snapshots.storing = Some((finished, base.clone()));
             self.store(Work::PutSnapshot, StoreTask::PutSnapshot { document, space, snapshot, base });
-            return;
+            break;
         }
+        self.snapshots.finished.append(&mut early);
     }
 
     pub(super) fn on_snapshot_put(&mut self) {
@@ -412,8 +424,7 @@ impl Engine {
         if finished.received.is_some() {
             self.snapshots.finished.push_front(finished);
         } else {
-            self.snapshots.unsettled.insert(document, self.now.monotonic_ms);
-            self.timers.set_no_later(Timer::Compaction, self.now.monotonic_ms + self.config.compaction.quiet_ms);
+            self.make_snapshot_later(document);
         }
         self.on_write_refused(error, None);
     }
