@@ -260,7 +260,8 @@ async fn a_search_of_all_that_a_relay_came_to_see_of_a_sealed_folder_finds_no_wo
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_search_of_a_folder_that_is_not_sealed_finds_things_of_every_kind() {
     let found = search("--owned").await;
-    for (what, least) in [("a person", 2), ("a word", 12), ("a name", 2), ("a digest", 4), ("a piece", 8)] {
+    // Larger changes travel deflated, and what a look at the folder takes together is one: of names it can be a single one.
+    for (what, least) in [("a person", 1), ("a word", 4), ("a name", 1), ("a digest", 1), ("a piece", 4)] {
         assert!(found.get(what).is_some_and(|count| *count >= least), "of {what} at least {least}: {found:?}");
     }
 }
