@@ -161,11 +161,9 @@ impl Engine {
 
     /// Whether there are changes of this replica's own in a document, under earlier actors, that it has not looked up to vouch for.
     pub(super) fn has_missed_to_vouch(&self, document: &DocumentId) -> bool {
-        let Some((own, log)) = self.peer_id().zip(self.log(document).filter(|log| is_owned(&log.space()))) else { return false };
-        log.durable().clock.iter().any(|(actor, seq)| {
-            let is_missed = self.attested(document, actor) < seq && is_actor_of(actor, &own);
-            is_missed && !self.attests.unvouched.contains_key(&(log.space(), *document, *actor))
-        })
+        let Some(log) = self.log(document).filter(|log| is_owned(&log.space())) else { return false };
+        let is_known = |actor: ActorId| self.attests.unvouched.contains_key(&(log.space(), *document, actor));
+        self.missed_in(document).into_iter().any(|(actor, _)| !is_known(actor))
     }
 
     /// Whether somebody else has not vouched for all that is held of theirs in a document of an owned space.
@@ -206,16 +204,13 @@ impl Engine {
         unvouched.filter(|((space, _, _), _)| self.own_access(space).allows(Level::Write)).collect()
     }
 
-    /// Vouches for what of a document's entries is this replica's own, under whatever actor, and was not vouched for yet.
+    /// Vouches for what of a document's entries this replica made, under whatever actor of its own, and has not vouched for yet. What others brought
+    /// in its name is none of that.
     pub(super) fn vouch_for_own_of<'a>(&mut self, document: DocumentId, entries: impl Iterator<Item = &'a Entry>) {
-        let (Some(own), Some(space)) = (self.peer_id(), self.locations.get(&document).copied()) else { return };
-        if !is_owned(&space) {
-            return;
-        }
-        for entry in entries.filter(|entry| is_actor_of(&entry.actor, &own)) {
-            if self.attested(&document, &entry.actor) < entry.seq {
-                self.vouch_soon(space, entry);
-            }
+        let Some(space) = self.locations.get(&document).copied().filter(is_owned) else { return };
+        let missed: BTreeMap<ActorId, u64> = self.missed_in(&document).into_iter().collect();
+        for entry in entries.filter(|entry| missed.get(&entry.actor).is_some_and(|seq| entry.seq <= *seq)) {
+            self.vouch_soon(space, entry);
         }
         let due = self.due_to_vouch().into_iter().filter(|((_, of, _), _)| *of == document).collect();
         self.vouch(due);
