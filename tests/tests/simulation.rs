@@ -214,7 +214,7 @@ fn run(name: &str, sort: Sort, lives: u64, seconds: u64, faults: &[Fault], must_
     assert!(lived > 0, "no life was lived in {seconds} s");
     if lived >= LIVES_FOR_TOTALS {
         let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}")).filter(|_| sort == Sort::Usual);
-        // No life has a sealed space in it, a letter, or a relay that asks for work: core/src/engine/seal_tests.rs and post_tests.rs tell of these.
+        // No life has a sealed space in it, a letter, or a relay that asks for work: core/src/engine/seal/seal_tests.rs and post_tests.rs tell of these.
         let told_elsewhere =
             ["roll", "attestations", "compact", "letter", "kept", "taken", "stamp"].map(|name| format!("message {name}"));
         let messages = messages.filter(|message| !told_elsewhere.contains(message));

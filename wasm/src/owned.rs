@@ -5,7 +5,7 @@ use crate::query::Unanswered;
 use driftline_core::base::id::{PeerId, SpaceId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
-use driftline_core::engine::owned::{Member, MemberState, Offer, OwnedError};
+use driftline_core::engine::trust::owned::{Member, MemberState, Offer, OwnedError};
 use driftline_core::trust::invitation::Invitation;
 use driftline_core::trust::owned::is_owned;
 use driftline_core::trust::standing::Access;

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::effect::TroubleKind;
 use super::saved::Receipt;
-use super::seals::Unfit;
+use super::seal::seals::Unfit;
 use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};

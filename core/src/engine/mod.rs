@@ -10,45 +10,33 @@
 
 mod admission;
 mod anti_entropy;
-pub mod asks;
-pub mod attests;
 mod catch_up;
 pub mod config;
-mod cuts;
-pub mod devices;
 mod documents;
 pub mod effect;
 mod endpoints;
-mod epochs;
 mod exchange;
 pub mod following;
-mod granting;
 mod handover;
 mod held_back;
 mod house;
 pub mod input;
-pub mod introductions;
+pub mod inviting;
 mod keeping;
-pub mod letters;
 mod loading;
 mod logs;
 mod making;
 mod memory;
 mod mirrors;
-mod own_name;
-pub mod owned;
 mod pace;
 mod peers;
-mod permits;
-mod post;
+pub mod post;
 mod presences;
 mod previews;
 mod progress;
 mod push;
-mod rolls;
 mod saved;
-mod sealed_snapshots;
-mod seals;
+pub mod seal;
 mod snapshots;
 mod spreading;
 mod stamps;
@@ -58,55 +46,27 @@ mod states;
 pub mod stats;
 pub mod stored;
 mod strands;
-pub mod tickets;
 mod timers;
-mod trust;
-mod words;
+pub mod trust;
 
 #[cfg(test)]
 mod anti_entropy_tests;
 #[cfg(test)]
-mod bounds_tests;
-#[cfg(test)]
 mod catch_up_tests;
 #[cfg(test)]
-mod cheating_tests;
-#[cfg(test)]
-mod cut_tests;
-#[cfg(test)]
-mod device_tests;
-#[cfg(test)]
 mod following_tests;
-#[cfg(test)]
-mod forgetting_tests;
 #[cfg(test)]
 mod house_tests;
 #[cfg(test)]
 mod mirror_tests;
 #[cfg(test)]
-mod post_tests;
-#[cfg(test)]
 mod preview_tests;
-#[cfg(test)]
-mod seal_end_tests;
-#[cfg(test)]
-mod seal_forgery_tests;
-#[cfg(test)]
-mod seal_search_tests;
-#[cfg(test)]
-mod seal_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod spreading_tests;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod ticket_tests;
-#[cfg(test)]
-mod trust_tests;
-#[cfg(test)]
-mod words_tests;
 
 use crate::base::id::{ActorId, ConnectionId, DocumentId, PeerId, SpaceId, TaskId};
 use crate::base::rng::Rng;
@@ -148,20 +108,20 @@ pub struct Engine {
     following: following::Following,
     house: house::House,
     searches: stamps::Searches,
-    trust: trust::Trust,
-    attests: attests::Attests,
-    cuts: cuts::Cuts,
+    trust: trust::access::Trust,
+    attests: trust::attests::Attests,
+    cuts: trust::cuts::Cuts,
     held_back: held_back::HeldBack,
-    own_name: own_name::OwnName,
-    seals: seals::Seals,
-    sealed_snapshots: sealed_snapshots::SealedSnapshots,
+    own_name: trust::own_name::OwnName,
+    seals: seal::seals::Seals,
+    sealed_snapshots: seal::sealed_snapshots::SealedSnapshots,
     strands: strands::Strands,
     documents: documents::Documents,
     mirrors: mirrors::Mirrors,
     sessions: BTreeMap<ConnectionId, Session>,
     endpoints: endpoints::Endpoints,
-    post: post::Post,
-    introductions: introductions::Introductions,
+    post: post::carrying::Post,
+    introductions: inviting::introductions::Introductions,
     presences: presences::Presences,
     previews: previews::Previews,
     saved: saved::Receipts,
@@ -229,20 +189,20 @@ impl Engine {
             following: following::Following::default(),
             house: house::House::new(&config.quotas, config.allowed.clone()),
             searches: stamps::Searches::new(),
-            trust: trust::Trust::default(),
-            attests: attests::Attests::default(),
-            cuts: cuts::Cuts::default(),
+            trust: trust::access::Trust::default(),
+            attests: trust::attests::Attests::default(),
+            cuts: trust::cuts::Cuts::default(),
             held_back: held_back::HeldBack::default(),
-            own_name: own_name::OwnName::default(),
-            seals: seals::Seals::default(),
-            sealed_snapshots: sealed_snapshots::SealedSnapshots::default(),
+            own_name: trust::own_name::OwnName::default(),
+            seals: seal::seals::Seals::default(),
+            sealed_snapshots: seal::sealed_snapshots::SealedSnapshots::default(),
             strands: strands::Strands::default(),
             documents: documents::Documents::default(),
             mirrors: mirrors::Mirrors::default(),
             sessions: BTreeMap::new(),
             endpoints: endpoints::Endpoints::default(),
-            post: post::Post::default(),
-            introductions: introductions::Introductions::default(),
+            post: post::carrying::Post::default(),
+            introductions: inviting::introductions::Introductions::default(),
             presences: presences::Presences::default(),
             previews: previews::Previews::default(),
             saved: saved::Receipts::default(),

@@ -1,7 +1,7 @@
 //! How a command fails: a sentence for people, a word and an exit code for scripts.
 
 use crate::repo::{IntroductionError, OwnedError, RepoError};
-use driftline_core::engine::letters::SendLetterError;
+use driftline_core::engine::post::letters::SendLetterError;
 use driftline_core::trust::invitation::InvitationError;
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use driftline_core::base::id::DocumentId;
 use driftline_core::doc::document::ChangeError;
-use driftline_core::engine::introductions::IntroductionError;
-use driftline_core::engine::letters::SendLetterError;
-use driftline_core::engine::owned::OwnedError;
+use driftline_core::engine::inviting::introductions::IntroductionError;
+use driftline_core::engine::post::letters::SendLetterError;
+use driftline_core::engine::trust::owned::OwnedError;
 use std::path::PathBuf;
 use std::time::Duration;
 

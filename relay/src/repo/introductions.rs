@@ -6,10 +6,10 @@ use driftline_core::trust::ticket::Ticket;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use driftline_core::base::id::TicketId;
-pub use driftline_core::engine::asks::{Ask, AskState};
-pub use driftline_core::engine::devices::{Device as LinkedDevice, InSpace, SpaceCard};
-pub use driftline_core::engine::introductions::IntroductionError;
-pub use driftline_core::engine::tickets::{OnceOffer, TicketGiven, TicketState};
+pub use driftline_core::engine::inviting::asks::{Ask, AskState};
+pub use driftline_core::engine::inviting::devices::{Device as LinkedDevice, InSpace, SpaceCard};
+pub use driftline_core::engine::inviting::introductions::IntroductionError;
+pub use driftline_core::engine::inviting::tickets::{OnceOffer, TicketGiven, TicketState};
 
 impl Space {
     /// Makes a link by which one person can join, as text, and what it is known by. They are let in when this repo hears of them, at once or

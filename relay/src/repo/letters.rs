@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-pub use driftline_core::engine::letters::Received as Letter;
+pub use driftline_core::engine::post::letters::Received as Letter;
 
 /// What became of a letter that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

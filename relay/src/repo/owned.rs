@@ -2,11 +2,11 @@
 
 use super::{Repo, RepoError, Space};
 use driftline_core::base::id::{DocumentId, PeerId};
-use driftline_core::engine::attests::Authorship;
+use driftline_core::engine::trust::attests::Authorship;
 use driftline_core::trust::invitation::InvitationError;
 use std::time::Duration;
 
-pub use driftline_core::engine::owned::{Member, MemberState, Offer, OwnedError};
+pub use driftline_core::engine::trust::owned::{Member, MemberState, Offer, OwnedError};
 pub use driftline_core::trust::invitation::Invitation;
 pub use driftline_core::trust::statement::Level as OfferLevel;
 

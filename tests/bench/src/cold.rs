@@ -96,6 +96,7 @@ pub(crate) fn run(programs: &Path, trace: &Path, results: &Path) -> Result<()> {
             bail!("the relay has made no snapshot of what is quiet");
         }
     }
+    server.forget_peak()?;
     let (memory_before, cpu_before) = (server.resident_mb()?, server.cpu_seconds()?);
     let (mut loads, mut fetches, mut bytes) = (Vec::new(), Vec::new(), 0);
     let (mut loading_cpu, mut fetching_cpu) = (Vec::new(), Vec::new());
@@ -128,7 +129,7 @@ pub(crate) fn run(programs: &Path, trace: &Path, results: &Path) -> Result<()> {
     report.tables.push(table);
     report.figures = json!({
         "changes": entries.len(), "rawBytes": raw, "bytes": bytes, "seconds": seconds, "savedBytes": saved.len(), "loadMs": load * 1000.0, "ratio": ratio, "rounds": ROUNDS, "cpuMs": fetching_cpu * 1000.0, "loadCpuMs": loading_cpu * 1000.0,
-        "relayCpuMs": cpu_ms, "ingestSeconds": ingested, "ingestCpuSeconds": ingesting,
+        "relayCpuMs": cpu_ms, "relayMemoryMb": memory, "ingestSeconds": ingested, "ingestCpuSeconds": ingesting,
     });
     report.finish(results)
 }

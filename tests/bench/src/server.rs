@@ -86,7 +86,13 @@ impl Server {
         self.status_mb("VmRSS:")
     }
 
-    /// Megabytes of memory it ever held.
+    /// Has [`peak_mb`](Self::peak_mb) begin anew with what it holds now (`proc(5)`, `clear_refs`).
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+            .context("the peak of the memory is not to be set back")
+    }
+
+    /// Megabytes of memory it held at most, ever or since its peak was forgotten.
     pub(crate) fn peak_mb(&self) -> Result<f64> {
         self.status_mb("VmHWM:")
     }

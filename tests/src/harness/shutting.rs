@@ -6,7 +6,7 @@
 use super::options::End;
 use super::world::{Happening, World};
 use driftline_core::base::id::{ConnectionId, DocumentId};
-use driftline_core::engine::owned::MemberState;
+use driftline_core::engine::trust::owned::MemberState;
 use driftline_core::trust::owned::is_actor_of;
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use driftline_core::engine::Engine;
 use driftline_core::engine::config::{EngineConfig, Role};
 use driftline_core::engine::effect::Event;
 use driftline_core::engine::input::Command;
-use driftline_core::engine::owned::{Offer, OwnedError};
+use driftline_core::engine::trust::owned::{Offer, OwnedError};
 use driftline_core::trust::invitation::Invitation;
 use driftline_core::trust::statement::Level;
 use driftline_relay::host::Host;
