@@ -9,7 +9,7 @@ use driftline_core::base::time::Now;
 use driftline_core::doc::assembly::Assembly;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{EngineConfig, Previews, Role};
+use driftline_core::engine::config::{EngineConfig, Previews, PushPace, Role};
 use driftline_core::engine::effect::Effect;
 use driftline_core::engine::input::Input;
 use driftline_core::store::task::{StoreError, StoreErrorKind};
@@ -83,6 +83,7 @@ impl EngineHost {
         config.text_unit = TextUnit::Utf16;
         config.identity = identity;
         config.previews = Some(Previews::default());
+        config.push_pace = PushPace::WATCHED;
         let shelf = Shelf::new(first.map(|first| [first, second.unwrap_or_default()]));
         Ok(Self { engine: Engine::new(config, now()), shelf, identity, assemblies: VecDeque::new() })
     }

@@ -15,6 +15,7 @@ export type Command =
   | { command: "removeEndpoint"; endpoint: string }
   | { command: "setOnline"; online: boolean }
   | { command: "networkChanged" }
+  | { command: "pushNow" }
   | { command: "openSpace"; space: string }
   | { command: "closeSpace"; space: string }
   | { command: "openView"; view: number; space: string; document: string; resume: Resume[]; mirror: number }

@@ -151,6 +151,7 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
 
   async close(): Promise<void> {
     if (this.closed) return;
+    this.command({ command: "pushNow" });
     if (this.term !== undefined) await Promise.race([this.ask({ ask: "settled" }), sleep(CLOSE_MS_MAX)]).catch(() => {});
     this.closed = true;
     this.stopListening();
@@ -327,8 +328,10 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     const changed = (): void => this.command({ command: "networkChanged" });
     const visible = (): void => {
       if (document.visibilityState === "visible") changed();
+      else this.command({ command: "pushNow" });
     };
     const hide = (): void => {
+      this.command({ command: "pushNow" });
       for (const space of this.spaces.values()) space.presence.hide();
     };
     const show = (): void => {

@@ -71,7 +71,21 @@ pub struct AppendPace {
 
 impl AppendPace {
     /// What spares the disk of a replica that many write to.
-    pub const SPARING: Self = Self { apart_ms: 10, steady_ms: 200 };
+    pub const SPARING: Self = Self { apart_ms: 10, steady_ms: 500 };
+}
+
+/// How often what a replica writes leaves for peers; each change at once where `apart_ms` is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PushPace {
+    /// How many pushes after a pause do not wait.
+    pub at_once: u32,
+    /// How long after one push the next has its turn, in milliseconds, while more is written than that and nobody seems to wait for it.
+    pub apart_ms: u64,
+}
+
+impl PushPace {
+    /// As often as people who watch each other type can tell.
+    pub const WATCHED: Self = Self { at_once: 4, apart_ms: 150 };
 }
 
 /// How much anyone may have of a relay; as much as there is room for, where nothing is said.
@@ -113,6 +127,8 @@ pub struct EngineConfig {
     pub spreading: Option<RumourConfig>,
     /// How soon one append follows another.
     pub append_pace: AppendPace,
+    /// How often what this replica writes leaves for peers.
+    pub push_pace: PushPace,
     /// The newest version of the protocol to speak: all that this one knows, but where an upgrade is rehearsed.
     pub version_max: u64,
     /// How much anyone may have of it, where it is a relay.
@@ -143,6 +159,7 @@ impl EngineConfig {
             previews: None,
             spreading: None,
             append_pace: AppendPace::default(),
+            push_pace: PushPace::default(),
             version_max: VERSION_MAX,
             quotas: Quotas::default(),
             allowed: None,

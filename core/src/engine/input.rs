@@ -107,6 +107,8 @@ pub enum Command {
     },
     /// The network may have changed: dial at once whatever is waiting to be dialled, and check what is open.
     NetworkChanged,
+    /// Send at once what waits for its turn: whoever wrote it may be about to go. See [`PushPace`](super::config::PushPace).
+    PushNow,
     /// Hold this space, and sync it with every peer.
     OpenSpace {
         /// The space.

@@ -213,6 +213,7 @@ impl Engine {
             self.add_document(space, entry.document);
         }
         self.saved.wrote(space, entry.document, entry.actor, entry.seq);
+        self.tempo.wrote(self.now.monotonic_ms, entry.document, entry.actor, entry.seq);
         self.write_as_own(&space);
         self.vouch_soon(space, &entry);
         // What was sent and lost again by a crash, nobody could vouch for any more.

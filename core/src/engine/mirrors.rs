@@ -130,6 +130,7 @@ impl Engine {
         if self.log(&document).is_none_or(|log| log.undurable() == 0) {
             self.mirrors.release(&document);
         }
+        self.tempo.release(document);
         if let Some(space) = self.locations.get(&document).copied() {
             self.on_held_for_words(space, document);
         }

@@ -35,6 +35,7 @@ mod presences;
 mod previews;
 mod progress;
 mod push;
+mod push_pace;
 mod saved;
 pub mod seal;
 mod snapshots;
@@ -61,6 +62,8 @@ mod house_tests;
 mod mirror_tests;
 #[cfg(test)]
 mod preview_tests;
+#[cfg(test)]
+mod push_pace_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
@@ -103,6 +106,7 @@ pub struct Engine {
     memory: memory::Memory,
     pace: pace::Pace,
     pushes: push::Pushes,
+    tempo: push_pace::Tempo,
     spreading: spreading::Spreading,
     snapshots: snapshots::Snapshots,
     following: following::Following,
@@ -185,6 +189,7 @@ impl Engine {
             memory: memory::Memory::default(),
             pace: pace::Pace::default(),
             pushes: push::Pushes::default(),
+            tempo: push_pace::Tempo::default(),
             snapshots: snapshots::Snapshots::default(),
             following: following::Following::default(),
             house: house::House::new(&config.quotas, config.allowed.clone()),
@@ -306,6 +311,7 @@ impl Engine {
             Command::RemoveEndpoint { endpoint } => self.on_remove_endpoint(&endpoint),
             Command::SetOnline { online } => self.on_set_online(online),
             Command::NetworkChanged => self.on_network_changed(),
+            Command::PushNow => self.tempo.begin_anew(),
             Command::OpenSpace { space } => self.on_open_space(space),
             Command::CloseSpace { space } => self.on_close_space(space),
             Command::Compare { space, peer } => self.on_compare(space, peer),
@@ -332,7 +338,7 @@ impl Engine {
                 // The drain appends what there is.
                 Timer::Append => {}
                 // The drain sends what is due.
-                Timer::Spread => {}
+                Timer::Push | Timer::Spread => {}
                 Timer::ReadRetry(document) => self.on_read_retry(document),
                 Timer::Struck(document) => self.ask_those_struck(document),
                 Timer::Apply(document) => self.documents.due(document),

@@ -74,6 +74,9 @@ impl Engine {
     /// Pushes to everyone who lacks it what is new since the last drain, and to those who asked what they lack: documents that
     /// are open first, then those that changed last.
     pub(super) fn push_entries(&mut self) {
+        for document in self.tempo.begin_drain() {
+            self.pushes.moved.entry(document).or_insert(u64::MAX);
+        }
         for (document, first) in std::mem::take(&mut self.pushes.moved) {
             let Some(space) = self.locations.get(&document).copied() else { continue };
             let Some(held) = self.spaces.get(&space) else { continue };
@@ -83,7 +86,9 @@ impl Engine {
                     subscription.deltas.entry(document).or_insert_with(|| Delta::live(start));
                 }
             }
-            self.spread(space, document);
+            if !self.waits_for_turn(space, document) {
+                self.spread(space, document);
+            }
             self.touch_progress(space);
         }
         self.go_on_spreading();

@@ -158,6 +158,7 @@ impl Engine {
         }
         let now = confirmed.clock.clone();
         if now != before {
+            self.tempo.on_confirmed(self.now.monotonic_ms);
             self.saved.unstored.insert((document, peer.id));
             self.timers.set_no_later(Timer::Receipts, self.now.monotonic_ms + WRITE_MS);
         }
@@ -182,6 +183,16 @@ impl Engine {
         let documents = self.spaces.get(&space).into_iter().flat_map(|held| held.space.documents()).map(Log::document);
         let unconfirmed = documents.filter(|document| !self.saved.is_confirmed(document, &peer)).collect();
         self.saved.unconfirmed.insert((space, peer), unconfirmed);
+    }
+
+    /// Whether a peer of a space has confirmed what an actor wrote in a document, up to a change.
+    pub(super) fn is_confirmed_up_to(&self, space: &SpaceId, document: &DocumentId, actor: ActorId, seq: u64) -> bool {
+        let connections = self.spaces.get(space).into_iter().flat_map(|held| &held.sessions);
+        let mut peers = connections.filter_map(|connection| self.peer_of(*connection));
+        let receipts = self.saved.receipts.get(document);
+        peers.any(|peer| {
+            seq == 0 || receipts.and_then(|receipts| receipts.get(&peer)).is_some_and(|receipt| receipt.clock.covers(&actor, seq))
+        })
     }
 
     /// Whether a peer has confirmed all that was written here of a document.

@@ -16,6 +16,8 @@ pub(super) enum Timer {
     StoreRetry,
     /// Entries that were held back are appended.
     Append,
+    /// What this replica wrote has its turn to leave.
+    Push,
     /// More peers are sent what is new.
     Spread,
     /// A document whose store could not be read may be read again.

@@ -7,7 +7,7 @@ use driftline_core::base::id::{ConnectionId, DocumentId, PeerId, SpaceId, ViewId
 use driftline_core::base::limits::Limits;
 use driftline_core::doc::value::TextUnit;
 use driftline_core::engine::Engine;
-use driftline_core::engine::config::{AppendPace, Compaction, EngineConfig, Previews, Role};
+use driftline_core::engine::config::{AppendPace, Compaction, EngineConfig, Previews, PushPace, Role};
 use driftline_core::engine::effect::ViewUpdate;
 use driftline_core::engine::input::Command;
 use driftline_core::sync::hello::{VERSION_MAX, VERSION_MIN};
@@ -165,6 +165,9 @@ impl Replica {
         config.previews = self.previews.clone().filter(|_| self.role == Role::Client);
         if self.role == Role::Relay {
             config.append_pace = AppendPace::SPARING;
+        } else if self.unit == TextUnit::Utf16 {
+            // As in browsers.
+            config.push_pace = PushPace::WATCHED;
         }
         self.disk.start();
         self.disk_busy = false;

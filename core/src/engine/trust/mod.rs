@@ -22,6 +22,6 @@ mod forgetting_tests;
 #[cfg(test)]
 mod long_log_tests;
 #[cfg(test)]
-mod trust_tests;
+pub(super) mod trust_tests;
 #[cfg(test)]
 mod words_tests;
