@@ -8,6 +8,7 @@
 mod backup;
 mod host;
 mod introductions;
+mod letters;
 mod owned;
 mod panic;
 mod query;

@@ -1,6 +1,7 @@
 //! Owned spaces, as a page asks for them: found one, invite, join, shut someone out, and see who is there.
 
 use crate::introductions::{self, Introduce};
+use crate::letters::{self, Post};
 use crate::query::Unanswered;
 use driftline_core::base::id::{PeerId, SpaceId};
 use driftline_core::base::time::Now;
@@ -47,6 +48,11 @@ pub(crate) enum Act {
         /// What of it.
         what: Introduce,
     },
+    /// Write, forget or fetch letters.
+    Post {
+        /// What of it.
+        what: Post,
+    },
     /// Shut a key out of a space.
     Revoke {
         /// The space.
@@ -85,6 +91,7 @@ pub(crate) fn act(engine: &mut Engine, now: Now, act: Act) -> Result<Json, Unans
             Ok(json!({ "space": space, "relays": invitation.relays }))
         }
         Act::Introduce { what } => introductions::act(engine, now, what),
+        Act::Post { what } => letters::act(engine, now, what),
         Act::Revoke { space, key } => match engine.revoke(now, space, key) {
             // Asked twice, as when the tab that was asked first has gone: it is done.
             Err(OwnedError::NoMember(_)) if was_member(engine, &space, &key) => Ok(Json::Null),

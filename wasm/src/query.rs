@@ -1,8 +1,9 @@
 //! What JavaScript may ask of an open document.
 
 use crate::introductions;
+use crate::letters;
 use crate::owned;
-use driftline_core::base::id::{ChangeHash, DocumentId, SpaceId};
+use driftline_core::base::id::{ChangeHash, DocumentId, LetterId, SpaceId};
 use driftline_core::doc::document::Document;
 use driftline_core::doc::path::Path;
 use driftline_core::engine::Engine;
@@ -27,6 +28,14 @@ pub(crate) enum Question {
     Members { space: SpaceId },
     /// Links for a single use, what became of asking by them, devices of the same person, and spaces that these told of.
     Introductions,
+    /// Letters that were received and not forgotten.
+    Letters,
+    /// The ids of these.
+    LetterIds,
+    /// One of them.
+    Letter { letter: LetterId },
+    /// The ids of letters that no relay keeps yet.
+    UnsentLetters,
     /// Who wrote what in a document, and how much of that they have vouched for.
     Authorship { document: DocumentId },
     /// Where a cursor stood, at these heads.
@@ -56,6 +65,10 @@ pub(crate) fn answer(engine: &Engine, question: Question) -> Result<Json, Unansw
         Question::Access { space } => to_json(&owned::access(engine, &space)),
         Question::Members { space } => to_json(&owned::members(engine, &space)?),
         Question::Introductions => introductions::all(engine),
+        Question::Letters => Ok(letters::received(engine)),
+        Question::LetterIds => Ok(letters::ids(engine)),
+        Question::Letter { letter } => Ok(letters::letter(engine, &letter)),
+        Question::UnsentLetters => Ok(letters::unsent(engine)),
         Question::Authorship { document } => to_json(&engine.authorship(&document)),
         Question::ValueAt { document, heads } => {
             let value = open_document(engine, &document)?.value_at(&heads, ()).ok_or_else(unheld)?;

@@ -10,11 +10,13 @@
 
 import type { Backup, RestoreOptions } from "./api-backup.js";
 import type { Introductions, ShareOnceOptions, TicketLink } from "./api-introductions.js";
+import type { Letters } from "./api-letters.js";
 import type { Authorship, FoundOptions, JoinOptions, Member, ShareOptions, SpaceAccess } from "./api-owned.js";
 import type { Counter, ImmutableString } from "./scalar.js";
 
 export * from "./api-backup.js";
 export * from "./api-introductions.js";
+export * from "./api-letters.js";
 export * from "./api-owned.js";
 
 /** A document in every replica, shown in base58check as automerge-repo shows it. */
@@ -57,12 +59,26 @@ export interface Emitter<Events> {
 
 // ------------------------------------------------------------------------------------------------------------- repo
 
+/** A relay that may want a token. */
+export interface RelayAddress {
+  /** `wss://…/sync`. */
+  readonly url: string;
+  /**
+   * What its operator has given out (`driftline token`). It is kept in this page and its worker alone: no event, no status, no link and nothing stored has it, so that an
+   * app says it again each time. The relay is shown it when a connection is opened: in a browser, which has no other way, behind the address, over TLS where that is `wss:`.
+   */
+  readonly token?: string;
+}
+
 /** How to open a repo; every part may be left out. */
 export interface RepoOptions {
   /** Which store of this profile: repos of one name share documents, storage and sockets. `"driftline"` unless told. */
   name?: string;
-  /** Relays to keep connections to: `wss://…/sync`. With none, the tabs of the profile still work together. */
-  relays?: readonly string[];
+  /**
+   * Relays to keep connections to: `wss://…/sync`, with a token for one that lets in whoever shows one. With none, the tabs of the profile still work
+   * together.
+   */
+  relays?: readonly (string | RelayAddress)[];
   /**
    * Where documents are kept: the best there is (`"auto"`), nowhere (`"memory"`, for tests and private work; not shared between
    * tabs), or in Node in a file, which one process at a time may use.
@@ -101,7 +117,7 @@ export interface StorageStatus {
 
 /** One endpoint and how the connection to it stands. */
 export interface ConnectionStatus {
-  /** The endpoint, as it was named in the options or in `addRelay`. */
+  /** The endpoint, as it was named in the options or in `addRelay`, without a token. */
   readonly endpoint: string;
   /** `waiting` to dial again (see `retryAt`); `offline` when this repo works offline. */
   readonly state: "connecting" | "connected" | "waiting" | "offline";
@@ -109,6 +125,11 @@ export interface ConnectionStatus {
   readonly retryAt?: number;
   /** Why the last connection or attempt ended: a sentence. */
   readonly reason?: string;
+  /**
+   * The relay lets in whoever shows a token, and was shown none that is good there: `reason` says so in a sentence. It is dialled again as always; `addRelay` with
+   * another token dials it at once.
+   */
+  readonly wantsToken?: boolean;
   /** Whether the peer there is a relay; false until it is known. */
   readonly relay: boolean;
   /** Who is there, while connected. */
@@ -157,8 +178,8 @@ export interface Repo extends Emitter<RepoEvents> {
   readonly role: "leader" | "follower";
   /** Works offline (closes every connection) or online again, in all tabs. */
   setOnline(online: boolean): void;
-  /** Keeps a connection to this relay. */
-  addRelay(endpoint: string): void;
+  /** Keeps a connection to this relay; with a token, shows it that from now on. Throws where that cannot be one. */
+  addRelay(relay: string | RelayAddress): void;
   /** Lets go of a relay and of the connection to it. */
   removeRelay(endpoint: string): void;
   /** The space of this id, or the one that this name stands for everywhere. The same space each time. */
@@ -175,6 +196,8 @@ export interface Repo extends Emitter<RepoEvents> {
   join(link: string | URL, options?: JoinOptions): Promise<Space>;
   /** Links for a single use, and other devices of the same person. */
   readonly introductions: Introductions;
+  /** Letters for people who may be away. */
+  readonly letters: Letters;
   /**
    * Asks the browser not to evict what is stored when room gets short; answers whether it promises that. Asked by itself
    * where the browser decides without a question to the person; elsewhere call it when they have just made something of worth.

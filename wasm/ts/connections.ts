@@ -5,6 +5,8 @@ import type { ConnectionStatus, PeerId } from "./api.js";
 /** Every endpoint. */
 export class Connections {
   private readonly byEndpoint = new Map<string, ConnectionStatus>();
+  /** Those that want a token, and were shown none that is good there. */
+  private readonly wanting = new Set<string>();
   private online: boolean;
   private readonly onChange: () => void;
 
@@ -26,6 +28,7 @@ export class Connections {
   }
 
   remove(endpoint: string): void {
+    this.wanting.delete(endpoint);
     if (this.byEndpoint.delete(endpoint)) this.onChange();
   }
 
@@ -39,11 +42,17 @@ export class Connections {
   }
 
   handleDial(endpoint: string): void {
-    this.set(endpoint, { state: "connecting" }, "keep reason");
+    // One that was removed before its turn came is dialled all the same, and then let go of.
+    if (this.byEndpoint.has(endpoint)) this.set(endpoint, { state: "connecting" }, "keep reason");
+  }
+
+  handleWantsToken(endpoint: string): void {
+    if (this.byEndpoint.has(endpoint)) this.wanting.add(endpoint);
   }
 
   handleConnected(endpoint: string, peerId: PeerId, relay: boolean): void {
-    this.set(endpoint, { state: "connected", peerId, relay });
+    this.wanting.delete(endpoint);
+    if (this.byEndpoint.has(endpoint)) this.set(endpoint, { state: "connected", peerId, relay });
   }
 
   handleDisconnected(endpoint: string, reason: string, retryMs: number | null): void {
@@ -57,7 +66,8 @@ export class Connections {
   private set(endpoint: string, status: Partial<ConnectionStatus> & Pick<ConnectionStatus, "state">, keep?: "keep reason"): void {
     const before = this.byEndpoint.get(endpoint);
     const reason = keep === undefined || before?.reason === undefined ? {} : { reason: before.reason };
-    this.byEndpoint.set(endpoint, Object.freeze({ endpoint, relay: before?.relay ?? false, ...reason, ...status }));
+    const wants = this.wanting.has(endpoint) && status.state !== "offline" ? { wantsToken: true } : {};
+    this.byEndpoint.set(endpoint, Object.freeze({ endpoint, relay: before?.relay ?? false, ...reason, ...wants, ...status }));
     this.onChange();
   }
 }

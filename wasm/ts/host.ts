@@ -18,6 +18,8 @@ export interface HostListener {
   onEvents(events: EngineEvent[]): void;
   /** An endpoint is being dialled. */
   onDial(endpoint: string): void;
+  /** The relay there wants a token, and was shown none that is good there. Said before the engine tells that the connection is gone. */
+  onWantsToken(endpoint: string): void;
   /** The engine stopped, and does nothing any more. */
   onCrash(message: string): void;
 }
@@ -282,8 +284,9 @@ export class Host implements Driver {
         },
         onFrame: (frame) => this.guard(() => this.engine.handleFrame(connection, frame)),
         onWritten: (bytes) => this.later(() => this.engine.handleWritten(connection, bytes)),
-        onClose: (reason) => {
+        onClose: (reason, wantsToken) => {
           this.sockets.delete(connection);
+          if (wantsToken) this.listener.onWantsToken(endpoint);
           this.later(() => (isOpen ? this.engine.handleDisconnected(connection, reason) : this.engine.handleDialFailed(endpoint, reason)));
         },
       });

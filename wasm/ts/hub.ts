@@ -124,8 +124,9 @@ export class Hub {
 
   private async lead(start: Start): Promise<void> {
     const term = drawNumber();
+    let leader: Leader;
     try {
-      this.leader = await Leader.start(start, this.surroundings, {
+      leader = await Leader.start(start, this.surroundings, {
         tell: (tab, tell) => this.tell(term, tab, tell),
         onCrash: (message) => this.onCrash(message),
       });
@@ -133,6 +134,12 @@ export class Hub {
       this.post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
       return;
     }
+    if (this.ending.signal.aborted) {
+      // The tab was closed meanwhile, and nobody would ever end it.
+      await leader.stop().catch(() => {});
+      return;
+    }
+    this.leader = leader;
     // What was restored once is what is stored from now on.
     this.begin = { ...(this.begin ?? start), restore: undefined };
     this.term = term;

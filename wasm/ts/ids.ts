@@ -1,8 +1,8 @@
 /** Ids of documents and spaces, made and checked without the engine. */
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { createBase58check } from "@scure/base";
-import type { DocumentId, SpaceId } from "./api.js";
+import { base58, createBase58check } from "@scure/base";
+import type { DocumentId, PeerId, SpaceId } from "./api.js";
 
 const base58check = createBase58check(sha256);
 
@@ -66,4 +66,38 @@ function isId(text: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** What a `did:key` of an Ed25519 key begins with, and how its codec is written in it. */
+const DID = "did:key:z";
+const ED25519_CODEC = [0xed, 0x01] as const;
+const KEY_BYTES = 32;
+
+/** A replica as people and other programs see it: its key as a `did:key`. */
+export function didOf(peer: PeerId): string {
+  return DID + base58.encode(new Uint8Array([...ED25519_CODEC, ...bytesOf(peer)]));
+}
+
+/** The replica that `text` names, by its id or as a `did:key`; nothing when it names none. */
+export function peerIdOf(text: string): PeerId | undefined {
+  const whole = text.trim();
+  if (new RegExp(`^[0-9a-f]{${2 * KEY_BYTES}}$`, "i").test(whole)) return whole.toLowerCase() as PeerId;
+  if (!whole.startsWith(DID)) return undefined;
+  try {
+    const [first, second, ...key] = base58.decode(whole.slice(DID.length));
+    const isOne = first === ED25519_CODEC[0] && second === ED25519_CODEC[1] && key.length === KEY_BYTES;
+    return isOne ? (hexOf(new Uint8Array(key)) as PeerId) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bytes as hexadecimal digits. */
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Hexadecimal digits as bytes. */
+export function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16));
 }

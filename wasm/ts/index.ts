@@ -4,7 +4,7 @@ import { RepoOfTab } from "./repo.js";
 
 export * from "./api.js";
 export { AccessError } from "./access.js";
-export { documentIdOf, isDocumentId, isOwnedSpace, isSealedSpace, newDocumentId, newSpaceId, spaceIdOf } from "./ids.js";
+export { didOf, documentIdOf, isDocumentId, isOwnedSpace, isSealedSpace, newDocumentId, newSpaceId, peerIdOf, spaceIdOf } from "./ids.js";
 export { invitationIn, ticketIn } from "./links.js";
 export { Counter, ImmutableString } from "./scalar.js";
 

@@ -5,7 +5,7 @@
  * that nobody looks at.
  */
 
-import type { ConnectionStatus, PeerId, StorageStatus } from "./api.js";
+import type { ConnectionStatus, PeerId, RelayAddress, StorageStatus } from "./api.js";
 import { Connections } from "./connections.js";
 import { loadEngine } from "./engine.js";
 import { Host } from "./host.js";
@@ -14,6 +14,7 @@ import { type Medium, memoryMedium } from "./media.js";
 import { restoreOnto } from "./restore.js";
 import { webSocketMaker } from "./node.js";
 import type { Command, EngineEvent, Question, Say, Start, Status, Tell } from "./protocol.js";
+import { SentLetters } from "./sent-letters.js";
 import { openMedium, reasonOf, statusOf, type StorageSurroundings } from "./storage.js";
 
 /** How a leader reaches tabs, and whom it tells that it is no more. */
@@ -44,6 +45,8 @@ export class Leader {
   private readonly listener: LeaderListener;
   private storage: StorageStatus;
   private readonly connections: Connections;
+  /** What relays are shown that want a token, by their addresses. Nobody else is told: not the engine, nor the tabs. */
+  private readonly tokens = new Map<string, string>();
   private readonly tabs = new Map<number, Tab>();
   private peerId = "";
   private online: boolean;
@@ -79,9 +82,10 @@ export class Leader {
     const { key, journal } = await openKey(surroundings, start.name, medium).catch(unusable);
     return new Promise((resolve, reject) => {
       const leader: Leader = new Leader(start, storage, listener, (own) =>
-        new Host(journal, key, medium, makeSocket, {
+        new Host(journal, key, medium, (endpoint) => makeSocket(endpoint, own().tokens.get(endpoint)), {
           onEvents: (events) => own().handleEvents(events),
           onDial: (endpoint) => own().connections.handleDial(endpoint),
+          onWantsToken: (endpoint) => own().connections.handleWantsToken(endpoint),
           onCrash: (message) => {
             reject(new Error(message));
             listener.onCrash(message);
@@ -127,11 +131,24 @@ export class Leader {
       this.asked.push({ document, ask: () => this.ask(tabId, tab, id, question) });
       return;
     }
-    this.host.ask(question).then(
-      (value) => this.listener.tell(tabId, { tell: "answer", id, value }),
+    this.answer(question).then(
+      (value) => {
+        this.listener.tell(tabId, { tell: "answer", id, value });
+        if (question.ask === "act" && question.act.act === "post" && question.act.what.post === "forget") {
+          this.handleEvents([{ event: "letterForgotten", letter: question.act.what.letter }]);
+        }
+      },
       (error: unknown) => this.listener.tell(tabId, { tell: "answer", id, error: error instanceof Error ? error.message : String(error) }),
     );
   }
+
+  private async answer(question: Question): Promise<unknown> {
+    if (question.ask !== "sentLetters") return this.host.ask(question);
+    return this.sentLetters.with((await this.host.ask({ ask: "unsentLetters" })) as string[]);
+  }
+
+  /** What became of letters, for tabs that are opened later. */
+  private readonly sentLetters = new SentLetters();
 
   /** A tab is gone. */
   dropTab(tabId: number): void {
@@ -155,18 +172,19 @@ export class Leader {
     this.host.abandon();
   }
 
-  private onHello(tabId: number, relays: readonly string[]): void {
+  private onHello(tabId: number, relays: readonly RelayAddress[]): void {
     this.dropTab(tabId);
     this.tabs.set(tabId, { views: new Map(), spaces: new Set(), presences: new Set(), instance: 0 });
-    for (const endpoint of relays) this.addEndpoint(endpoint);
+    for (const { url, token } of relays) this.addEndpoint(url, token);
     this.listener.tell(tabId, { tell: "welcome", status: this.status });
   }
 
   private onCommand(tabId: number, tab: Tab, command: Command): void {
     switch (command.command) {
       case "addEndpoint":
-        return this.addEndpoint(command.endpoint);
+        return this.addEndpoint(command.endpoint, command.token);
       case "removeEndpoint":
+        this.tokens.delete(command.endpoint);
         this.host.command(command);
         return this.connections.remove(command.endpoint);
       case "setOnline":
@@ -192,9 +210,12 @@ export class Leader {
     }
   }
 
-  private addEndpoint(endpoint: string): void {
-    if (!this.connections.add(endpoint)) return;
-    this.host.command({ command: "addEndpoint", endpoint });
+  private addEndpoint(endpoint: string, token: string | undefined): void {
+    const isOther = token !== undefined && this.tokens.get(endpoint) !== token;
+    if (token !== undefined) this.tokens.set(endpoint, token);
+    if (this.connections.add(endpoint)) return this.host.command({ command: "addEndpoint", endpoint });
+    // What waits to be dialled again is dialled now, with that.
+    if (isOther) this.host.command({ command: "networkChanged" });
   }
 
   private openSpace(tabId: number, tab: Tab, space: string): void {
@@ -318,6 +339,10 @@ export class Leader {
         if (event.kind === "storeOpen") this.onUnusable?.(event.message);
         if (event.kind === "forbidden" && event.document === null) this.noteRefusal(event.message);
         return;
+      case "letterSent":
+      case "letterRefused":
+        this.sentLetters.handle(event);
+        return;
       case "accessChanged":
         this.refusals.delete(event.space);
         return this.tellAccess(event.space);
@@ -364,6 +389,11 @@ function concerns(event: EngineEvent, tab: Tab): boolean {
       return tab.spaces.has(event.space);
     case "trouble":
     case "introductionsChanged":
+    case "letterArrived":
+    case "letterForgotten":
+    case "letterSent":
+    case "letterRefused":
+    case "letterboxEmptied":
       return true;
     default:
       return false;

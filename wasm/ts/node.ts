@@ -1,5 +1,7 @@
 /** Node's modules, for when this package runs in Node: bundlers for browsers must not look for them. */
 
+import { addressWith } from "./relays.js";
+
 /** What is used of Node's files. */
 export interface NodeFiles {
   readonly constants: { readonly O_RDWR: number; readonly O_CREAT: number };
@@ -20,14 +22,21 @@ export function nodeFiles(): Promise<NodeFiles> {
   return import(/* @vite-ignore */ /* webpackIgnore: true */ address) as Promise<NodeFiles>;
 }
 
-/** Makes a WebSocket: the platform's own, or the package `ws` where Node has none. */
-export async function webSocketMaker(): Promise<(endpoint: string) => WebSocket> {
+/** Makes a WebSocket to a relay, which is shown a token where there is one. */
+export type SocketMaker = (endpoint: string, token: string | undefined) => WebSocket;
+
+/** A WebSocket of the package `ws`, which takes headers. */
+type WebSocketWithHeaders = new (endpoint: string, options: { headers: Record<string, string> }) => WebSocket;
+
+/** The platform's own WebSocket, or the package `ws` where Node has none. */
+export async function webSocketMaker(): Promise<SocketMaker> {
   const own = (globalThis as { WebSocket?: typeof WebSocket }).WebSocket;
-  if (own !== undefined) return (endpoint) => new own(endpoint);
+  if (own !== undefined) return (endpoint, token) => new own(addressWith(endpoint, token));
   try {
     const address = "ws";
-    const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ address)) as { WebSocket: typeof WebSocket };
-    return (endpoint) => new module.WebSocket(endpoint);
+    const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ address)) as { WebSocket: WebSocketWithHeaders };
+    // In a header it stands in nobody's log.
+    return (endpoint, token) => new module.WebSocket(endpoint, { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
   } catch {
     return () => {
       throw new Error('this version of Node has no WebSocket: install the package "ws" beside driftline');

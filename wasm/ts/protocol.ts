@@ -6,12 +6,13 @@
  * says again all that still matters.
  */
 
-import type { Ask, ConnectionStatus, Level, Member, RestoreOptions, SpaceAccess, SpaceCard, StorageStatus, TicketGiven } from "./api.js";
+import type { Ask, ConnectionStatus, Level, Member, RelayAddress, RestoreOptions, SpaceAccess, SpaceCard, StorageStatus, TicketGiven } from "./api.js";
 import type { MirrorEdit, Resume, ViewUpdate } from "./mirror.js";
 
 /** Commands of the core's that tabs give: see `Command` there. */
 export type Command =
-  | { command: "addEndpoint"; endpoint: string }
+  /** The token is the leader's alone to know: the engine is not told. */
+  | { command: "addEndpoint"; endpoint: string; token?: string }
   | { command: "removeEndpoint"; endpoint: string }
   | { command: "setOnline"; online: boolean }
   | { command: "networkChanged" }
@@ -40,6 +41,12 @@ export type EngineEvent =
   | { event: "accessChanged"; space: string }
   | { event: "membersChanged"; space: string }
   | { event: "introductionsChanged" }
+  | { event: "letterArrived"; letter: string; sender: string; kind: string; expires: number }
+  | { event: "letterboxEmptied"; peer: string | null }
+  | { event: "letterSent"; letter: string; peer: string | null; taken: boolean }
+  | { event: "letterRefused"; letter: string; reason: string; triedAgain: boolean }
+  /** Said by the leader, and not by the engine: in another tab. */
+  | { event: "letterForgotten"; letter: string }
   | { event: "trouble"; kind: string; document: string | null; connection: number | null; message: string };
 
 /** What has come of what was missing: see `CatchUp` in the core. */
@@ -87,7 +94,25 @@ export type Act =
   | { act: "invite"; space: string; level: Level; expires: number; note: string; relays: readonly string[] }
   | { act: "join"; link: string; note: string }
   | { act: "introduce"; what: Introduce }
+  | { act: "post"; what: Post }
   | { act: "revoke"; space: string; key: string };
+
+/** Something about letters: see `Post` in the module. Bytes are in hexadecimal. */
+export type Post =
+  | { post: "send"; to: string; kind: string; content: string; ends: number; drawn: string }
+  | { post: "forget"; letter: string }
+  | { post: "fetch" };
+
+/** A letter that was received, as the module tells of it. */
+export interface EngineLetter {
+  id: string;
+  sender: string;
+  kind: string;
+  /** In hexadecimal. */
+  content: string;
+  /** In seconds of Unix time. */
+  ends: number;
+}
 
 /** What of it: see `Introduce` in the module. */
 export type Introduce =
@@ -160,6 +185,12 @@ export type Question =
   | { ask: "checkRestore"; restore: RestoreOptions }
   | { ask: "members"; space: string }
   | { ask: "introductions" }
+  | { ask: "letters" }
+  | { ask: "letterIds" }
+  | { ask: "letter"; letter: string }
+  | { ask: "unsentLetters" }
+  /** Answered by the leader. */
+  | { ask: "sentLetters" }
   | { ask: "authorship"; document: string }
   | { ask: "history"; document: string; limit: number }
   | { ask: "valueAt"; document: string; heads: readonly string[] }
@@ -171,7 +202,7 @@ export type Question =
 
 /** What a tab says to the leader. */
 export type Say =
-  | { say: "hello"; relays: readonly string[] }
+  | { say: "hello"; relays: readonly RelayAddress[] }
   | { say: "command"; command: Command }
   | { say: "ask"; id: number; question: Question }
   | { say: "goodbye" };

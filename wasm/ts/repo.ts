@@ -1,12 +1,14 @@
 /** A repo, as one tab has it: routes what the leader tells to spaces and documents. */
 
-import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, Backup, PeerId, Repo, RepoEvents, RepoOptions, RestoreOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
+import type { ConnectionStatus, DocumentId, FoundOptions, JoinOptions, Backup, PeerId, RelayAddress, Repo, RepoEvents, RepoOptions, RestoreOptions, SpaceId, StorageStatus, Trouble } from "./api.js";
 import { Events } from "./events.js";
 import type { HandleOfTab } from "./handle.js";
 import { spaceIdOf } from "./ids.js";
 import { IntroductionsOfTab } from "./introductions.js";
+import { LettersOfTab } from "./letters.js";
 import { type Link, openLink } from "./link.js";
 import { type Act, type Command, drawNumber, type EngineEvent, type FromHub, type Question, type Say, type Status, type Tell } from "./protocol.js";
+import { relayOf } from "./relays.js";
 import { SpaceOfTab } from "./space.js";
 import { persistenceIsQuiet, requestPersistence } from "./storage.js";
 
@@ -35,13 +37,15 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
   readonly views = new Map<number, HandleOfTab<object>>();
 
   readonly introductions = new IntroductionsOfTab(this);
+  readonly letters = new LettersOfTab(this);
 
   private readonly options: RepoOptions;
   private readonly link: Link;
   private crashes = 0;
   private restore: RestoreOptions | undefined;
-  /** Relays that are kept connections to. */
+  /** Relays that are kept connections to, by their addresses, which are passed on in links: without tokens. */
   relays: readonly string[];
+  private readonly tokens = new Map<string, string>();
   /** The leader that is spoken to; nothing between two. */
   private term: number | undefined;
   /** What `setOnline` asked for and no leader has confirmed. */
@@ -64,6 +68,8 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
 
   /** Opens a repo. */
   static async open(options: RepoOptions = {}): Promise<Repo> {
+    // A token that is none is told before anything is opened.
+    options.relays?.forEach(relayOf);
     const repo = new RepoOfTab(options, await openLink(options));
     try {
       await new Promise<void>((resolve, reject) => {
@@ -89,7 +95,14 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     this.restore = options.restore;
     this.link = link;
     this.online = options.online ?? true;
-    this.relays = [...(options.relays ?? [])];
+    this.relays = [...new Set((options.relays ?? []).map((relay) => this.noteRelay(relay)))];
+  }
+
+  /** A relay's address, once its token is noted. */
+  private noteRelay(relay: string | RelayAddress): string {
+    const { url, token } = relayOf(relay);
+    if (token !== undefined) this.tokens.set(url, token);
+    return url;
   }
 
   setOnline(online: boolean): void {
@@ -97,9 +110,11 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     this.command({ command: "setOnline", online });
   }
 
-  addRelay(endpoint: string): void {
+  addRelay(relay: string | RelayAddress): void {
+    const endpoint = this.noteRelay(relay);
     if (!this.relays.includes(endpoint)) this.relays = [...this.relays, endpoint];
-    this.command({ command: "addEndpoint", endpoint });
+    const token = this.tokens.get(endpoint);
+    this.command({ command: "addEndpoint", endpoint, ...(token === undefined ? {} : { token }) });
   }
 
   /** Keeps connections to what a link names. */
@@ -107,7 +122,9 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
     for (const endpoint of endpoints) if (/^wss?:\/\//.test(endpoint) && !this.relays.includes(endpoint)) this.addRelay(endpoint);
   }
 
-  removeRelay(endpoint: string): void {
+  removeRelay(relay: string): void {
+    const endpoint = relayOf(relay).url;
+    this.tokens.delete(endpoint);
     this.relays = this.relays.filter((relay) => relay !== endpoint);
     this.command({ command: "removeEndpoint", endpoint });
   }
@@ -238,10 +255,15 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
 
   /** A leader that knows nothing of this tab: it is told everything. */
   private onLeader(): void {
-    this.say({ say: "hello", relays: this.relays });
+    const relays = this.relays.map((url) => {
+      const token = this.tokens.get(url);
+      return token === undefined ? { url } : { url, token };
+    });
+    this.say({ say: "hello", relays });
     if (this.wanted !== undefined) this.setOnline(this.wanted);
     for (const space of this.spaces.values()) space.reopen();
     for (const [id, { question }] of this.asked) this.say({ say: "ask", id, question });
+    this.letters.handleLeader();
   }
 
   private handleTell(tell: Tell): void {
@@ -311,6 +333,12 @@ export class RepoOfTab extends Events<RepoEvents> implements Repo {
         return this.spaces.get(event.space as SpaceId)?.handleMembers();
       case "introductionsChanged":
         return this.introductions.handleChange();
+      case "letterArrived":
+      case "letterForgotten":
+      case "letterSent":
+      case "letterRefused":
+      case "letterboxEmptied":
+        return this.letters.handle(event);
       case "presence":
         return this.spaces.get(event.space as SpaceId)?.presence.handle(event.peer, event.instance, event.state);
       case "editRefused":

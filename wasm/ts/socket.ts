@@ -6,9 +6,14 @@ export interface SocketListener {
   onFrame(frame: Uint8Array): void;
   /** So many bytes have left since it was last said. */
   onWritten(bytes: number): void;
-  /** The socket is gone, open before or not. Said once, and nothing after it. */
-  onClose(reason: string): void;
+  /** The socket is gone, open before or not. Said once, and nothing after it. `wantsToken`: because no token was shown that is good there. */
+  onClose(reason: string, wantsToken: boolean): void;
 }
+
+/** How relays close a socket that shows them no token that is good there, and what the package `ws` says where they do not open it. */
+const CLOSE_TOKEN = 4401;
+const NOT_OPENED = /\b401\b/;
+const WANTS_TOKEN = "the relay wants a token, and was shown none that is good there: ask its operator for one";
 
 /** How often a socket with something left to send is looked at, in milliseconds. */
 const LOOK_MS = 20;
@@ -39,6 +44,8 @@ export class Socket {
       this.reason ??= (event as { message?: string }).message || undefined;
     };
     socket.onclose = ({ code, reason }) => {
+      const wantsToken = code === CLOSE_TOKEN || NOT_OPENED.test(this.reason ?? "");
+      if (wantsToken) return this.end(reason || WANTS_TOKEN, true);
       const why = reason || this.reason || (code === 1006 ? "the connection was cut, or there was none" : `the connection was closed (${code})`);
       this.end(why);
     };
@@ -73,10 +80,10 @@ export class Socket {
     if (this.reported < this.handed && !this.isOver) this.timer = setTimeout(() => this.look(), LOOK_MS);
   }
 
-  private end(reason: string): void {
+  private end(reason: string, wantsToken = false): void {
     if (this.isOver) return;
     this.isOver = true;
     clearTimeout(this.timer);
-    this.listener.onClose(reason);
+    this.listener.onClose(reason, wantsToken);
   }
 }

@@ -202,6 +202,8 @@ pub enum Event {
         letter: LetterId,
         /// Where.
         peer: Option<PeerId>,
+        /// Whether its recipient has said to have it. A relay that keeps it does not tell later.
+        taken: bool,
     },
     /// A letter of this replica's was not taken.
     LetterRefused {

@@ -10,7 +10,7 @@ use crate::base::codec::{Reader, Writer};
 use crate::base::error::DecodeError;
 use crate::base::id::{StoreEpoch, TaskId};
 use crate::base::limits::BACKUP_BYTES_MAX;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +23,8 @@ const CHECK_BYTES: usize = 4;
 /// Random bytes that make each file's sealing its own.
 pub const NONCE_BYTES: usize = 24;
 const HEADER_BYTES: usize = MAGIC.len() + 1 + CHECK_BYTES + NONCE_BYTES;
+/// What a file has beside the journal in it, at most: the header, two numbers, and the seal's tag.
+pub const AROUND_BYTES_MAX: usize = HEADER_BYTES + 2 * 10 + 16;
 
 /// What a backup holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,11 +74,16 @@ impl Backup {
         let key = key_of(secret);
         let mut w = Writer::new();
         w.uint(self.made_unix_s);
-        w.bytes(&self.journal);
-        let mut file = [MAGIC.as_slice(), &[VERSION], &check_of(&key), nonce].concat();
-        let payload = Payload { msg: &w.finish(), aad: &file };
-        let sealed = XChaCha20Poly1305::new(&key.into()).encrypt(&XNonce::from(*nonce), payload);
-        file.extend(sealed.expect("a journal in memory is shorter than the cipher's limit"));
+        w.uint(self.journal.len() as u64);
+        let header = [MAGIC.as_slice(), &[VERSION], &check_of(&key), nonce].concat();
+        // Sealed where it stands: a journal may be large, and is not to be in memory three times.
+        let mut file = Vec::with_capacity(self.journal.len() + AROUND_BYTES_MAX);
+        file.extend_from_slice(&header);
+        file.extend_from_slice(&w.finish());
+        file.extend_from_slice(&self.journal);
+        let plain = &mut file[HEADER_BYTES..];
+        let tag = XChaCha20Poly1305::new(&key.into()).encrypt_inout_detached(&XNonce::from(*nonce), &header, plain.into());
+        file.extend_from_slice(&tag.expect("a journal in memory is shorter than the cipher's limit"));
         file
     }
 
@@ -102,12 +109,13 @@ impl Backup {
             return Err(BackupError::OtherPhrase);
         }
         let payload = Payload { msg: sealed, aad: header };
-        let plain =
+        let mut plain =
             XChaCha20Poly1305::new(&key.into()).decrypt(&XNonce::from(nonce), payload).map_err(|_| BackupError::Damaged)?;
         let mut r = Reader::new(&plain);
-        let (made_unix_s, journal) = (r.uint()?, r.bytes(BACKUP_BYTES_MAX)?.to_vec());
+        let (made_unix_s, journal_bytes) = (r.uint()?, r.bytes(BACKUP_BYTES_MAX)?.len());
         r.end()?;
-        Ok(Self { made_unix_s, journal })
+        plain.drain(..plain.len() - journal_bytes);
+        Ok(Self { made_unix_s, journal: plain })
     }
 
     /// A new store's journal with what this one holds, a named value put into it, and an epoch of its own. Answers how many documents are in it, too.

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod beginning;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod copy;
 mod index;
 pub mod journal;
 pub mod ledger;

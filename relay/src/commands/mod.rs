@@ -1,5 +1,6 @@
 //! What the binary `driftline` does: one file or folder for each command.
 
+mod backup;
 pub mod bridge;
 pub mod doc;
 mod failure;
@@ -8,6 +9,7 @@ mod output;
 mod owned;
 pub mod peer;
 pub mod relay;
+mod restore;
 mod signals;
 mod sim;
 mod token;
@@ -35,6 +37,8 @@ Examples:
   driftline bridge --help              a server of automerge-repo beside it
   driftline inspect DIR                what a data folder holds
   driftline verify DIR                 whether all of it checks out
+  driftline backup DIR --to FILE       all of it in one sealed file
+  driftline restore FILE --into DIR    and back, with the recovery phrase
   driftline sim --help                 how a change spreads among many peers";
 
 /// The command line.
@@ -56,6 +60,8 @@ enum Command {
     #[command(flatten)]
     Owned(owned::OwnedCommand),
     Inspect(inspect::InspectArguments),
+    Backup(backup::BackupArguments),
+    Restore(restore::RestoreArguments),
     Sim(sim::SimArguments),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
@@ -79,6 +85,8 @@ pub fn run() -> ExitCode {
             Command::Bridge(arguments) => bridge::run(arguments).await,
             Command::Owned(command) => owned::run(command).await,
             Command::Inspect(arguments) => inspect::run(&arguments),
+            Command::Backup(arguments) => backup::run(&arguments),
+            Command::Restore(arguments) => restore::run(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
             Command::Token(arguments) => token::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),

@@ -4,6 +4,12 @@ use super::failure::Failure;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two words on how far a command is, where the line is drawn over.
+const PROGRESS_DRAWN: Duration = Duration::from_millis(100);
+/// Time between two words on how far it is, where each is a line of its own.
+const PROGRESS_LINES: Duration = Duration::from_secs(10);
 
 /// Where a command prints.
 #[derive(Debug)]
@@ -11,6 +17,24 @@ pub(crate) struct Output {
     json: bool,
     /// Whoever read stdout is gone, as after `| head`.
     closed: AtomicBool,
+}
+
+/// When it is time for another word on how far a long command is.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    every: Duration,
+    told: Instant,
+}
+
+impl Pace {
+    /// Whether it is time; then the next is so long from now.
+    pub(crate) fn is_due(&mut self) -> bool {
+        let is_due = self.told.elapsed() >= self.every;
+        if is_due {
+            self.told = Instant::now();
+        }
+        is_due
+    }
 }
 
 impl Output {
@@ -22,6 +46,11 @@ impl Output {
     /// Whether progress can be shown on one line that is drawn over.
     pub(crate) fn draws(&self) -> bool {
         !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// When to say how far a command is that begins now.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { every: if self.draws() { PROGRESS_DRAWN } else { PROGRESS_LINES }, told: Instant::now() }
     }
 
     /// Whether nobody reads stdout any more.

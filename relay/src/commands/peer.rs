@@ -9,7 +9,7 @@ use super::failure::{Failure, FailureKind};
 use super::output::Output;
 use super::signals::told_to_stop;
 use crate::dial::with_token;
-use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf, remembered_space};
+use crate::folder::{FolderError, Keeper, KeeperOptions, Patience, SpaceShelf, remembered_relays, remembered_space};
 use crate::lan::{RelayAddress, RelayAddressError};
 use crate::repo::{Repo, RepoError, RepoOptions, Space, SpaceEvent};
 use clap::{Args, Subcommand};
@@ -57,8 +57,8 @@ Examples:
     driftline space create --sealed --relay ws://localhost:8080/sync        prints SPACE
     driftline share --write --space SPACE --relay ws://localhost:8080/sync  prints LINK
     driftline peer --folder ~/notes --join LINK
-  From then on the folder knows its space:
-    driftline peer --folder ~/notes --relay ws://localhost:8080/sync
+  From then on the folder knows its space, and the relay that the link named:
+    driftline peer --folder ~/notes
 
   What would happen, with nothing touched:
     driftline peer --folder ~/notes --space harbour --relay ws://localhost:8080/sync --dry-run
@@ -108,7 +108,8 @@ pub struct PeerArguments {
     #[arg(long, value_name = "TEXT", default_value = "", requires = "join")]
     note: String,
     /// A relay to sync with, such as ws://localhost:8080/sync; may be given several times. With an address that
-    /// `driftline relay --p2p` prints (/ip4/…/p2p/12D3…), paired peers elsewhere are met through it, too
+    /// `driftline relay --p2p` prints (/ip4/…/p2p/12D3…), paired peers elsewhere are met through it, too [default: those that
+    /// the link named by which the space was joined]
     #[arg(long = "relay", value_name = "ADDRESS", env = "DRIFTLINE_RELAY", value_delimiter = ',')]
     relays: Vec<String>,
     /// The token that these relays want, where they want one
@@ -173,9 +174,9 @@ fn ended(how: Result<(), Failure>, output: &Output) -> ExitCode {
 
 async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
     let folder = folder_to_keep(&arguments.folder)?;
-    let (relays, meeting) = sort_relays(&arguments.relays)?;
-    let relays: Vec<String> = relays.iter().map(|relay| with_token(relay, arguments.token.as_deref())).collect();
     let data = data_folder(arguments, &folder)?;
+    let (relays, meeting) = sort_relays(&relays_of(arguments, &data, output))?;
+    let relays: Vec<String> = relays.iter().map(|relay| with_token(relay, arguments.token.as_deref())).collect();
     if arguments.dry_run {
         return foretell(arguments, relays, &folder, &data, output).await;
     }
@@ -197,7 +198,7 @@ async fn keep(arguments: &PeerArguments, output: &Output) -> Result<(), Failure>
     };
     let repo = repo.map_err(|error| in_words(error, &data))?;
     let space = repo.space_of(space);
-    if let Err(why) = joining::join(&repo, &space, arguments, output).await {
+    if let Err(why) = joining::join(&repo, &space, arguments, &data, output).await {
         repo.close().await;
         return Err(why);
     }
@@ -289,6 +290,18 @@ fn keeper(repo: &Repo, space: &Space, folder: &Path, data: &Path, look_only: boo
         let kind = if matches!(error, FolderError::Other { .. }) { FailureKind::Usage } else { FailureKind::Failed };
         Failure::new(kind, error.to_string())
     })
+}
+
+/// The relays that were named, or else those that the link named by which the space was joined.
+fn relays_of(arguments: &PeerArguments, data: &Path, output: &Output) -> Vec<String> {
+    if !arguments.relays.is_empty() {
+        return arguments.relays.clone();
+    }
+    let remembered = remembered_relays(data);
+    for relay in &remembered {
+        output.note(&format!("by way of {relay}, which the link named (--relay names another in its place)"));
+    }
+    remembered
 }
 
 /// Where this device's copy is kept, without links on the way to it, so that it is known for what it is inside the folder.

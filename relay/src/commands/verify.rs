@@ -8,12 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-/// Time between two words on how far it is, where the line is drawn over.
-const PROGRESS_DRAWN: Duration = Duration::from_millis(100);
-/// Time between two words on how far it is, where each is a line of its own.
-const PROGRESS_LINES: Duration = Duration::from_secs(10);
 /// Times that a store is read again from the beginning because a relay has begun to work on it.
 const STARTS_MAX: u32 = 5;
 
@@ -142,11 +137,9 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
 }
 
 fn audit(view: &StoreView, output: &Output) -> Result<(Verdict, Audited), ViewError> {
-    let every = if output.draws() { PROGRESS_DRAWN } else { PROGRESS_LINES };
-    let mut told = Instant::now();
+    let mut pace = output.pace();
     let done = view.audit(&mut |audited| {
-        if told.elapsed() >= every {
-            told = Instant::now();
+        if pace.is_due() {
             output.progress(&format!(
                 "{} of {}, {}",
                 audited.documents,

@@ -40,6 +40,6 @@ pub use error::FolderError;
 pub use keep::{Keeper, KeeperOptions, Moment, Patience};
 pub use report::{Act, Deed, Report};
 pub use shelf::{Shelf, SpaceShelf};
-pub use state::{STATE_FILE, remembered_space};
+pub use state::{STATE_FILE, remember_relays, remembered_relays, remembered_space};
 pub use terms::Terms;
 pub use watch::Watch;

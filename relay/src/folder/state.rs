@@ -22,6 +22,28 @@ pub fn remembered_space(data: &Path) -> Option<String> {
     database.query_row("SELECT value FROM about WHERE name = 'space'", [], |row| row.get(0)).ok()
 }
 
+/// What the relays of a data directory are remembered by.
+const RELAYS: &str = "relays";
+
+/// The relays that a data directory remembers, as the link named them by which its space was joined; none where it remembers none, or cannot be read.
+pub fn remembered_relays(data: &Path) -> Vec<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let Ok(database) = Connection::open_with_flags(data.join(STATE_FILE), flags) else { return Vec::new() };
+    let read = database.query_row("SELECT value FROM about WHERE name = ?1", [RELAYS], |row| row.get::<_, String>(0));
+    read.map_or_else(|_| Vec::new(), |relays| relays.lines().map(str::to_owned).collect())
+}
+
+/// Remembers these relays in a data directory, in place of others.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn remember_relays(data: &Path, relays: &[String]) -> Result<(), FolderError> {
+    let database = State::database(data)?;
+    database.execute("INSERT OR REPLACE INTO about VALUES (?1, ?2)", params![RELAYS, relays.join("\n")])?;
+    Ok(())
+}
+
 /// What is known of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Known {
@@ -99,11 +121,25 @@ impl State {
     ///
     /// [`FolderError::Other`] when it remembers another folder or space.
     pub(crate) fn open(data: &Path, folder: &str, space: &str) -> Result<Self, FolderError> {
+        Self::with(Self::database(data)?, folder, space)
+    }
+
+    /// The database, made where there is none.
+    fn database(data: &Path) -> Result<Connection, FolderError> {
         std::fs::create_dir_all(data).map_err(FolderError::disk(data))?;
         let database = Connection::open(data.join(STATE_FILE))?;
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
-        Self::with(database, folder, space)
+        Self::prepare(&database)?;
+        Ok(database)
+    }
+
+    fn prepare(database: &Connection) -> Result<(), FolderError> {
+        database.execute_batch(
+            "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+             CREATE TABLE IF NOT EXISTS documents (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT;",
+        )?;
+        Ok(())
     }
 
     /// The same without keeping anything: for looking at what would be done.
@@ -117,10 +153,7 @@ impl State {
     }
 
     fn with(database: Connection, folder: &str, space: &str) -> Result<Self, FolderError> {
-        database.execute_batch(
-            "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-             CREATE TABLE IF NOT EXISTS documents (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT;",
-        )?;
+        Self::prepare(&database)?;
         for (name, wanted) in [("folder", folder), ("space", space)] {
             database.execute("INSERT OR IGNORE INTO about VALUES (?1, ?2)", params![name, wanted])?;
             let remembered: String = database.query_row("SELECT value FROM about WHERE name = ?1", [name], |row| row.get(0))?;
@@ -210,6 +243,19 @@ mod tests {
         let error = State::open(data.path(), "inside", "t").err().unwrap().to_string();
         assert!(error.contains("space s") && error.contains("--data"), "{error}");
         assert!(State::open(data.path(), "/elsewhere", "s").is_err());
+    }
+
+    #[test]
+    fn relays_are_remembered_before_and_beside_the_rest() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(remembered_relays(data.path()), Vec::<String>::new());
+        let relays = ["ws://one/sync".to_owned(), "wss://two/sync".to_owned()];
+        remember_relays(data.path(), &relays).unwrap();
+        assert_eq!((remembered_relays(data.path()), remembered_space(data.path())), (relays.to_vec(), None));
+        drop(State::open(data.path(), "inside", "s").unwrap());
+        assert_eq!((remembered_relays(data.path()), remembered_space(data.path())), (relays.to_vec(), Some("s".to_owned())));
+        remember_relays(data.path(), &relays[1..]).unwrap();
+        assert_eq!(remembered_relays(data.path()), relays[1..]);
     }
 
     #[test]

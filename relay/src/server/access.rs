@@ -23,6 +23,8 @@ const TOKEN_BYTES_MAX: usize = 256;
 /// What tokens begin with, so that one that lies about is recognised.
 const TOKEN_PREFIX: &str = "drift_";
 const LABEL: &[u8] = b"driftline token 1\0";
+/// What is said to whoever shows none. Its beginning has room where a page is told.
+const WANTS_TOKEN: &str = "this relay wants a token: ask its operator for one, and give it with --token (in a browser as the relay's `token`, or ?token=… behind its address)";
 
 /// Whom a relay lets in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub enum AccessOptions {
     Token(PathBuf),
     /// The keys in this file.
     List(PathBuf),
+}
+
+/// The code with which a WebSocket is closed that is opened by a page without a token that is good here. A page is not told how HTTP answered it.
+pub(super) const CLOSE_TOKEN: u16 = 4401;
+
+/// The same reason as a page is told it, which has little room.
+pub(super) fn in_short(why: &str) -> &str {
+    why.split(", and").next().unwrap_or(why).trim()
 }
 
 /// Why a file does not say whom to let in.
@@ -97,9 +107,7 @@ impl Access {
         let why = match shown.as_deref().filter(|token| token.len() <= TOKEN_BYTES_MAX) {
             Some(token) if self.knows(token) => return None,
             Some(_) => "the token is not one of this relay's: ask its operator for another",
-            None => {
-                "this relay wants a token: ask its operator for one, and give it with --token (in a browser ?token=… behind the relay's address)"
-            }
+            None => WANTS_TOKEN,
         };
         Some((StatusCode::UNAUTHORIZED, format!("{why}\n")))
     }

@@ -1,6 +1,7 @@
 //! `/sync`: an accepted WebSocket becomes a connection of the host's.
 
 use super::Shared;
+use super::access::{CLOSE_TOKEN, in_short};
 use super::sockets::{Socket, Stream};
 use crate::dial::{websocket_config, websocket_transport};
 use crate::host::Wire;
@@ -9,17 +10,22 @@ use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 /// The one version of WebSocket there is (RFC 6455).
 const WEBSOCKET_VERSION: &[u8] = b"13";
+/// How long a page that is not let in may take to hear of it, and how much it may say meanwhile.
+const TURN_AWAY_TIME_MAX: Duration = Duration::from_secs(2);
+const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
 /// Takes a replica in, or says why not.
 pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
@@ -32,7 +38,13 @@ pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Requ
         return refusal.into_response();
     }
     if let Some(refusal) = shared.access.refuses(request.uri(), request.headers()) {
-        return shared.turned_away(refusal).into_response();
+        let (status, why) = shared.turned_away(refusal);
+        // Only pages name a site, and a page is not told how it was answered: it is let in as far as to hear why not.
+        if !request.headers().contains_key(header::ORIGIN) {
+            return (status, why).into_response();
+        }
+        tokio::spawn(turn_away(hyper::upgrade::on(&mut request), why));
+        return switching(accept);
     }
     if let Some(why) = shared.not_ready() {
         shared.refused.not_ready.fetch_add(1, Ordering::Relaxed);
@@ -49,12 +61,32 @@ pub(super) async fn connect(State(shared): State<Arc<Shared>>, mut request: Requ
     };
     // It comes once the answer has been sent.
     tokio::spawn(take_over(shared, hyper::upgrade::on(&mut request), place));
+    switching(accept)
+}
+
+fn switching(accept: HeaderValue) -> Response {
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
         (header::UPGRADE, HeaderValue::from_static("websocket")),
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+}
+
+/// Says to a page why it is not let in, and hangs up.
+async fn turn_away(upgrade: OnUpgrade, why: String) {
+    let saying = async {
+        let Ok(Ok(Parts { io, read_buf, .. })) = upgrade.await.map(|upgraded| upgraded.downcast::<TokioIo<Socket>>()) else {
+            return;
+        };
+        let config = Some(websocket_config(TURNED_AWAY_BYTES_MAX));
+        let mut socket = WebSocketStream::from_partially_read(io.into_inner(), read_buf.into(), Role::Server, config).await;
+        let reason = in_short(&why).to_owned().into();
+        // Whoever has gone need not be told.
+        let _ = socket.close(Some(CloseFrame { code: CLOSE_TOKEN.into(), reason })).await;
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = tokio::time::timeout(TURN_AWAY_TIME_MAX, saying).await;
 }
 
 /// What a request to open a WebSocket is to be answered with; nothing when it is none.

@@ -5,12 +5,14 @@
 //! full sync, so an answered append survives a power cut, and other programs may read it or copy it at any time.
 
 mod audit;
+mod copy;
 mod database;
 mod failure;
 mod folder;
 mod ledger;
 mod read;
 mod recover;
+mod restore;
 mod room;
 mod snapshot;
 mod view;
@@ -18,7 +20,9 @@ mod vouched;
 mod write;
 
 pub use audit::{Audited, Fault, Verdict};
+pub use copy::{Copied, StoreCopy, StoreCopyError};
 pub use folder::{DATABASE_FILE, LOCK_FILE, OpenError};
+pub use restore::{RestoreError, Restored, restore};
 pub use view::{QuarantinedDocument, StoreView, ViewError, ViewedStore};
 
 use super::stats::StoreStats;

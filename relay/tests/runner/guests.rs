@@ -4,6 +4,7 @@
 use crate::owned::Device;
 use crate::process::{Process, driftline, run};
 use crate::replica::PATIENCE;
+use futures_util::StreamExt as _;
 use serde_json::Value as Json;
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +12,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 const NOTE: &str = r#"{"title": "Tides"}"#;
 /// Ten thousand letters that do not compress to half.
@@ -45,6 +47,19 @@ async fn until(device: &Device, more: &[&str], (wanted, words): (i32, &str)) -> 
         }
     };
     tokio::time::timeout(PATIENCE, writing).await.unwrap_or_else(|_| panic!("it never ends with {wanted}"))
+}
+
+/// How a page's WebSocket is closed: pages say of which site they are.
+async fn closed(url: &str) -> (u16, String) {
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("origin", "https://notes.example".parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    loop {
+        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("it is told").unwrap().unwrap() {
+            Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
+            _ => continue,
+        }
+    }
 }
 
 async fn status(url: &str) -> u16 {
@@ -84,6 +99,10 @@ async fn a_token_lets_in_is_kept_as_a_hash_and_in_no_log_and_is_taken_back() {
     // As browsers do; and clients of automerge-repo.
     let (http, base) = (format!("{url}?token={token}"), url.trim_end_matches("/sync").to_owned());
     assert_eq!([status(&http).await, status(&url).await, status(&format!("{url}?token=x")).await], [101, 401, 401]);
+    let (code, why) = closed(&url).await;
+    assert!(code == 4401 && why == "this relay wants a token: ask its operator for one", "{code}: {why}");
+    let (code, why) = closed(&format!("{url}?token=x")).await;
+    assert!(code == 4401 && why.contains("not one of this relay's"), "{code}: {why}");
     let automerge = format!("{base}/automerge");
     assert_eq!([status(&automerge).await, status(&format!("{automerge}?token={token}")).await], [401, 101]);
 

@@ -79,10 +79,12 @@ async fn a_second_device_has_the_spaces_of_the_first_and_a_lost_one_has_them_no_
     let space = made["space"].as_str().unwrap();
     let create = ["doc", "create", "--space", space, "--value", r#"{"body": "laptop "}"#, "--wait", "relay"];
     let id = laptop.prints(&create).await;
+    laptop.prints(&["doc", "create", "--value", r#"{"title": "open to all"}"#, "--wait", "relay"]).await;
     let (made, joined) = linked(&laptop, &phone, "phone").await;
     assert_eq!(made["name"], "phone");
     assert!(made["spaces"].as_array().unwrap().iter().all(|space| space["error"].is_null()), "{made}");
     assert!(joined["spaces"].as_array().unwrap().iter().any(|told| told["space"] == space), "{joined}");
+    assert!(joined["spaces"].as_array().unwrap().iter().any(|told| told["name"] == "default"), "{joined}");
     phone.prints(&["doc", "splice", &id, "body", "7", "0", "phone", "--space", space, "--wait", "relay"]).await;
     assert_eq!(laptop.prints(&["doc", "get", &id, "body", "--space", space]).await, "laptop phone");
 

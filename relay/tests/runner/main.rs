@@ -2,6 +2,8 @@
 
 mod automerge_repo;
 #[cfg(unix)]
+mod backup;
+#[cfg(unix)]
 mod guests;
 mod http;
 #[cfg(unix)]

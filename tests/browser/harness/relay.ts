@@ -19,19 +19,21 @@ const START_MS_MAX = 30_000;
 export class Relay {
   readonly port: number;
   readonly data: string;
+  readonly #more: readonly string[];
   #process: ChildProcess | null = null;
   #said = "";
 
-  private constructor(port: number, data: string) {
+  private constructor(port: number, data: string, more: readonly string[]) {
     this.port = port;
     this.data = data;
+    this.#more = more;
   }
 
-  /** Starts one, on a free port. */
-  static async start(): Promise<Relay> {
+  /** Starts one, on a free port, and tells it this besides. */
+  static async start(...more: string[]): Promise<Relay> {
     if (!existsSync(BINARY)) throw new Error(`there is no relay at ${BINARY}: build it with \`cargo build --bin driftline\`, or set DRIFTLINE_BIN`);
     if (!existsSync(join(BUILT, "index.html"))) throw new Error(`there is no built demo at ${BUILT}: run \`npm run build\` in web-demo`);
-    const relay = new Relay(await freePort(), await mkdtemp(join(tmpdir(), "driftline-relay-")));
+    const relay = new Relay(await freePort(), await mkdtemp(join(tmpdir(), "driftline-relay-")), more);
     await relay.start();
     return relay;
   }
@@ -53,7 +55,7 @@ export class Relay {
 
   /** Starts it, again after `kill`, and waits until it is ready. */
   async start(): Promise<void> {
-    const child = spawn(BINARY, ["relay", "--listen", `127.0.0.1:${this.port}`, "--data", this.data, "--web", BUILT], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(BINARY, ["relay", "--listen", `127.0.0.1:${this.port}`, "--data", this.data, "--web", BUILT, ...this.#more], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (this.#said = (this.#said + bytes.toString()).slice(-8_000)));
     const until = Date.now() + START_MS_MAX;

@@ -14,6 +14,8 @@ export class TestEngine implements Driver {
   frames: { connection: number; frame: Uint8Array }[] = [];
   dials: string[] = [];
   closed: number[] = [];
+  /** Who it is, once it is known. */
+  peer = "";
   /** Why the next write fails, if it does. */
   failure: string | undefined;
   private stored = 0;
@@ -69,6 +71,8 @@ export class TestEngine implements Driver {
   }
 
   event(json: string): void {
-    this.events.push(JSON.parse(json));
+    const event = JSON.parse(json) as EngineEvent;
+    if (event.event === "ready") this.peer = event.peer;
+    this.events.push(event);
   }
 }

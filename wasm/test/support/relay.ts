@@ -8,6 +8,10 @@ const relays = new Map<string, PipeRelay>();
 export class PipeRelay {
   readonly endpoint: string;
   engine: TestEngine;
+  /** What it wants to be shown; nothing where it lets everyone in. */
+  token: string | undefined;
+  /** How often it was shown none that is good. */
+  refusals = 0;
   private readonly sockets = new Map<number, PipeSocket>();
   private connections = 0;
   private readonly timer = setInterval(() => {
@@ -85,12 +89,18 @@ export class PipeSocket {
   private isOver = false;
   private readonly relay: PipeRelay | undefined;
 
-  constructor(endpoint: string) {
-    this.relay = relays.get(endpoint);
+  constructor(address: string) {
+    const [endpoint, token] = address.split("?token=", 2);
+    this.relay = relays.get(endpoint ?? "");
     setTimeout(() => {
       if (this.isOver) return;
       if (this.relay === undefined) return this.cut();
       this.onopen?.();
+      if (this.relay.token !== undefined && this.relay.token !== token) {
+        // As real ones do.
+        this.relay.refusals++;
+        return this.cut(4401, "this relay wants a token: ask its operator for one");
+      }
       this.connection = this.relay.accept(this);
     }, 1);
   }
@@ -116,10 +126,10 @@ export class PipeSocket {
     }, 2);
   }
 
-  cut(code = 1006): void {
+  cut(code = 1006, reason = ""): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.onclose?.({ code, reason: "" });
+    this.onclose?.({ code, reason });
   }
 }
 

@@ -319,7 +319,7 @@ impl Engine {
     }
 
     fn let_go_of_taken(&mut self, source: ConnectionId, word: TakenWord, id: LetterId) {
-        self.on_delivered(source, id);
+        self.on_delivered(source, id, true);
         let Some(kept) = self.post.kept.remove(&id) else { return };
         self.stats.letters_taken += 1;
         self.store(Work::Meta, StoreTask::PutMeta { key: StoredLetter::name(&kept.recipient, &id), value: Vec::new() });

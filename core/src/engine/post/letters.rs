@@ -186,9 +186,28 @@ impl Engine {
         content: &[u8],
         expires: u64,
     ) -> Result<LetterId, SendLetterError> {
+        let drawn = self.rng.bytes();
+        self.send_drawn_letter(now, recipient, kind, content, expires, drawn)
+    }
+
+    /// The same with 32 random bytes that were drawn for this letter alone: asked for again, as by a page that has not heard whether the engine
+    /// before this one has done it, it is the same letter, which its recipient is shown once.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Self::send_letter`].
+    pub fn send_drawn_letter(
+        &mut self,
+        now: Now,
+        recipient: PeerId,
+        kind: &str,
+        content: &[u8],
+        expires: u64,
+        drawn: [u8; 32],
+    ) -> Result<LetterId, SendLetterError> {
         self.now = now;
         self.needs_flush = true;
-        self.write_letter(recipient, kind, content, expires)
+        self.put_letter(recipient, kind, content, expires, drawn)
     }
 
     /// The same, in the middle of a call.
@@ -199,18 +218,32 @@ impl Engine {
         content: &[u8],
         expires: u64,
     ) -> Result<LetterId, SendLetterError> {
+        let drawn = self.rng.bytes();
+        self.put_letter(recipient, kind, content, expires, drawn)
+    }
+
+    fn put_letter(
+        &mut self,
+        recipient: PeerId,
+        kind: &str,
+        content: &[u8],
+        expires: u64,
+        drawn: [u8; 32],
+    ) -> Result<LetterId, SendLetterError> {
         let unix_s = self.unix_s();
         if expires <= unix_s || expires > unix_s + LETTER_SECONDS_MAX {
             return Err(SendLetterError::Expires);
         }
-        if self.post.letters.outgoing.len() >= INBOX_LETTERS_MAX {
-            return Err(SendLetterError::Full);
-        }
-        let drawn: [u8; 32] = self.rng.bytes();
         let Phase::Running { identity, .. } = &self.phase else { return Err(SendLetterError::NotRunning) };
         let letter = Letter::write(identity, recipient, expires, kind, content, drawn)?;
         let outgoing = Outgoing::new(&letter, false);
         let id = outgoing.id;
+        if self.post.letters.outgoing.contains_key(&id) {
+            return Ok(id);
+        }
+        if self.post.letters.outgoing.len() >= INBOX_LETTERS_MAX {
+            return Err(SendLetterError::Full);
+        }
         let (key, value) = (StoredLetter::name_of_outgoing(&id), outgoing.bytes.to_vec());
         self.post.letters.outgoing.insert(id, outgoing);
         self.store(Work::Outgoing { letter: id }, StoreTask::PutMeta { key, value });
@@ -363,7 +396,8 @@ impl Engine {
         outgoing.durable = true;
         let outgoing = outgoing.clone();
         let ways: Vec<ConnectionId> = self.post.lines.keys().copied().filter(|at| self.is_way_of(&outgoing, *at)).collect();
-        self.queue_letter(id, &ways);
+        // One that was asked for again may have been sent on a connection before.
+        ways.into_iter().for_each(|connection| self.queue_letter_again(id, connection));
     }
 
     pub(in crate::engine) fn on_kept(
@@ -375,7 +409,7 @@ impl Engine {
     ) {
         let Some(outgoing) = self.post.letters.outgoing.get_mut(&id) else { return };
         match refused {
-            None => self.on_delivered(connection, id),
+            None => self.on_delivered(connection, id, false),
             Some(ErrorCode::BadLetter) => {
                 self.drop_outgoing(id);
                 self.tell(Event::LetterRefused { letter: id, reason: text, tried_again: false });
@@ -389,10 +423,10 @@ impl Engine {
     }
 
     /// A letter of this replica's is kept by a relay, or with its recipient.
-    pub(in crate::engine) fn on_delivered(&mut self, connection: ConnectionId, id: LetterId) {
+    pub(in crate::engine) fn on_delivered(&mut self, connection: ConnectionId, id: LetterId, taken: bool) {
         if self.drop_outgoing(id) {
             let peer = self.peer_of(connection);
-            self.tell(Event::LetterSent { letter: id, peer });
+            self.tell(Event::LetterSent { letter: id, peer, taken });
         }
     }
 

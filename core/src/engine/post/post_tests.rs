@@ -117,6 +117,32 @@ fn a_letter_waits_for_someone_who_is_away_is_shown_once_and_then_kept_by_nobody(
 }
 
 #[test]
+fn asked_for_again_it_is_the_same_letter_and_that_its_recipient_has_it_is_told_where_it_is_known() {
+    let mut world = world(1, 2);
+    let expires = world.now / 1_000 + DAY;
+    let ask = |world: &mut World| {
+        let now = Now::at(world.now);
+        let engine = &mut world.nodes[1].engine;
+        let id = engine.send_drawn_letter(now, peer(2), "note", b"come over", expires, [9; 32]).unwrap();
+        world.drain(1);
+        world.run();
+        id
+    };
+    let id = ask(&mut world);
+    assert_eq!((ask(&mut world), world.nodes[1].engine.unsent_letters()), (id, vec![id]));
+    world.connect(1, 0);
+    world.run();
+    world.connect(2, 0);
+    world.run();
+    assert_eq!((sent(&world, 1), shown(&world, 2)), (vec![id], vec![id]));
+    // The page did not hear of that.
+    assert_eq!(ask(&mut world), id);
+    let taken = |event: &Event| if let Event::LetterSent { taken, .. } = event { Some(*taken) } else { None };
+    let taken: Vec<bool> = world.nodes[1].events.iter().filter_map(taken).collect();
+    assert_eq!((taken, shown(&world, 2)), (vec![false, true], vec![id]));
+}
+
+#[test]
 fn what_is_written_away_from_any_relay_leaves_when_one_is_met_also_after_a_restart() {
     let mut world = world(1, 2);
     let id = send(&mut world, 1, 2, "come over");

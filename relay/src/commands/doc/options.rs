@@ -76,6 +76,9 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
+    /// The space, where none is named.
+    pub const SPACE: &str = "default";
+
     /// The relays as they are dialled: with the token, if there is one.
     pub fn dialled(&self) -> Vec<String> {
         self.relays.iter().map(|relay| with_token(relay, self.token.as_deref())).collect()
@@ -83,7 +86,7 @@ impl ClientOptions {
 
     /// The space to work in.
     pub fn space(&self) -> &str {
-        self.space.as_deref().unwrap_or("default")
+        self.space.as_deref().unwrap_or(Self::SPACE)
     }
 }
 

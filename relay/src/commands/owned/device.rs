@@ -6,7 +6,7 @@ use super::{Device, EXIT_CODES, join, now_s, parse_duration, until};
 use crate::dial::without_token;
 use crate::repo::{InSpace, LinkedDevice, Repo, SpaceCard, TicketGiven, TicketState};
 use clap::{Args, Subcommand};
-use driftline_core::base::id::PeerId;
+use driftline_core::base::id::{PeerId, SpaceId};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
@@ -163,7 +163,8 @@ async fn confirm(device: &Device<'_>, repo: &Repo, code: &str) -> Result<(), Fai
 /// Links the device that has asked.
 async fn take(device: &Device<'_>, repo: &Repo, asked: &TicketGiven) -> Result<(), Failure> {
     let relays: Vec<String> = device.options.relays.iter().map(|relay| without_token(relay)).collect();
-    let card = |space| SpaceCard { space, name: String::new(), relays: relays.clone() };
+    let told = repo.cards().await?;
+    let card = |space| SpaceCard { space, name: name_of(device, &told, space), relays: relays.clone() };
     let cards = repo.spaces().await?.into_iter().map(card).collect();
     let passed = repo.confirm_device(asked.id, cards).await?;
     let sent = repo.introductions_settled(device.options.timeout).await?;
@@ -172,6 +173,15 @@ async fn take(device: &Device<'_>, repo: &Repo, asked: &TicketGiven) -> Result<(
     device.output.result(&human.join("\n"), &json!({ "linked": key, "name": asked.name, "spaces": passed, "onRelay": sent }));
     device.output.note(&format!("note: {} is linked", called(asked)));
     if sent { Ok(()) } else { Err(device.unheard()) }
+}
+
+/// What a space is called, as far as that is known here: another device has told, or it is open and goes by the name that was typed or by the one that
+/// stands for no name. Spaces have no names of their own.
+fn name_of(device: &Device<'_>, told: &[SpaceCard], space: SpaceId) -> String {
+    let told = told.iter().find(|card| card.space == space && !card.name.is_empty());
+    let typed = device.options.space.as_deref().filter(|typed| typed.parse::<SpaceId>().is_err());
+    let by_name = typed.into_iter().chain([ClientOptions::SPACE]).find(|name| SpaceId::from_name(name) == space);
+    told.map(|card| card.name.clone()).or_else(|| by_name.map(str::to_owned)).unwrap_or_default()
 }
 
 async fn join_by(device: &Device<'_>, repo: &Repo, link: &str, name: &str) -> Result<(), Failure> {

@@ -162,12 +162,12 @@ async fn refused(repo: &Repo) -> String {
 }
 
 /// Seconds of Unix time.
-fn now_s() -> u64 {
+pub(super) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A time of day for people: so long from now, or ago.
-fn until(expires: u64, now: u64) -> String {
+pub(super) fn until(expires: u64, now: u64) -> String {
     let (left, words) = if expires > now { (expires - now, "in") } else { (now - expires, "ago") };
     let amount = match left {
         0..120 => format!("{left} s"),

@@ -4,12 +4,14 @@ use super::PeerArguments;
 use crate::commands::failure::{Failure, FailureKind};
 use crate::commands::output::Output;
 use crate::dial::without_token;
+use crate::folder::remember_relays;
 use crate::lan::did_of;
 use crate::repo::{Invitation, OwnedError, Repo, RepoError, Space};
 use driftline_core::base::id::SpaceId;
 use driftline_core::trust::owned::is_owned;
 use driftline_core::trust::standing::Access;
 use serde_json::json;
+use std::path::Path;
 
 /// The link that was typed.
 pub(super) fn read(link: &str) -> Result<Invitation, Failure> {
@@ -30,7 +32,13 @@ pub(super) fn space_named(space: Option<&str>, link: Option<&Invitation>) -> Res
 }
 
 /// Joins by the link that was typed, unless this device is a member already; where there is none it must be one, or the space be open.
-pub(super) async fn join(repo: &Repo, space: &Space, arguments: &PeerArguments, output: &Output) -> Result<(), Failure> {
+pub(super) async fn join(
+    repo: &Repo,
+    space: &Space,
+    arguments: &PeerArguments,
+    data: &Path,
+    output: &Output,
+) -> Result<(), Failure> {
     let Some(link) = &arguments.join else { return is_member(repo, space).await };
     // A link that has ended since lets nobody in any more, and need not.
     if space.level().await?.is_some() {
@@ -43,9 +51,15 @@ pub(super) async fn join(repo: &Repo, space: &Space, arguments: &PeerArguments, 
         &format!("joined the space {}, to {level}", space.id()),
         &json!({ "event": "joined", "space": space.id(), "level": level, "key": repo.peer_id() }),
     );
-    for relay in repo.connections().into_iter().filter(|relay| !named.contains(&relay.endpoint)) {
-        let relay = without_token(&relay.endpoint);
-        output.note(&format!("the link names the relay {relay}: the next time say --relay {relay}, and no --join"));
+    let is_new = |endpoint: &String| !named.contains(endpoint);
+    let new: Vec<String> = repo.connections().into_iter().map(|relay| relay.endpoint).filter(is_new).collect();
+    let new: Vec<String> = new.iter().map(|relay| without_token(relay)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    match remember_relays(data, &new) {
+        Ok(()) => output.note(&format!("the link names the relay {}, which is remembered", new.join(" and "))),
+        Err(why) => output.note(&format!("the link names the relay {}, which is not remembered: {why}", new.join(" and "))),
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::super::failure::{Failure, FailureKind};
 use super::super::output::Output;
+use crate::dial::without_token;
 use crate::folder::{FolderError, Keeper, Moment, Report, SpaceShelf, Terms, Watch};
 use crate::repo::{ConnectionState, Repo, Space, SpaceEvent, SpaceEvents};
 use driftline_core::engine::effect::TroubleKind;
@@ -284,9 +285,11 @@ impl<'a> Keeping<'a> {
         for connection in connections.iter().filter(|connection| !self.told_connections.contains(connection)) {
             match &connection.state {
                 ConnectionState::Connecting => {}
-                ConnectionState::Connected { .. } => self.output.note(&format!("connected to {}", connection.endpoint)),
+                ConnectionState::Connected { .. } => {
+                    self.output.note(&format!("connected to {}", without_token(&connection.endpoint)))
+                }
                 ConnectionState::Waiting { reason } => {
-                    self.output.note(&format!("waiting for {}: {reason}", connection.endpoint))
+                    self.output.note(&format!("waiting for {}: {reason}", without_token(&connection.endpoint)))
                 }
             }
         }

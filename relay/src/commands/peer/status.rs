@@ -4,6 +4,7 @@
 
 use crate::commands::failure::{Failure, FailureKind};
 use crate::commands::output::Output;
+use crate::dial::without_token;
 use crate::lan::{Lan, did_of, peer_of_did, short_did_of};
 use crate::repo::{ConnectionState, Repo, Space};
 use driftline_core::engine::standing::Standing;
@@ -58,7 +59,7 @@ impl Asked<'_> {
                 ConnectionState::Connected { .. } => "connected".to_owned(),
                 ConnectionState::Waiting { reason } => reason,
             };
-            json!({ "endpoint": connection.endpoint, "state": state })
+            json!({ "endpoint": without_token(&connection.endpoint), "state": state })
         };
         let lan = match self.lan {
             Some(lan) => lan.status().await,

@@ -212,7 +212,7 @@ fn document_of(task: &StoreTask) -> Option<DocumentId> {
     }
 }
 
-fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
+pub(super) fn prepare(connection: &Connection, bytes_max: Option<u64>) -> Outcome<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.busy_timeout(BUSY_TIME_MAX)?;
     // A damaged page is noticed when it is read, not when it has been followed into another.

@@ -46,6 +46,15 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder where there is none, for its owner alone, and takes hold of it.
     pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+        let held = Self::lock(path)?;
+        // SQLite gives its companions, the log and its index, the permissions of the database.
+        let made = private_file(&held.database());
+        made.map_err(|error| OpenError::Refused { folder: path.to_owned(), error })?;
+        Ok(held)
+    }
+
+    /// The same without a database in it.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let refused = |error| OpenError::Refused { folder: path.to_owned(), error };
         make_private_folder(path).map_err(refused)?;
         let lock = private_file(&path.join(LOCK_FILE)).map_err(refused)?;
@@ -54,8 +63,6 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { folder: path.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(refused(error)),
         }
-        // SQLite gives its companions, the log and its index, the permissions of the database.
-        drop(private_file(&path.join(DATABASE_FILE)).map_err(refused)?);
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -106,7 +113,8 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+/// Opens a file that its owner alone may read, made where there is none.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

@@ -50,7 +50,7 @@ impl SnapshotRow {
         Ok(Self { id, space, summary: SnapshotSummary { version, bytes, base } })
     }
 
-    fn write(&self, connection: &Connection, number: i64) -> Outcome<()> {
+    pub(super) fn write(&self, connection: &Connection, number: i64) -> Outcome<()> {
         let Self { id, space, summary: SnapshotSummary { version, bytes, base } } = self;
         let encoded = |encode: &dyn Fn(&mut Writer)| {
             let mut writer = Writer::new();
@@ -249,7 +249,8 @@ impl Log<'_> {
     }
 }
 
-fn write_parts(connection: &Connection, row: &DocumentRow, bytes: &[u8]) -> Outcome<()> {
+/// Writes a snapshot's bytes, in parts, in place of those that were there.
+pub(super) fn write_parts(connection: &Connection, row: &DocumentRow, bytes: &[u8]) -> Outcome<()> {
     connection.prepare_cached("DELETE FROM snapshot_parts WHERE document = ?1")?.execute([row.number])?;
     let mut insert =
         connection.prepare_cached("INSERT INTO snapshot_parts (document, start, part, checksum) VALUES (?1, ?2, ?3, ?4)")?;

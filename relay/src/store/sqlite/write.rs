@@ -44,20 +44,27 @@ fn append_entry(connection: &Connection, ledger: &mut Ledger, stored: &StoredEnt
     if entry.seq != row.version.clock.get(&entry.actor) + 1 {
         return Err(Failure::Damaged(format!("entry {} is not the next of actor {}", entry.seq, entry.actor)));
     }
+    insert_entry(connection, row.number, actor, stored)?;
+    row.end = stored.position;
+    row.bytes += entry.payload.len() as u64;
+    row.version.advance(entry);
+    ledger.note_changed(entry.document);
+    Ok(())
+}
+
+/// Writes an entry's row, for a document and an actor of these numbers.
+pub(super) fn insert_entry(connection: &Connection, document: i64, actor: i64, stored: &StoredEntry) -> Outcome<()> {
+    let entry = &stored.entry;
     connection
         .prepare_cached("INSERT INTO entries (document, position, actor, seq, hash, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![
-            row.number,
+            document,
             stored.position as i64,
             actor,
             entry.seq as i64,
             hash_key(&entry.hash),
             encode_entry_record(stored)
         ])?;
-    row.end = stored.position;
-    row.bytes += entry.payload.len() as u64;
-    row.version.advance(entry);
-    ledger.note_changed(entry.document);
     Ok(())
 }
 

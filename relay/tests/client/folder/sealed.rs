@@ -165,10 +165,19 @@ async fn the_command_joins_by_a_link_and_keeps_two_folders_in_step_in_a_sealed_s
 
     // The folder knows its space, and a link that has ended since is not needed any more.
     space.revoke(space.members().await.unwrap().iter().find(|member| member.is_link).unwrap().key).await.unwrap();
-    let mut anna = Peer::start(&["--folder", &folder(&one), "--relay", &harbour.url()]);
+    // So it does the relay that the link named.
+    let held = space.documents().await.unwrap().len();
+    let mut anna = Peer::start(&["--folder", &folder(&one)]);
     anna.says("inStep", None).await;
     std::fs::write(one.path().join("c.md"), "three\n").unwrap();
     anna.says("added", Some("c.md")).await;
+    let mut events = space.subscribe();
+    soon(async {
+        while space.documents().await.unwrap().len() == held {
+            events.next().await;
+        }
+    })
+    .await;
     anna.stop().await;
     // With a place on the local network, too, it is the member that it was, in the same space.
     let mut anna = Peer::start(&["--folder", &folder(&one), "--relay", &harbour.url(), "--pair", "--no-mdns"]);
