@@ -3,8 +3,8 @@
 use super::letters::{Received, SendLetterError};
 use crate::base::id::{ConnectionId, LetterId, PeerId};
 use crate::base::limits::{
-    INBOX_LETTERS_MAX, LETTER_BYTES_MAX, LETTER_EVERY_MS, LETTER_HOPS_MAX, LETTER_SECONDS_MAX, LETTERS_BURST,
-    LETTERS_PER_RECIPIENT_MAX,
+    INBOX_LETTERS_MAX, LETTER_BYTES_MAX, LETTER_EVERY_MS, LETTER_HOPS_MAX, LETTER_SECONDS_MAX, LETTER_SKEW_SECONDS,
+    LETTERS_BURST, LETTERS_PER_RECIPIENT_MAX, LETTERS_UNDER_WAY_MAX,
 };
 use crate::base::time::Now;
 use crate::engine::config::{EngineConfig, Role};
@@ -325,14 +325,15 @@ fn every_bound_of_a_relay_is_reached_is_said_and_harms_nobody_else() {
     world.run();
     let end = DAY;
     assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 0, 0)), Some(ErrorCode::BadLetter), "ended");
-    let far = letter(1, 9, 0, LETTER_SECONDS_MAX * 2);
-    assert_eq!(offer(&mut world, 0, 0, 0, &far), Some(ErrorCode::BadLetter), "too long");
+    let (last, now) = (LETTER_SECONDS_MAX + LETTER_SKEW_SECONDS, world.now / 1_000);
+    assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 7_000, now + last + 1)), Some(ErrorCode::BadLetter), "too long");
+    assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 0, now + last)), None, "by a clock that goes an hour fast");
     assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 0, 0, end)), Some(ErrorCode::BadLetter), "to the relay itself");
-    for number in 0..LETTERS_BURST as usize {
+    for number in 1..LETTERS_BURST as usize {
         assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, number, end)), None);
     }
     assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 999, end)), Some(ErrorCode::TooFast));
-    assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 0, end)), None, "one that is kept already");
+    assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 9, 1, end)), None, "one that is kept already");
     assert_eq!(offer(&mut world, 0, 1, 0, &letter(2, 9, 2_000, end)), None, "another key");
     for number in kept(&world, 0)..LETTERS_PER_RECIPIENT_MAX {
         world.now += LETTER_EVERY_MS;
@@ -344,6 +345,35 @@ fn every_bound_of_a_relay_is_reached_is_said_and_harms_nobody_else() {
     assert_eq!(offer(&mut world, 0, 1, 0, &letter(2, 3, 1, end)), None, "another's box");
     let refused = &world.nodes[0].engine.stats().refused;
     assert_eq!((refused[&ErrorCode::BoxFull], refused[&ErrorCode::TooFast]), (1, 1));
+}
+
+#[test]
+fn no_more_letters_are_under_way_to_someone_than_may_be_and_all_arrive() {
+    let mut world = world(1, 3);
+    world.connect(1, 0);
+    world.run();
+    let many = LETTERS_UNDER_WAY_MAX + 8;
+    for number in 0..many {
+        world.now += LETTER_EVERY_MS;
+        assert_eq!(offer(&mut world, 0, 0, 0, &letter(1, 2, number, DAY)), None);
+    }
+    world.connect(2, 0);
+    let (mut under_way, mut most) = (0_usize, 0);
+    while let Some((to, _, frame)) = world.frames.front() {
+        match Message::decode(frame) {
+            Ok(Message::Taken { .. }) if *to == 0 => under_way -= 1,
+            _ => {}
+        }
+        let before = world.frames.len() - 1;
+        world.step();
+        let is_letter = |(to, _, frame): &&(usize, ConnectionId, Arc<[u8]>)| {
+            *to == 2 && matches!(Message::decode(frame), Ok(Message::Letter { .. }))
+        };
+        under_way += world.frames.iter().skip(before).filter(is_letter).count();
+        most = most.max(under_way);
+    }
+    assert_eq!((most, under_way), (LETTERS_UNDER_WAY_MAX, 0));
+    assert_eq!((shown(&world, 2).len(), kept(&world, 0)), (many, 0));
 }
 
 #[test]
