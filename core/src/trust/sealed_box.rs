@@ -4,13 +4,13 @@
 //! scalar that Ed25519 makes of it. Whoever closes a box draws a key for it alone; what both ends agree on becomes, by HKDF-SHA256, the
 //! key and the nonce of XChaCha20-Poly1305. Nothing proves the sender: what is inside has to.
 
+use super::key::{Ephemeral, agree};
 use crate::base::id::PeerId;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use hkdf::Hkdf;
 use sha2::Sha256;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 /// Bytes that a box has more than what is in it: the key drawn for it, and what shows that nothing was changed.
 pub const BOX_OVERHEAD_BYTES: usize = 32 + 16;
@@ -21,7 +21,7 @@ const LABEL: &[u8] = b"driftline sealed box 1\0";
 #[derive(Clone)]
 pub struct Unsealer {
     recipient: PeerId,
-    secret: StaticSecret,
+    key: SigningKey,
 }
 
 /// Why a box could not be closed or opened: the key is none, or the box was closed for another, or altered.
@@ -39,7 +39,7 @@ impl Unsealer {
     /// Of the secret Ed25519 key, 32 bytes.
     pub fn new(secret: &[u8; 32]) -> Self {
         let key = SigningKey::from_bytes(secret);
-        Self { recipient: PeerId(key.verifying_key().to_bytes()), secret: StaticSecret::from(key.to_scalar_bytes()) }
+        Self { recipient: PeerId(key.verifying_key().to_bytes()), key }
     }
 
     /// Whose boxes it opens.
@@ -55,11 +55,8 @@ impl Unsealer {
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, BoxError> {
         let (ephemeral, sealed) = sealed.split_at_checked(32).ok_or(BoxError::Sealed)?;
         let ephemeral = <[u8; 32]>::try_from(ephemeral).map_err(|_| BoxError::Sealed)?;
-        let shared = self.secret.diffie_hellman(&PublicKey::from(ephemeral));
-        if !shared.was_contributory() {
-            return Err(BoxError::Sealed);
-        }
-        let (cipher, nonce) = cipher(shared.as_bytes(), &ephemeral, &self.recipient);
+        let shared = agree(&self.key, &ephemeral).ok_or(BoxError::Sealed)?;
+        let (cipher, nonce) = cipher(&shared, &ephemeral, &self.recipient);
         cipher.decrypt(&nonce, Payload { msg: sealed, aad: context }).map_err(|_| BoxError::Sealed)
     }
 }
@@ -70,14 +67,9 @@ impl Unsealer {
 ///
 /// [`BoxError::BadKey`].
 pub fn seal(recipient: &PeerId, drawn: [u8; 32], context: &[u8], content: &[u8]) -> Result<Vec<u8>, BoxError> {
-    let key = VerifyingKey::from_bytes(&recipient.0).map_err(|_| BoxError::BadKey)?;
-    let secret = StaticSecret::from(drawn);
-    let shared = secret.diffie_hellman(&PublicKey::from(key.to_montgomery().to_bytes()));
-    if key.is_weak() || !shared.was_contributory() {
-        return Err(BoxError::BadKey);
-    }
-    let ephemeral = PublicKey::from(&secret).to_bytes();
-    let (cipher, nonce) = cipher(shared.as_bytes(), &ephemeral, recipient);
+    let drawn = Ephemeral::new(drawn);
+    let (shared, ephemeral) = (drawn.agree(recipient).ok_or(BoxError::BadKey)?, drawn.public());
+    let (cipher, nonce) = cipher(&shared, &ephemeral, recipient);
     let closed = cipher.encrypt(&nonce, Payload { msg: content, aad: context }).map_err(|_| BoxError::BadKey)?;
     Ok([&ephemeral[..], &closed].concat())
 }
