@@ -444,6 +444,8 @@ impl Engine {
             self.expect(space, document);
         }
         let same = durable == version;
+        // It may not have taken a word for what it lacks, since it did not know the writer yet.
+        self.forget_attestations_told(connection, space, document, same);
         self.with_delta(connection, space, document, |delta, log| {
             delta.on_have(log, version.clock);
             if answer {

@@ -125,6 +125,9 @@ impl World {
 
     /// Why not all is at rest yet.
     fn unrest(&self) -> Option<String> {
+        if self.is_shutting_out {
+            return Some("the owner does not know yet that someone is shut out".to_owned());
+        }
         for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| !replica.out) {
             if !replica.ready {
                 return Some(format!("replica {index} is not ready"));
@@ -143,7 +146,8 @@ impl World {
             let held: Vec<Vec<usize>> = (0..self.replicas.len())
                 .map(|index| self.documents.iter().map(|document| self.oracle.held(index, document).len()).collect())
                 .collect();
-            return Some(format!("the disks do not hold the same: {held:?}"));
+            let lacking = self.oracle.lacking(&self.members(), &self.documents);
+            return Some(format!("the disks do not hold the same: {held:?}; lacking: {lacking:?}"));
         }
         self.unsaved()
     }

@@ -393,8 +393,13 @@ impl Oracle {
     pub fn on_death<'a>(&mut self, replica: usize, tasks: impl Iterator<Item = &'a StoreTask>) {
         let witness = &mut self.witnesses[replica];
         for task in tasks {
-            if let StoreTask::Append { entries, .. } = task {
-                entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+            match task {
+                StoreTask::Append { entries, .. } => {
+                    entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+                }
+                // It may be carried out, and nobody lives to hear of it.
+                StoreTask::Quarantine { document } if self.ended => _ = witness.saved_heads.remove(document),
+                _ => {}
             }
         }
         witness.refusing = false;
@@ -529,6 +534,25 @@ impl Oracle {
                 a.map(|a| (&a.clock, a.end)) == b.map(|b| (&b.clock, b.end)) && held(one, document) == held(other, document)
             })
         })
+    }
+
+    /// What disks lack that others hold: the replica, whose change it is, from which number on, and how many the others hold.
+    pub fn lacking(&self, members: &[usize], documents: &[DocumentId]) -> Vec<String> {
+        let clock = |member: &usize, document| self.witnesses[*member].held.get(document).map(|held| &held.clock);
+        let mut lacking = Vec::new();
+        for document in documents {
+            let mut most: Highest = BTreeMap::new();
+            for (actor, seq) in members.iter().filter_map(|member| clock(member, document)).flatten() {
+                let held = most.entry(*actor).or_default();
+                *held = (*held).max(*seq);
+            }
+            for member in members {
+                let held = |actor| clock(member, document).and_then(|clock| clock.get(actor)).copied().unwrap_or(0);
+                let less = most.iter().filter(|(actor, seq)| held(actor) < **seq);
+                lacking.extend(less.map(|(actor, seq)| format!("{member}: {actor} {} of {seq}", held(actor))));
+            }
+        }
+        lacking
     }
 
     /// Every edit that some replica said was saved and that no tampering excuses.

@@ -37,14 +37,26 @@ impl World {
         }
     }
 
-    /// The owner shuts someone out, once it knows of them.
+    /// The owner shuts someone out, once it knows of them; and looks whether that outlived its process, and does it again if not.
     pub(super) fn shut_out(&mut self) {
-        let (Some(loser), false) = (self.loser(), self.healed) else { return };
-        let key = self.replicas[loser].engine.as_ref().and_then(|engine| engine.peer_id());
+        let Some(loser) = self.loser() else { return };
+        if self.healed && !self.replicas[loser].out {
+            return;
+        }
+        let key = self.replicas[loser].engine.as_ref().and_then(|engine| engine.peer_id()).or(self.oracle.key_of_loser());
         let (now, space) = (self.now(OWNER), self.space);
         let ready = self.replicas[OWNER].ready;
+        let is_idle = self.replicas[OWNER].disk.tasks.is_empty() && !self.replicas[OWNER].undrained;
         let engine = self.replicas[OWNER].engine.as_mut().filter(|_| ready);
         let Some((engine, key)) = engine.zip(key) else { return self.plan(self.now_ms + AGAIN_MS, Happening::ShutOut) };
+        let members = engine.members(&space).unwrap_or_default();
+        if members.iter().any(|member| member.key == key && member.state == MemberState::Revoked) {
+            match is_idle {
+                true => self.is_shutting_out = false,
+                false => self.plan(self.now_ms + AGAIN_MS, Happening::ShutOut),
+            }
+            return;
+        }
         // What the revocation names is what the owner holds.
         let mut cuts: BTreeMap<DocumentId, BTreeMap<_, u64>> = BTreeMap::new();
         for document in engine.documents(&space) {
@@ -59,6 +71,8 @@ impl World {
         self.tally.count("shut out");
         self.oracle.on_shut_out(loser, key, cuts);
         self.replicas[loser].out = true;
+        self.is_shutting_out = true;
+        self.plan(self.now_ms + AGAIN_MS, Happening::ShutOut);
         self.told(OWNER);
     }
 

@@ -107,6 +107,8 @@ pub struct World {
     pub changes_sent: u64,
     /// Whether faults are over.
     pub healed: bool,
+    /// Whether the owner has shut someone out, and that may not outlive its process yet.
+    pub(super) is_shutting_out: bool,
     /// Drawn by the app.
     pub app_dice: Dice,
     /// Drawn by everything that goes wrong.
@@ -159,6 +161,7 @@ impl World {
             busy_ms: 0,
             changes_sent: 0,
             healed: false,
+            is_shutting_out: false,
             app_dice: Dice::new(seed, "app"),
             fault_dice: Dice::new(seed, "faults"),
             disk_dice: Dice::new(seed, "disks"),

@@ -105,25 +105,31 @@ impl Engine {
             let entries = self.loaded_entries(&document);
             return self.finish_cut(document, entries);
         }
+        // The store answers in order: what stands beside the snapshot is here before that is put together.
+        self.read(Work::CutEntries { document }, document, VectorClock::new(), 0, usize::MAX);
         if self.log(&document).is_some_and(|log| log.snapshot().is_some()) {
             self.read_snapshot(Work::CutSnapshot { document }, document, 0, usize::MAX);
         }
-        self.read(Work::CutEntries { document }, document, VectorClock::new(), 0, usize::MAX);
     }
 
     pub(in crate::engine) fn on_cut_snapshot(&mut self, document: DocumentId, part: Option<SnapshotPart>) {
-        let Some(part) = part.filter(|_| self.cuts.is_cutting(&document)) else { return };
+        if !self.cuts.is_cutting(&document) {
+            return;
+        }
+        let Some(part) = part else { return self.finish_cut_of_entries(document) };
         let Some(space) = self.locations.get(&document).copied() else { return };
         let bytes = match self.opened_snapshot(&space, &document, part.bytes.clone()) {
             Ok(Some(opened)) => opened,
             // It cannot be parted here: see `keep_unread`.
-            Ok(None) => return drop(self.cuts.unread.insert(document, part)),
+            Ok(None) => {
+                self.cuts.unread.insert(document, part);
+                return self.finish_cut_of_entries(document);
+            }
             Err(error) => {
                 self.cuts.cutting.remove(&document);
                 return self.quarantine(document, &error.to_string());
             }
         };
-        // Its entries are put together when those beside it have been read: the store answers in order.
         if let Some(assembly) = self.assembly(document, vec![bytes], Vec::new()) {
             self.hand_out(Work::CutAssembly { document }, assembly);
         }
@@ -132,10 +138,15 @@ impl Engine {
     pub(in crate::engine) fn on_cut_entries(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
         let Some(read) = self.cuts.cutting.get_mut(&document) else { return };
         read.extend(entries.into_iter().map(|(_, entry)| entry));
-        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) || self.cuts.unread.contains_key(&document) {
-            let read = self.cuts.cutting.get(&document).cloned().unwrap_or_default();
-            self.finish_cut(document, read);
+        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) {
+            self.finish_cut_of_entries(document);
         }
+    }
+
+    /// Has a document cut back of which all that is read are entries.
+    fn finish_cut_of_entries(&mut self, document: DocumentId) {
+        let read = self.cuts.cutting.get(&document).cloned().unwrap_or_default();
+        self.finish_cut(document, read);
     }
 
     pub(in crate::engine) fn on_cut_assembled(&mut self, document: DocumentId, result: Result<Box<Assembled>, AssemblyError>) {
@@ -305,9 +316,7 @@ impl Engine {
         let connections: Vec<ConnectionId> =
             self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
         for connection in connections {
-            if let Some(peer) = self.trust.peers.get_mut(&(connection, space)) {
-                peer.attested.remove(&document);
-            }
+            self.forget_attestations_told(connection, space, document, false);
         }
     }
 }
