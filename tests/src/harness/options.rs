@@ -197,11 +197,6 @@ pub struct Options {
 /// The usual faults that are drawn first.
 const EARLIER: &[Fault] = Fault::USUAL.split_last().expect("there are some").1;
 
-/// Whether those lives with someone shut out are lived, too, in which members meet without a relay: not all of them hold yet.
-fn are_all_lived() -> bool {
-    std::env::var("DRIFTLINE_SIM_MEMBERS").is_ok()
-}
-
 impl Options {
     /// The life that `seed` stands for, of a sort.
     pub fn draw(seed: u64, sort: Sort) -> Self {
@@ -231,9 +226,6 @@ impl Options {
 
     fn have_someone_shut_out(&mut self) {
         let mut dice = Dice::new(self.seed, "shutting out");
-        if !are_all_lived() {
-            self.shape = Shape::Star;
-        }
         self.replicas = self.replicas.max(4);
         (self.owned, self.mixed_versions) = (true, false);
         self.have_disks_take_all();
