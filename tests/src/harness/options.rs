@@ -190,6 +190,8 @@ pub struct Options {
     pub cheating: u64,
     /// Whether such a relay is gone in the end, and the others meet each other.
     pub relay_goes: bool,
+    /// Whether the owned space is sealed; then its owner is one of the replicas, too.
+    pub sealed: bool,
     /// How someone's part in the space ends; then its owner is one of the replicas.
     pub end: Option<End>,
 }
@@ -207,7 +209,17 @@ impl Options {
             Sort::Cheating => options.have_the_relay_cheat(),
             Sort::ShuttingOut => options.have_someone_shut_out(),
         }
+        let is_asked = std::env::var("DRIFTLINE_SIM_SEALED").is_ok();
+        if options.owned && (is_asked || Dice::new(seed, "sealed").percent(30)) {
+            options.seal();
+        }
         options
+    }
+
+    /// Has the space sealed. Under the smallest limits no sealed change fits.
+    pub fn seal(&mut self) {
+        self.sealed = true;
+        self.small_limits = false;
     }
 
     fn have_the_relay_cheat(&mut self) {
@@ -281,6 +293,7 @@ impl Options {
             cheating: 0,
             relay_goes: false,
             end: None,
+            sealed: false,
         };
         // Drawn last, so that what was drawn before stays what it was.
         if dice.percent(40) && !options.faults.is_empty() {

@@ -4,9 +4,12 @@
 //! nothing that was written behind the numbers that the revocation names, and all the rest.
 
 use super::options::End;
+use super::sealed::{bytes_of, shows_a_token};
 use super::world::{Happening, World};
 use driftline_core::base::id::{ConnectionId, DocumentId};
+use driftline_core::engine::config::Role;
 use driftline_core::engine::trust::owned::MemberState;
+use driftline_core::store::task::StoreTask;
 use driftline_core::trust::owned::is_actor_of;
 use std::collections::BTreeMap;
 
@@ -95,5 +98,40 @@ impl World {
         let wire = self.replicas[index].connections.get(&connection).map(|found| (found.wire, found.side));
         let other = wire.and_then(|(wire, side)| Some(self.links.wires.get(&wire)?.ends[1 - side].replica));
         assert!(other != self.loser(), "S11: replica {index} sends {name} to one of whom it knows that they were shut out");
+    }
+
+    /// Learns what a replica has its store keep; and nothing that a relay keeps of a sealed space shows a token (S12).
+    pub(super) fn judge_storing(&mut self, index: usize, work: &StoreTask) {
+        let Some(keys) = &mut self.oracle.keys else { return };
+        if let StoreTask::PutMeta { key, value } = work {
+            keys.learn(key, value);
+        }
+        if self.replicas[index].role == Role::Relay {
+            let shows = bytes_of(work).into_iter().any(shows_a_token);
+            assert!(!shows, "S12: the relay of a sealed space keeps a token");
+            self.tally.count("kept by a relay that sees nothing");
+        }
+    }
+
+    /// Nothing that goes to a relay of a sealed space, or comes from it, shows a token (S12); elsewhere what does shows that it would be found.
+    pub(super) fn judge_clear(&mut self, index: usize, connection: ConnectionId, frame: &[u8]) {
+        let wire = self.replicas[index].connections.get(&connection).map(|found| (found.wire, found.side));
+        let other = wire.and_then(|(wire, side)| Some(self.links.wires.get(&wire)?.ends[1 - side].replica));
+        let is_relays = [Some(index), other].into_iter().flatten().any(|of| self.replicas[of].role == Role::Relay);
+        let is_looked_at = self.options.sealed || self.options.seed.is_multiple_of(8);
+        if is_relays && is_looked_at && shows_a_token(frame) {
+            assert!(!self.options.sealed, "S12: a relay of a sealed space can read a token in what replica {index} sends");
+            self.tally.count("token that a relay could read");
+        }
+    }
+
+    /// Who was shut out opens nothing that was sealed under a later epoch (S12).
+    pub(super) fn judge_seals(&mut self) {
+        let (Some(loser), Some(keys), true) = (self.loser(), &self.oracle.keys, self.oracle.key_of_loser().is_some()) else {
+            return;
+        };
+        let Some((secret, link)) = self.replicas[loser].identity.zip(self.links_to_it.get(loser)) else { return };
+        let unopened = keys.judge(&secret, link, self.oracle.statements_before, &self.oracle.sealed);
+        self.tally.add("changes that who was shut out cannot open", unopened as u64);
     }
 }

@@ -19,7 +19,7 @@ pub fn judge(oracle: &Oracle, (replicas, members): (&[Replica], &[usize]), docum
         assert_eq!(oracle.held(*replica, &document), all, "S1: the logs of replicas {first} and {replica} differ in {document}");
     }
     for (index, replica) in members.iter().map(|index| (*index, &replicas[*index])) {
-        let stored = replica.disk.logs().remove(&document).unwrap_or_default();
+        let stored = replica.disk.logs(oracle.keys.as_ref()).remove(&document).unwrap_or_default();
         assert_eq!(hashes(&stored), all, "S4: the disk of replica {index} does not hold what was stored of {document}");
     }
     let changes =
