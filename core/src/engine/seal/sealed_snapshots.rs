@@ -172,9 +172,10 @@ impl Engine {
         }
     }
 
-    /// Asks for another, since what came was not for the end of the log: at once, and where that goes on, when the document is quiet.
+    /// Asks for another, since what came was not for the end of the log: at once, and where that goes on, when the document is quiet. So it does where
+    /// it has not asked for the one that came: it is what a member holds, and cannot be added to what is held here.
     pub(in crate::engine) fn want_another_snapshot(&mut self, space: SpaceId, document: DocumentId) {
-        let Some(wanted) = self.sealed_snapshots.wanted.get_mut(&document) else { return };
+        let Some(wanted) = self.sealed_snapshots.wanted.get_mut(&document) else { return self.want_snapshot(space, document) };
         if wanted.retries < RETRIES_MAX {
             wanted.retries += 1;
             wanted.at_ms = None;
