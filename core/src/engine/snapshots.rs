@@ -306,6 +306,11 @@ impl Engine {
             let clock = &finished.snapshot.version.clock;
             let fresh = Log::new(document, space);
             let log = self.log(&document).unwrap_or(&fresh);
+            if clock.is_empty() {
+                // What it was made of was set aside meanwhile, all of it.
+                self.on_adoption_over(document);
+                continue;
+            }
             let is_known = clock.is_within(&log.durable().clock);
             if finished.received.is_none() && !is_known && clock.is_within(&log.version().clock) {
                 // A member has made it of more than is on this disk yet: that is under way.

@@ -125,6 +125,11 @@ impl Keys {
         self.ring.name(document, actor, hash)
     }
 
+    /// Whether what a log holds is broken under its seal: a relay cannot tell.
+    pub fn is_broken(&self, document: &DocumentId, payload: &Arc<[u8]>) -> bool {
+        payload.first() == Some(&ENTRY_MARK) && self.ring.open_entry(document, payload).is_err()
+    }
+
     /// The change in what a log holds, which is that change where it is read from a snapshot.
     pub fn clear(&self, document: &DocumentId, payload: &Arc<[u8]>) -> Arc<[u8]> {
         if payload.first() != Some(&ENTRY_MARK) {

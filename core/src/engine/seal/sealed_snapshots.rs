@@ -214,7 +214,7 @@ impl Engine {
 
     /// Makes a snapshot for someone whose log has grown long, and who cannot make it.
     pub(in crate::engine) fn on_compact(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
-        let is_held = self.locations.get(&document) == Some(&space);
+        let is_held = self.log(&document).is_some_and(|log| log.space() == space && log.end() > 0);
         if !is_sealed(&space) || !is_held || !self.makes_snapshots(&space) || !self.is_subscribed(connection, &space) {
             return;
         }
