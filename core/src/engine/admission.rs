@@ -214,7 +214,8 @@ impl Engine {
             // Still unknown after the look-up: whoever sent it did not send what it depends on. What was among the newest entries then, and is not
             // any more, was not looked for yet.
             let admission = self.log(&document).map(|log| log.admission(&first, &line.confirmed));
-            let unknown = matches!(admission, Some(Admission::Unknown(hashes)) if hashes.iter().all(|hash| line.sought.contains(hash)));
+            let unknown =
+                matches!(admission, Some(Admission::Unknown(hashes)) if hashes.iter().all(|hash| line.sought.contains(hash)));
             if unknown && self.is_falsely_founded(&first) {
                 let why = SealError::Otherwise("it depends on something else");
                 self.on_broken(source, space, document, (first.actor, first.seq), &why);

@@ -73,6 +73,10 @@ impl Engine {
 
     /// The same of one document: one that could not be read, or that a peer's snapshot was taken into which was on its way when this replica heard.
     pub(in crate::engine) fn cut_back_one(&mut self, space: SpaceId, document: DocumentId) {
+        // What this replica wrote could not be made again yet: it is cut back when the key comes.
+        if !self.is_relay() && self.waits_for_key(&space) {
+            return;
+        }
         let keeps_all = !self.is_relay() && self.own_access(&space).level().is_none();
         let is_over = self.holds_refused(space, document);
         if is_over && !keeps_all && self.snapshots.is_at_work(&document) {
@@ -216,6 +220,10 @@ impl Engine {
     /// Begins a document's log anew with what remains of these entries, and of those that are on their way to the store.
     fn cut(&mut self, document: DocumentId, read: Vec<Arc<Entry>>) {
         let Some(space) = self.locations.get(&document).copied() else { return };
+        if !self.is_relay() && self.waits_for_key(&space) {
+            self.cuts.unread.remove(&document);
+            return self.on_found(document, Vec::new());
+        }
         // It may have been opened, and written in, while it was read.
         let read = if self.documents.loaded(&document).is_some() { self.loaded_entries(&document) } else { read };
         let tail = self.log(&document).into_iter().flat_map(|log| log.tail_after(log.tail_start() - 1).into_iter().flatten());
