@@ -68,6 +68,8 @@ const MUST_HAPPEN: &[&str] = &[
     "old journal dropped",
     "rewrite step failed",
     "died while the journal was rewritten",
+    "life in a sealed space",
+    "kept by a relay that sees nothing",
 ];
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -144,8 +146,17 @@ fn whatever_a_relay_does_those_who_meet_honestly_agree_and_nothing_is_lost() {
 }
 
 /// What only these lives have.
-const MUST_HAPPEN_TO_LOSERS: &[&str] =
-    &["shut out", "joined an owned space", "refused grant_revoked", "refused grant_expired", "changes judged"];
+const MUST_HAPPEN_TO_LOSERS: &[&str] = &[
+    "shut out",
+    "joined an owned space",
+    "refused grant_revoked",
+    "refused grant_expired",
+    "changes judged",
+    "life in a sealed space",
+    "kept by a relay that sees nothing",
+    "changes that who was shut out cannot open",
+    "token that a relay could read",
+];
 
 #[test]
 fn who_is_shut_out_is_sent_nothing_more_and_all_others_come_to_the_same_without_what_they_wrote_later() {
@@ -214,7 +225,7 @@ fn run(name: &str, sort: Sort, lives: u64, seconds: u64, faults: &[Fault], must_
     assert!(lived > 0, "no life was lived in {seconds} s");
     if lived >= LIVES_FOR_TOTALS {
         let messages = Message::NAMES.iter().map(|(_, name)| format!("message {name}")).filter(|_| sort == Sort::Usual);
-        // No life has a sealed space in it, a letter, or a relay that asks for work: core/src/engine/seal/seal_tests.rs and post_tests.rs tell of these.
+        // No life has a letter in it: core/src/engine/post/post_tests.rs tells of these; and few a relay that asks for work.
         let told_elsewhere =
             ["roll", "attestations", "compact", "letter", "kept", "taken", "stamp"].map(|name| format!("message {name}"));
         let messages = messages.filter(|message| !told_elsewhere.contains(message));

@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub(super) struct Line {
     pub(super) entries: VecDeque<(Arc<Entry>, ConnectionId)>,
     confirmed: BTreeSet<ChangeHash>,
+    /// What was looked for of the first.
+    sought: BTreeSet<ChangeHash>,
 }
 
 impl Logs {
@@ -161,6 +163,7 @@ impl Engine {
             Admission::Unknown(hashes) => {
                 let line = self.logs.lines.entry(document).or_default();
                 line.confirmed.extend(confirmed);
+                line.sought.extend(&hashes);
                 self.logs.waiting_bytes += entry.weight();
                 line.entries.push_front((entry, source));
                 self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
@@ -208,9 +211,11 @@ impl Engine {
         self.touch_progress(space);
         line.confirmed.extend(hashes);
         if let Some((first, source)) = line.entries.pop_front() {
-            // Still unknown after the look-up: whoever sent it did not send what it depends on.
+            // Still unknown after the look-up: whoever sent it did not send what it depends on. What was among the newest entries then, and is not
+            // any more, was not looked for yet.
+            let admission = self.log(&document).map(|log| log.admission(&first, &line.confirmed));
             let unknown =
-                self.log(&document).is_some_and(|log| matches!(log.admission(&first, &line.confirmed), Admission::Unknown(_)));
+                matches!(admission, Some(Admission::Unknown(hashes)) if hashes.iter().all(|hash| line.sought.contains(hash)));
             if unknown && self.is_falsely_founded(&first) {
                 let why = SealError::Otherwise("it depends on something else");
                 self.on_broken(source, space, document, (first.actor, first.seq), &why);

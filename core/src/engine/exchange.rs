@@ -392,8 +392,8 @@ impl Engine {
         });
         if strikes < STRIKES_MAX {
             self.ask(connection, space, document);
-        } else if self.trust.rolls.get(&space).is_some_and(|held| held.roll.standing().has_revocations()) {
-            // What was on its way when someone was shut out stands on what one side has set aside and the other not yet.
+        } else if is_owned(&space) {
+            // It may stand on what waits for its writer's word, or on what one side has set aside and the other not yet.
             self.timers.set_no_later(Timer::Struck(document), self.now.monotonic_ms + STRUCK_MS);
         } else if strikes == STRIKES_MAX {
             let text = format!(
@@ -444,6 +444,8 @@ impl Engine {
             self.expect(space, document);
         }
         let same = durable == version;
+        // It may not have taken a word for what it lacks, since it did not know the writer yet.
+        self.forget_attestations_told(connection, space, document, same);
         self.with_delta(connection, space, document, |delta, log| {
             delta.on_have(log, version.clock);
             if answer {

@@ -16,7 +16,7 @@ use crate::base::limits::STATEMENTS_SAVED_MAX;
 use crate::log::clock::VectorClock;
 use crate::log::tree::Fingerprint;
 use crate::store::task::StoreTask;
-use crate::trust::owned::is_owned;
+use crate::trust::owned::{is_owned, is_sealed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Milliseconds for which something must have been vouched for, and not come though the space was in sync, before it counts as held back.
@@ -75,6 +75,10 @@ impl Engine {
         let is_alone = self.sessions.get(&connection).is_some_and(|session| session.alone);
         // What others have set aside already, with all that stood on it.
         if self.holds_refused(space, document) {
+            return;
+        }
+        // A relay that cannot part a sealed snapshot begins its log anew with nothing, and rightly.
+        if is_sealed(&space) && self.has_shut_someone_out(&space) {
             return;
         }
         let Some(log) = self.log(&document).filter(|_| is_alone) else { return };

@@ -193,7 +193,8 @@ impl Engine {
             return;
         }
         if !self.makes_snapshots(&space) {
-            return self.want_snapshot(space, document);
+            self.want_snapshot(space, document);
+            return;
         }
         if !self.is_relay() && self.waits_for_words(&document) {
             // Members do not take what is not vouched for, nor a snapshot that it is in.
@@ -254,7 +255,8 @@ impl Engine {
     pub(super) fn take_for_own(&mut self, document: DocumentId, space: SpaceId, snapshot: Snapshot) {
         let Some(log) = self.log(&document).filter(|log| log.is_beginning(&snapshot.version.clock)) else {
             // The log has gone on further than its tail tells since that was asked for.
-            return self.want_another_snapshot(space, document);
+            self.want_another_snapshot(space, document);
+            return;
         };
         let (before, after) = (log.base(), log.end().max(1));
         let share = snapshot.end().saturating_sub(before) as f64 / (after - before).max(1) as f64;
@@ -306,6 +308,11 @@ impl Engine {
             let clock = &finished.snapshot.version.clock;
             let fresh = Log::new(document, space);
             let log = self.log(&document).unwrap_or(&fresh);
+            if clock.is_empty() {
+                // What it was made of was set aside meanwhile, all of it.
+                self.on_adoption_over(document);
+                continue;
+            }
             let is_known = clock.is_within(&log.durable().clock);
             if finished.received.is_none() && !is_known && clock.is_within(&log.version().clock) {
                 // A member has made it of more than is on this disk yet: that is under way.
@@ -338,8 +345,9 @@ impl Engine {
                 if !self.makes_snapshots(&space) {
                     // What is held here is not all in it, and cannot be added: whoever made it makes another with it.
                     self.on_adoption_over(document);
-                    self.want_another_snapshot(space, document);
-                    self.ask_everyone(space, document);
+                    if self.want_another_snapshot(space, document) {
+                        self.ask_everyone(space, document);
+                    }
                     continue;
                 }
                 let received = finished.received.take();

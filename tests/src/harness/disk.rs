@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use super::options::Fault;
+use super::sealed::Keys;
 use driftline_core::base::id::{ChangeHash, DocumentId, TaskId};
 use driftline_core::doc::change::entry_from_payload;
 use driftline_core::log::clock::VectorClock;
@@ -234,6 +235,11 @@ impl Disk {
         true
     }
 
+    /// Begins with this on it; only while no process has run.
+    pub fn begin_with(&mut self, areas: [Vec<u8>; 2]) {
+        self.platter.borrow_mut().replace(areas);
+    }
+
     /// Takes everything off it; only while no process runs.
     pub fn wipe(&mut self) {
         self.platter.borrow_mut().replace(Default::default());
@@ -246,7 +252,7 @@ impl Disk {
     }
 
     /// What a process that started now would read, without disturbing what is there.
-    pub fn logs(&self) -> Logs {
+    pub fn logs(&self, keys: Option<&Keys>) -> Logs {
         let copy = MemoryMedium::from_areas(self.platter.borrow().areas.each_ref().map(|area| area.written.clone()));
         let mut journal = Journal::new(copy);
         let epoch = driftline_core::base::id::StoreEpoch([0; 16]);
@@ -256,19 +262,19 @@ impl Disk {
             Err(StoreError { kind: StoreErrorKind::Corrupt, .. }) => return Logs::new(),
             other => panic!("a store opens or is damaged, but this answers {other:?}"),
         };
-        contents.documents.iter().map(|stored| (stored.document, read_all(&mut journal, stored.document))).collect()
+        contents.documents.iter().map(|stored| (stored.document, read_all(&mut journal, stored.document, keys))).collect()
     }
 }
 
 /// Every entry of a document's log, those first that its snapshot stands for.
-pub fn read_all<M: Medium>(journal: &mut Journal<M>, document: DocumentId) -> Vec<(Position, Arc<Entry>)> {
+pub fn read_all<M: Medium>(journal: &mut Journal<M>, document: DocumentId, keys: Option<&Keys>) -> Vec<(Position, Arc<Entry>)> {
     let task = StoreTask::ReadSnapshot { document, offset: 0, bytes_max: usize::MAX };
     let part = match journal.execute(task) {
         Ok(StoreDone::SnapshotRead { part }) => part,
         other => panic!("a log that opened reads, but this answers {other:?}"),
     };
     let Some(part) = part else { return read_entries(journal, document) };
-    let within = expand(document, &part.bytes);
+    let within = expand(document, &part.bytes, keys);
     assert_eq!(
         within.len() as u64,
         part.version.clock.entries(),
@@ -285,7 +291,10 @@ pub fn read_all<M: Medium>(journal: &mut Journal<M>, document: DocumentId) -> Ve
 }
 
 /// What a snapshot stands for, as automerge alone reads it.
-pub fn expand(document: DocumentId, snapshot: &[u8]) -> Vec<Arc<Entry>> {
+pub fn expand(document: DocumentId, snapshot: &[u8], keys: Option<&Keys>) -> Vec<Arc<Entry>> {
+    if let Some(keys) = keys {
+        return keys.expand(document, snapshot);
+    }
     let loaded = automerge::Automerge::load(snapshot).unwrap_or_else(|error| panic!("S4: a snapshot does not load: {error}"));
     let changes = loaded.get_changes(&[]).into_iter();
     let entry =

@@ -94,6 +94,9 @@ impl World {
         if self.options.letting_go {
             self.tally.count("life that may let go of documents");
         }
+        if self.options.sealed {
+            self.tally.count("life in a sealed space");
+        }
         self.plan_end();
         for fault in self.options.faults.clone() {
             self.tally.count(&format!("life with {fault}"));
@@ -125,6 +128,9 @@ impl World {
 
     /// Why not all is at rest yet.
     fn unrest(&self) -> Option<String> {
+        if self.is_shutting_out {
+            return Some("the owner does not know yet that someone is shut out".to_owned());
+        }
         for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| !replica.out) {
             if !replica.ready {
                 return Some(format!("replica {index} is not ready"));
@@ -143,7 +149,8 @@ impl World {
             let held: Vec<Vec<usize>> = (0..self.replicas.len())
                 .map(|index| self.documents.iter().map(|document| self.oracle.held(index, document).len()).collect())
                 .collect();
-            return Some(format!("the disks do not hold the same: {held:?}"));
+            let lacking = self.oracle.lacking(&self.members(), &self.documents);
+            return Some(format!("the disks do not hold the same: {held:?}; lacking: {lacking:?}"));
         }
         self.unsaved()
     }
@@ -182,7 +189,7 @@ impl World {
             self.run_until(self.now_ms + 100);
         }
         for index in 0..self.replicas.len() {
-            let logs = self.replicas[index].disk.logs();
+            let logs = self.replicas[index].disk.logs(self.oracle.keys.as_ref());
             self.oracle.on_recovered(index, &logs);
             for document in &self.documents {
                 if self.replicas[index].role == Role::Client && !self.replicas[index].out {
@@ -195,6 +202,7 @@ impl World {
             self.tally.add("changes judged", changes as u64);
         }
         self.judge_presence();
+        self.judge_seals();
         self.judge_economy();
         let let_go = self.replicas.iter().map(super::replica::Replica::let_go).sum();
         self.tally.add("documents let go", let_go);
@@ -225,6 +233,10 @@ impl World {
         let replica = &self.replicas[index];
         if !replica.ready || replica.role == Role::Relay || self.last_edit >= self.options.edits as u64 {
             return;
+        }
+        // Who has come into a sealed space and not been given its key yet has nothing to write on.
+        if replica.engine.as_ref().is_some_and(|engine| engine.waits_for_key(&self.space)) {
+            return self.tally.count("waits for a key");
         }
         let views: Vec<_> =
             replica.app.mirrors.values().filter(|mirror| mirror.document == document).map(|mirror| mirror.view).collect();
@@ -368,6 +380,7 @@ impl World {
         if let Err(error) = changed {
             self.trace.word(self.now_ms, || format!("{index} refuses: {error}"));
             self.tally.count("change refused");
+            self.oracle.on_edit_refused(index, document, number);
         }
         self.told(index);
     }

@@ -17,6 +17,7 @@ pub mod mirror;
 pub mod options;
 pub mod oracle;
 pub mod replica;
+pub mod sealed;
 pub mod shrink;
 pub mod shutting;
 pub mod tally;

@@ -10,11 +10,13 @@
 //! | S9 | who says that it is in sync with another holds what that one had saved when it was asked |
 //! | S10 | nobody is said to have lost what it had saved whose disk lost nothing, nor to hold back what its disk lets it read |
 //! | S11 | nothing stands in the end that someone who was shut out wrote behind the cut, and nobody who knows of it sends them anything |
+//! | S12 | nothing that a relay of a sealed space holds, is sent or sends shows a token, and who was shut out opens nothing that was sealed after |
 //! | S5 | a text is a row of whole tokens: those inserted and not deleted |
 
 use super::cheat::{Highest, raise};
 use super::disk::{Carried, Logs, expand, hashes};
 use super::replica::Replica;
+use super::sealed::Keys;
 use super::workload::{Intent, number_of};
 use driftline_core::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, PeerId, ViewId};
 use driftline_core::engine::Engine;
@@ -128,6 +130,14 @@ pub struct Oracle {
     shut_out: Option<ShutOut>,
     /// Edits that were made again without what they were built on, because that was by someone who was shut out.
     pub remade: BTreeSet<u64>,
+    /// The keys of the space, if it is sealed.
+    pub keys: Option<Keys>,
+    /// The name under which each change is in logs, where that is not its hash.
+    names: BTreeMap<ChangeHash, ChangeHash>,
+    /// What stands sealed in logs.
+    pub sealed: Vec<(DocumentId, Arc<[u8]>)>,
+    /// How many statements there were when someone was shut out.
+    pub statements_before: usize,
     /// Whether some disk could not be read for a while: what is vouched for was late then.
     unread: bool,
 }
@@ -153,6 +163,13 @@ impl Oracle {
             None => _ = witness.told.entry(record.document).or_default().insert(number),
         }
         self.edits.insert(number, record);
+    }
+
+    /// An engine refused an edit.
+    pub fn on_edit_refused(&mut self, replica: usize, document: DocumentId, number: u64) {
+        if let Some(told) = self.witnesses[replica].told.get_mut(&document) {
+            told.remove(&number);
+        }
     }
 
     /// A mirror makes an edit again, with another engine.
@@ -211,6 +228,7 @@ impl Oracle {
         if saved.device {
             let witness = &mut self.witnesses[replica];
             let held = witness.held.get(&document).map(|held| &held.hashes);
+            let heads: Vec<ChangeHash> = heads.iter().map(|head| self.names.get(head).copied().unwrap_or(*head)).collect();
             for head in &heads {
                 assert!(
                     held.is_some_and(|held| held.contains(head)),
@@ -306,7 +324,7 @@ impl Oracle {
                 }
             }
             (StoreTask::PutSnapshot { document, snapshot, .. }, Ok(StoreDone::SnapshotPut)) => {
-                let entries = expand(*document, &snapshot.bytes);
+                let entries = expand(*document, &snapshot.bytes, self.keys.as_ref());
                 self.on_snapshot(replica, *document, &entries);
             }
             (StoreTask::Quarantine { document }, Ok(StoreDone::Quarantined)) => {
@@ -360,12 +378,29 @@ impl Oracle {
             assert_eq!(known.document, entry.document, "S3: {} is in two documents", entry.hash);
             return;
         }
-        let change = automerge::Change::from_bytes(entry.payload.to_vec())
+        if self.cheated && self.keys.as_ref().is_some_and(|keys| keys.is_broken(&entry.document, &entry.payload)) {
+            return;
+        }
+        let clear =
+            self.keys.as_ref().map_or_else(|| Arc::clone(&entry.payload), |keys| keys.clear(&entry.document, &entry.payload));
+        let change = automerge::Change::from_bytes(clear.to_vec())
             .unwrap_or_else(|error| panic!("S3: a log holds what is no change: {error}"));
-        assert_eq!(change.hash().0, entry.hash.0, "S3: an entry's hash is not its change's");
+        let hash = ChangeHash(change.hash().0);
+        let name = match &self.keys {
+            None => hash,
+            Some(keys) => keys.name(&entry.document, &entry.actor, &hash).expect("the owner has every key"),
+        };
+        assert_eq!(name, entry.hash, "S3: an entry's hash is not its change's");
+        if self.keys.is_some() {
+            self.names.insert(hash, name);
+            if entry.payload != clear {
+                self.sealed.push((entry.document, Arc::clone(&entry.payload)));
+            }
+        }
         assert_eq!(change.actor_id().to_bytes(), entry.actor.as_bytes(), "S3: an entry's actor is not its change's");
         assert_eq!(change.seq(), entry.seq, "S3: an entry's number is not its change's");
-        let deps: BTreeSet<_> = change.deps().iter().map(|dep| dep.0).collect();
+        let named = |dep: &automerge::ChangeHash| self.names.get(&ChangeHash(dep.0)).map_or(dep.0, |name| name.0);
+        let deps: BTreeSet<_> = change.deps().iter().map(named).collect();
         assert_eq!(deps, entry.deps.iter().map(|dep| dep.0).collect(), "S3: an entry's dependencies are not its change's");
         let message = change.message().unwrap_or_default();
         let number = number_of(message).unwrap_or_else(|| panic!("S3: nobody made change {} {message:?}", entry.hash));
@@ -386,15 +421,20 @@ impl Oracle {
             }
         }
         let (document, actor, seq) = (entry.document, entry.actor, entry.seq);
-        self.changes.insert(entry.hash, Known { document, actor, seq, number, payload: Arc::clone(&entry.payload) });
+        self.changes.insert(entry.hash, Known { document, actor, seq, number, payload: clear });
     }
 
     /// A process died, while its disk was to carry out `tasks`.
     pub fn on_death<'a>(&mut self, replica: usize, tasks: impl Iterator<Item = &'a StoreTask>) {
         let witness = &mut self.witnesses[replica];
         for task in tasks {
-            if let StoreTask::Append { entries, .. } = task {
-                entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+            match task {
+                StoreTask::Append { entries, .. } => {
+                    entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+                }
+                // It may be carried out, and nobody lives to hear of it.
+                StoreTask::Quarantine { document } if self.ended => _ = witness.saved_heads.remove(document),
+                _ => {}
             }
         }
         witness.refusing = false;
@@ -424,6 +464,7 @@ impl Oracle {
     pub fn on_shut_out(&mut self, replica: usize, key: PeerId, cuts: BTreeMap<DocumentId, Highest>) {
         self.ended = true;
         self.shut_out = Some(ShutOut { replica, key, cuts });
+        self.statements_before = self.keys.as_ref().map_or(0, Keys::count);
     }
 
     /// The key of who was shut out.
@@ -529,6 +570,25 @@ impl Oracle {
                 a.map(|a| (&a.clock, a.end)) == b.map(|b| (&b.clock, b.end)) && held(one, document) == held(other, document)
             })
         })
+    }
+
+    /// What disks lack that others hold: the replica, whose change it is, from which number on, and how many the others hold.
+    pub fn lacking(&self, members: &[usize], documents: &[DocumentId]) -> Vec<String> {
+        let clock = |member: &usize, document| self.witnesses[*member].held.get(document).map(|held| &held.clock);
+        let mut lacking = Vec::new();
+        for document in documents {
+            let mut most: Highest = BTreeMap::new();
+            for (actor, seq) in members.iter().filter_map(|member| clock(member, document)).flatten() {
+                let held = most.entry(*actor).or_default();
+                *held = (*held).max(*seq);
+            }
+            for member in members {
+                let held = |actor| clock(member, document).and_then(|clock| clock.get(actor)).copied().unwrap_or(0);
+                let less = most.iter().filter(|(actor, seq)| held(actor) < **seq);
+                lacking.extend(less.map(|(actor, seq)| format!("{member}: {actor} {} of {seq}", held(actor))));
+            }
+        }
+        lacking
     }
 
     /// Every edit that some replica said was saved and that no tampering excuses.

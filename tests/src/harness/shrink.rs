@@ -125,7 +125,8 @@ fn smaller(options: &Options) -> Vec<Options> {
     offer(&|other| other.small_limits = false);
     offer(&|other| other.mixed_text_units = false);
     offer(&|other| other.mixed_versions = false);
-    offer(&|other| other.owned = other.end.is_some());
+    offer(&|other| other.sealed = false);
+    offer(&|other| other.owned = other.end.is_some() || other.sealed);
     offer(&|other| other.disk_ms_max = 0);
     offer(&|other| other.delay_ms_max = 1);
     found
@@ -146,14 +147,15 @@ pub fn rerun_line(options: &Options) -> String {
         options.disk_ms_max,
         options.coalesce_percent,
         options.view_percent,
-        u8::from(options.small_limits)
-            + 2 * u8::from(options.mixed_text_units)
-            + 4 * u8::from(options.tabs_stay)
-            + 8 * u8::from(options.mixed_versions)
-            + 16 * u8::from(options.compacting)
-            + 32 * u8::from(options.letting_go)
-            + 64 * u8::from(options.previews)
-            + 128 * u8::from(options.owned),
+        u16::from(options.small_limits)
+            + 2 * u16::from(options.mixed_text_units)
+            + 4 * u16::from(options.tabs_stay)
+            + 8 * u16::from(options.mixed_versions)
+            + 16 * u16::from(options.compacting)
+            + 32 * u16::from(options.letting_go)
+            + 64 * u16::from(options.previews)
+            + 128 * u16::from(options.owned)
+            + 256 * u16::from(options.sealed),
     )
 }
 
@@ -190,6 +192,7 @@ pub fn from_environment() -> Option<Options> {
         options.letting_go = flags & 32 == 32;
         options.previews = flags & 64 == 64;
         options.owned = flags & 128 == 128;
+        options.sealed = flags & 256 == 256;
     }
     Some(options)
 }

@@ -31,6 +31,7 @@ impl World {
             self.tally.count(&format!("refused {}", code.word()));
         }
         self.judge_sending(index, connection, name);
+        self.judge_clear(index, connection, &frame);
         if matches!(name, "entries" | "strands") {
             self.changes_sent += match Message::decode(&frame) {
                 Ok(Message::Entries { payloads, .. }) => payloads.len() as u64,

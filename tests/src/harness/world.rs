@@ -11,6 +11,7 @@ use super::link::Links;
 use super::options::{End, Fault, Options, Shape};
 use super::oracle::Oracle;
 use super::replica::Replica;
+use super::sealed::{Keys, found_sealed};
 use super::shutting;
 use super::tally::Tally;
 use super::trace::Trace;
@@ -90,7 +91,7 @@ pub struct World {
     /// The space everyone shares.
     pub space: SpaceId,
     /// Links to it, where it is owned: one for all, or one for each.
-    links_to_it: Vec<Invitation>,
+    pub(super) links_to_it: Vec<Invitation>,
     /// Who sits before the relay.
     pub(super) cheat: Cheat,
     /// Its documents.
@@ -107,6 +108,8 @@ pub struct World {
     pub changes_sent: u64,
     /// Whether faults are over.
     pub healed: bool,
+    /// Whether the owner has shut someone out, and that may not outlive its process yet.
+    pub(super) is_shutting_out: bool,
     /// Drawn by the app.
     pub app_dice: Dice,
     /// Drawn by everything that goes wrong.
@@ -134,12 +137,24 @@ impl World {
                 _ => 0,
             })
             .collect();
-        let founding = options.owned.then(|| found(&mut ids, &ends));
+        let sealing = options.sealed.then(|| found_sealed(&mut ids, UNIX_S, &ends));
+        let founding = (options.owned && !options.sealed).then(|| found(&mut ids, &ends));
         if let (Some(founding), true) = (&founding, options.end.is_some()) {
             replicas[shutting::OWNER].identity = Some(founding.owner);
         }
-        let links_to_it = founding.map(|founding| founding.links).unwrap_or_default();
         let mut oracle = Oracle::new(&replicas);
+        let mut links_to_it = founding.map(|founding| founding.links).unwrap_or_default();
+        if let Some(sealing) = sealing {
+            oracle.keys = Some(Keys::of(&sealing));
+            replicas[shutting::OWNER].identity = Some(sealing.owner);
+            replicas[shutting::OWNER].disk.begin_with(sealing.areas);
+            links_to_it = sealing.links;
+            // What can be opened with their keys is looked at in the end.
+            let last = replicas.len() - 1;
+            if options.end.is_some() {
+                replicas[last].identity = Some(ids.bytes());
+            }
+        }
         // A disk that does not write does not cut a file short either.
         oracle.refusals_may_stay = options.has(Fault::WriteFails);
         Self {
@@ -159,6 +174,7 @@ impl World {
             busy_ms: 0,
             changes_sent: 0,
             healed: false,
+            is_shutting_out: false,
             app_dice: Dice::new(seed, "app"),
             fault_dice: Dice::new(seed, "faults"),
             disk_dice: Dice::new(seed, "disks"),
@@ -193,7 +209,7 @@ impl World {
         if self.replicas[index].is_up() || is_gone {
             return;
         }
-        let logs = self.replicas[index].disk.logs();
+        let logs = self.replicas[index].disk.logs(self.oracle.keys.as_ref());
         self.oracle.on_recovered(index, &logs);
         let seed = self.boot_dice.bytes();
         let now = self.now(index);
@@ -349,6 +365,7 @@ impl World {
 
     fn store(&mut self, index: usize, task: TaskId, work: StoreTask) {
         self.busy_ms = self.now_ms;
+        self.judge_storing(index, &work);
         let replica = &mut self.replicas[index];
         replica.disk.tasks.push_back((task, work));
         if !replica.disk_busy {

@@ -157,3 +157,33 @@ fn a_relay_keeps_a_snapshot_that_it_cannot_read_where_it_stands_for_nothing_refu
         }
     }
 }
+
+/// Somebody whom the owner has not heard of yet is given no key with the epoch that begins when another is shut out. What she built on what is refused
+/// waits for the key, and is made again under it.
+#[test]
+fn what_is_to_be_made_again_waits_for_the_key_under_which_it_is() {
+    let mut world = world();
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    let (for_ben, for_cat) = (invite(&mut world, OWNER, space, Level::Write), invite(&mut world, OWNER, space, Level::Write));
+    join(&mut world, BEN, &for_ben);
+    world.connect(OWNER, RELAY);
+    world.connect(BEN, RELAY);
+    world.run();
+    world.disconnect(0);
+    join(&mut world, CAT, &for_cat);
+    world.connect(CAT, RELAY);
+    world.run();
+    world.write(BEN, "behind ");
+    world.run();
+    world.write(CAT, "cat ");
+    world.run();
+    revoke(&mut world, OWNER, space, BEN);
+    world.connect(OWNER, RELAY);
+    world.run();
+    world.wait(2_000);
+    assert!(!world.nodes[CAT].engine.waits_for_key(&space));
+    let text = world.text(OWNER).unwrap();
+    assert!(text.contains("cat ") && !text.contains("behind "), "{text}");
+    assert_eq!(version(&world, CAT), version(&world, OWNER));
+}

@@ -154,11 +154,11 @@ impl Engine {
         inner.clock == claimed.clock && names.is_some_and(|names: BTreeSet<_>| names.iter().eq(claimed.heads.iter()))
     }
 
-    /// Asks a member who may make them for a snapshot of a document whose log has grown long here: each time another.
-    pub(in crate::engine) fn want_snapshot(&mut self, space: SpaceId, document: DocumentId) {
+    /// Asks a member who may make them for a snapshot of a document whose log has grown long here: each time another. Answers whether one was asked.
+    pub(in crate::engine) fn want_snapshot(&mut self, space: SpaceId, document: DocumentId) -> bool {
         let has_room = self.sealed_snapshots.wanted.len() < SNAPSHOTS_WANTED_MAX;
         if !self.is_relay() || !(has_room || self.sealed_snapshots.wanted.contains_key(&document)) {
-            return;
+            return false;
         }
         let (makers, now_ms) = (self.makers(&space), self.now.monotonic_ms);
         let wanted = self.sealed_snapshots.wanted.entry(document).or_default();
@@ -169,18 +169,22 @@ impl Engine {
         if let Some(maker) = makers.get(wanted.asked % makers.len().max(1)).copied().filter(|_| is_due) {
             (wanted.asked, wanted.at_ms) = (wanted.asked + 1, Some(now_ms));
             self.send(maker, &Message::Compact { space, document });
+            return true;
         }
+        false
     }
 
-    /// Asks for another, since what came was not for the end of the log: at once, and where that goes on, when the document is quiet.
-    pub(in crate::engine) fn want_another_snapshot(&mut self, space: SpaceId, document: DocumentId) {
-        let Some(wanted) = self.sealed_snapshots.wanted.get_mut(&document) else { return };
+    /// Asks for another, since what came was not for the end of the log: at once, and where that goes on, when the document is quiet. So it does where
+    /// it has not asked for the one that came: it is what a member holds, and cannot be added to what is held here.
+    pub(in crate::engine) fn want_another_snapshot(&mut self, space: SpaceId, document: DocumentId) -> bool {
+        let Some(wanted) = self.sealed_snapshots.wanted.get_mut(&document) else { return self.want_snapshot(space, document) };
         if wanted.retries < RETRIES_MAX {
             wanted.retries += 1;
             wanted.at_ms = None;
-            self.want_snapshot(space, document);
+            self.want_snapshot(space, document)
         } else {
             self.make_snapshot_later(document);
+            false
         }
     }
 
@@ -213,7 +217,7 @@ impl Engine {
 
     /// Makes a snapshot for someone whose log has grown long, and who cannot make it.
     pub(in crate::engine) fn on_compact(&mut self, connection: ConnectionId, space: SpaceId, document: DocumentId) {
-        let is_held = self.locations.get(&document) == Some(&space);
+        let is_held = self.log(&document).is_some_and(|log| log.space() == space && log.end() > 0);
         if !is_sealed(&space) || !is_held || !self.makes_snapshots(&space) || !self.is_subscribed(connection, &space) {
             return;
         }

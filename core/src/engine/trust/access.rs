@@ -233,9 +233,13 @@ impl Engine {
                 _ => {}
             }
             // What was refused may be taken now, and the other way round.
+            let mut refused = BTreeSet::new();
             if let Some(peer) = self.trust.peers.get_mut(&(connection, space)) {
-                peer.refused.clear();
+                refused = std::mem::take(&mut peer.refused).into_iter().map(|(document, _)| document).collect();
                 peer.is_unseen = false;
+            }
+            for document in refused {
+                self.ask(connection, space, document);
             }
         }
         let now = self.own_access(&space).level();

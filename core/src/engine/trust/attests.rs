@@ -122,8 +122,8 @@ impl Engine {
     pub(in crate::engine) fn load_attestations(&mut self, meta: &[(String, Vec<u8>)]) {
         // It was checked before it was stored; `driftline verify` checks it again.
         for (space, attestation) in meta.iter().filter_map(|(name, value)| StoredAttestation::read(name, value)) {
-            let durable = self.durable_of(&attestation.document, &attestation.actor);
-            self.attests.words.put(space, attestation, None, durable);
+            let counts_up_to = self.counts_up_to(&space, &attestation.document, &attestation.actor);
+            self.attests.words.put(space, attestation, None, counts_up_to);
         }
         self.vouch_for_earlier();
     }
@@ -141,11 +141,13 @@ impl Engine {
         documents.into_iter().for_each(|document| self.vouch_for_earlier_in(document));
     }
 
-    /// The newest changes in a document that this replica made and has not vouched for, as far as they are durable.
+    /// The newest changes in a document that this replica made and has not vouched for, as far as they are durable. A crash may have left its word for
+    /// later ones that it took.
     fn missed_in(&self, document: &DocumentId) -> Vec<(ActorId, u64)> {
         let (Some(own), Some(log)) = (self.peer_id(), self.log(document)) else { return Vec::new() };
         let is_missed = |(actor, seq): &(&ActorId, u64)| {
-            self.attested(document, actor) < *seq && is_actor_of(actor, &own) && self.own_name.is_own(actor)
+            let is_vouched = self.attested(document, actor) >= *seq && self.attests.words.has_counting(document, actor);
+            !is_vouched && is_actor_of(actor, &own) && self.own_name.is_own(actor)
         };
         log.durable().clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect()
     }
@@ -244,7 +246,7 @@ impl Engine {
         let peer = session.peer.as_ref().map(|peer| peer.id);
         let first = tail.find(|(position, entry)| {
             *position <= end
-                && self.attested(&document, &entry.actor) < entry.seq
+                && self.vouched(&space, &document, &entry.actor) < entry.seq
                 && !delta.peer_holds().covers(&entry.actor, entry.seq)
                 && standing.writer(&entry.actor).is_some_and(|writer| Some(writer) != own && Some(writer) != peer)
         });
@@ -278,7 +280,7 @@ impl Engine {
     }
 
     /// Up to which of an actor's changes in a document all are on the disk.
-    fn durable_of(&self, document: &DocumentId, actor: &ActorId) -> u64 {
+    pub(super) fn durable_of(&self, document: &DocumentId, actor: &ActorId) -> u64 {
         self.log(document).map_or(0, |log| log.durable().clock.get(actor))
     }
 
@@ -308,8 +310,9 @@ impl Engine {
 
     /// Has the store keep the word for the newest of an actor's changes that are on the disk.
     fn settle_word(&mut self, document: DocumentId, actor: ActorId) {
-        let durable = self.durable_of(&document, &actor);
-        if let Some((key, value)) = self.attests.words.settle(&document, &actor, durable) {
+        let Some(space) = self.locations.get(&document).copied() else { return };
+        let counts_up_to = self.counts_up_to(&space, &document, &actor);
+        if let Some((key, value)) = self.attests.words.settle(&document, &actor, counts_up_to) {
             self.keep_value(Kept { key, value, statement_of: None });
         }
     }
@@ -323,8 +326,8 @@ impl Engine {
     /// Keeps an attestation that was checked, and has it passed on.
     fn keep_attestation(&mut self, space: SpaceId, attestation: Attestation, source: Option<ConnectionId>) {
         let document = attestation.document;
-        let durable = self.durable_of(&document, &attestation.actor);
-        if let Some((key, value)) = self.attests.words.put(space, attestation, source, durable) {
+        let counts_up_to = self.counts_up_to(&space, &document, &attestation.actor);
+        if let Some((key, value)) = self.attests.words.put(space, attestation, source, counts_up_to) {
             self.keep_value(Kept { key, value, statement_of: None });
         }
         self.attests.fresh.insert((space, document));
@@ -361,6 +364,7 @@ impl Engine {
             return;
         }
         let clock = self.sendable(connection, &space, &document);
+        let has_shut_out = self.has_shut_someone_out(&space);
         let peer = self.trust.peers.entry((connection, space)).or_default();
         if peer.attested.len() >= ATTESTED_TOLD_MAX && !peer.attested.contains_key(&document) {
             peer.attested.clear();
@@ -372,7 +376,7 @@ impl Engine {
         let is_untold = |word: &&Word| word.number > before.number || before.early.contains(&word.number);
         for word in self.attests.words.of_document(&document).filter(|word| word.space == space).filter(is_untold) {
             told.number = told.number.max(word.number);
-            if !clock.covers(&word.attestation.actor, word.attestation.seq) {
+            if !word.is_for_what_is_held(&clock, has_shut_out) {
                 told.early.insert(word.number);
             } else if word.source != Some(connection) {
                 items.push(Arc::from(word.attestation.to_bytes()));
@@ -394,12 +398,13 @@ impl Engine {
         }
         // What stands behind changes that nobody has vouched for cannot be sent to members: the word for it goes with it later.
         let is_passed_on = |log: &&Log| {
-            let is_vouched = |(actor, seq): (&ActorId, u64)| self.attested(&log.document(), actor) >= seq;
+            let is_vouched = |(actor, seq): (&ActorId, u64)| self.vouched(&space, &log.document(), actor) >= seq;
             self.is_relay() || log.version().clock.iter().all(is_vouched)
         };
+        let has_shut_out = self.has_shut_someone_out(&space);
         let is_held = |word: &&Word| {
             let log = self.spaces.get(&space).and_then(|space| space.space.log(&word.attestation.document));
-            let covers = |log: &&Log| log.durable().clock.covers(&word.attestation.actor, word.attestation.seq);
+            let covers = |log: &&Log| word.is_for_what_is_held(&log.durable().clock, has_shut_out);
             log.filter(covers).filter(is_passed_on).is_some()
         };
         let latest = self.attests.words.latest(&space).filter(is_held).take(LATEST_MAX);

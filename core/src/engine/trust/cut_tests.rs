@@ -1,9 +1,10 @@
 //! Documents that are begun anew because someone was shut out: who has them open, and what waits meanwhile.
 
-use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, revoke, shared, version, world};
+use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, found, invite, join, revoke, shared, version, world};
 use crate::base::id::{SpaceId, ViewId};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
+use crate::engine::config::{Compaction, EngineConfig, Role};
 use crate::engine::effect::{Event, TroubleKind};
 use crate::engine::input::{Command, Input};
 use crate::engine::seal::seal_tests::troubles;
@@ -105,4 +106,124 @@ fn an_honest_relay_that_cuts_back_is_not_told_of_as_one_that_has_gone_back() {
     assert_eq!(troubles(&world, CAT, TroubleKind::WentBack), Vec::<String>::new());
     assert_eq!(version(&world, ELSEWHERE), version(&world, OWNER));
     assert_eq!(world.nodes[CAT].engine.saved(&NOTE).unwrap().relays, 2);
+}
+
+/// Four who meet each other without a relay: the owner, Ben, Cat, and Dan.
+fn members() -> World {
+    let mut world = World::with(&[Role::Client; 4], |config| {
+        config.identity = Some([config.seed[0] + 100; 32]);
+        config.compaction = Compaction { quiet_bytes_min: 1_000, quiet_ms: 5_000, kept_bytes_min: 300, ..Compaction::default() };
+    });
+    for node in 0..4 {
+        world.input(node, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    }
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    for node in [DAN, BEN, CAT] {
+        let link = invite(&mut world, OWNER, space, Level::Write, 0);
+        join(&mut world, node, &link);
+        world.connect(node, OWNER);
+        world.run();
+    }
+    (0..3).for_each(|connection| world.disconnect(connection));
+    world
+}
+
+const DAN: usize = 0;
+
+#[test]
+fn members_bring_each_other_what_remains_of_someone_though_their_word_was_for_more() {
+    let mut world = members();
+    let space = world.nodes[OWNER].engine.spaces()[0];
+    world.connect(CAT, BEN);
+    world.run();
+    world.write(CAT, "cat ");
+    world.wait(1_500);
+    world.write(BEN, "ben ");
+    world.wait(1_500);
+    // She builds on what will be refused, and her word is for that from now on.
+    world.write(CAT, "again ");
+    world.wait(1_500);
+    revoke(&mut world, OWNER, space, BEN);
+    world.connect(OWNER, CAT);
+    world.run();
+    world.disconnect(4);
+    world.connect(DAN, OWNER);
+    world.wait(1_500);
+    assert_eq!(version(&world, DAN), version(&world, CAT));
+    let held = world.nodes[DAN].engine.document(&NOTE).unwrap().text("body").unwrap();
+    assert!(held.contains("cat ") && held.contains("again ") && !held.contains("ben "), "{held}");
+    // So does who has it at second hand, and has been ended meanwhile.
+    let authors = world.nodes[DAN].engine.authorship(&NOTE);
+    assert!(authors.iter().all(|author| author.attested == author.changes), "{authors:?}");
+    let config = EngineConfig { identity: Some([100; 32]), ..EngineConfig::new(Role::Client, [77; 32]) };
+    world.restart(DAN, config);
+    let authors = world.nodes[DAN].engine.authorship(&NOTE);
+    assert!(authors.iter().all(|author| author.attested == author.changes), "{authors:?}");
+}
+
+#[test]
+fn what_is_accepted_of_who_was_shut_out_members_bring_each_other_without_their_word() {
+    let mut world = members();
+    let space = world.nodes[OWNER].engine.spaces()[0];
+    world.connect(BEN, OWNER);
+    world.run();
+    world.write(BEN, "ben ");
+    world.wait(1_500);
+    // The owner has heard of this, and nobody was told Ben's word for it.
+    world.write(BEN, "more ");
+    world.run();
+    revoke(&mut world, OWNER, space, BEN);
+    world.run();
+    world.connect(DAN, OWNER);
+    world.run();
+    assert_eq!(world.text(DAN), world.text(OWNER));
+    world.disconnect(4);
+    world.connect(CAT, DAN);
+    world.run();
+    assert_eq!(version(&world, CAT), version(&world, OWNER));
+    assert!(world.text(CAT).unwrap().contains("more "));
+}
+
+#[test]
+fn a_document_is_cut_back_with_what_its_snapshot_holds_and_what_stands_beside_that() {
+    let mut world = members();
+    let space = world.nodes[OWNER].engine.spaces()[0];
+    world.connect(CAT, BEN);
+    world.run();
+    for _ in 0..30 {
+        world.write(CAT, "cat ");
+        world.run();
+    }
+    for _ in 0..4 {
+        world.wait(3_000);
+    }
+    assert!(world.nodes[CAT].engine.log(&NOTE).unwrap().snapshot().is_some(), "her log begins with a snapshot");
+    world.write(CAT, "late ");
+    world.write(BEN, "ben ");
+    world.wait(1_500);
+    world.input(CAT, Input::Command(Command::CloseDocument { document: NOTE }));
+    let config = EngineConfig { identity: Some([103; 32]), ..EngineConfig::new(Role::Client, [78; 32]) };
+    world.disconnect(3);
+    world.restart(CAT, config);
+    world.input(CAT, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(CAT, Input::Command(Command::OpenSpace { space }));
+    revoke(&mut world, OWNER, space, BEN);
+    world.connect(OWNER, CAT);
+    // What was read of it comes from her disk one by one, and is put together at once.
+    world.slow_down(CAT);
+    for _ in 0..60 {
+        while world.step() {}
+        let waiting = &mut world.nodes[CAT].waiting;
+        let rest = waiting.split_off(1.min(waiting.len()));
+        world.let_through(CAT);
+        world.slow_down(CAT);
+        world.nodes[CAT].waiting.splice(0..0, rest);
+    }
+    world.let_through(CAT);
+    world.wait(1_500);
+    assert!(troubles(&world, CAT, TroubleKind::Forbidden).iter().any(|told| told.contains("1 changes of document")));
+    let text = world.text(OWNER).unwrap();
+    assert_eq!(text.matches("cat ").count(), 30, "{text}");
+    assert!(text.contains("late ") && !text.contains("ben "), "{text}");
 }

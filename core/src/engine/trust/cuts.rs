@@ -73,6 +73,10 @@ impl Engine {
 
     /// The same of one document: one that could not be read, or that a peer's snapshot was taken into which was on its way when this replica heard.
     pub(in crate::engine) fn cut_back_one(&mut self, space: SpaceId, document: DocumentId) {
+        // What this replica wrote could not be made again yet: it is cut back when the key comes.
+        if !self.is_relay() && self.waits_for_key(&space) {
+            return;
+        }
         let keeps_all = !self.is_relay() && self.own_access(&space).level().is_none();
         let is_over = self.holds_refused(space, document);
         if is_over && !keeps_all && self.snapshots.is_at_work(&document) {
@@ -105,25 +109,31 @@ impl Engine {
             let entries = self.loaded_entries(&document);
             return self.finish_cut(document, entries);
         }
+        // The store answers in order: what stands beside the snapshot is here before that is put together.
+        self.read(Work::CutEntries { document }, document, VectorClock::new(), 0, usize::MAX);
         if self.log(&document).is_some_and(|log| log.snapshot().is_some()) {
             self.read_snapshot(Work::CutSnapshot { document }, document, 0, usize::MAX);
         }
-        self.read(Work::CutEntries { document }, document, VectorClock::new(), 0, usize::MAX);
     }
 
     pub(in crate::engine) fn on_cut_snapshot(&mut self, document: DocumentId, part: Option<SnapshotPart>) {
-        let Some(part) = part.filter(|_| self.cuts.is_cutting(&document)) else { return };
+        if !self.cuts.is_cutting(&document) {
+            return;
+        }
+        let Some(part) = part else { return self.finish_cut_of_entries(document) };
         let Some(space) = self.locations.get(&document).copied() else { return };
         let bytes = match self.opened_snapshot(&space, &document, part.bytes.clone()) {
             Ok(Some(opened)) => opened,
             // It cannot be parted here: see `keep_unread`.
-            Ok(None) => return drop(self.cuts.unread.insert(document, part)),
+            Ok(None) => {
+                self.cuts.unread.insert(document, part);
+                return self.finish_cut_of_entries(document);
+            }
             Err(error) => {
                 self.cuts.cutting.remove(&document);
                 return self.quarantine(document, &error.to_string());
             }
         };
-        // Its entries are put together when those beside it have been read: the store answers in order.
         if let Some(assembly) = self.assembly(document, vec![bytes], Vec::new()) {
             self.hand_out(Work::CutAssembly { document }, assembly);
         }
@@ -132,10 +142,15 @@ impl Engine {
     pub(in crate::engine) fn on_cut_entries(&mut self, document: DocumentId, entries: Vec<(u64, Arc<Entry>)>) {
         let Some(read) = self.cuts.cutting.get_mut(&document) else { return };
         read.extend(entries.into_iter().map(|(_, entry)| entry));
-        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) || self.cuts.unread.contains_key(&document) {
-            let read = self.cuts.cutting.get(&document).cloned().unwrap_or_default();
-            self.finish_cut(document, read);
+        if self.log(&document).is_some_and(|log| log.snapshot().is_none()) {
+            self.finish_cut_of_entries(document);
         }
+    }
+
+    /// Has a document cut back of which all that is read are entries.
+    fn finish_cut_of_entries(&mut self, document: DocumentId) {
+        let read = self.cuts.cutting.get(&document).cloned().unwrap_or_default();
+        self.finish_cut(document, read);
     }
 
     pub(in crate::engine) fn on_cut_assembled(&mut self, document: DocumentId, result: Result<Box<Assembled>, AssemblyError>) {
@@ -205,6 +220,10 @@ impl Engine {
     /// Begins a document's log anew with what remains of these entries, and of those that are on their way to the store.
     fn cut(&mut self, document: DocumentId, read: Vec<Arc<Entry>>) {
         let Some(space) = self.locations.get(&document).copied() else { return };
+        if !self.is_relay() && self.waits_for_key(&space) {
+            self.cuts.unread.remove(&document);
+            return self.on_found(document, Vec::new());
+        }
         // It may have been opened, and written in, while it was read.
         let read = if self.documents.loaded(&document).is_some() { self.loaded_entries(&document) } else { read };
         let tail = self.log(&document).into_iter().flat_map(|log| log.tail_after(log.tail_start() - 1).into_iter().flatten());
@@ -305,9 +324,7 @@ impl Engine {
         let connections: Vec<ConnectionId> =
             self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
         for connection in connections {
-            if let Some(peer) = self.trust.peers.get_mut(&(connection, space)) {
-                peer.attested.remove(&document);
-            }
+            self.forget_attestations_told(connection, space, document, false);
         }
     }
 }

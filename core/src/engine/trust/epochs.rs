@@ -168,6 +168,7 @@ impl Engine {
         }
         if is_new {
             self.show_presences_anew(space);
+            self.cut_back(space);
         }
     }
 

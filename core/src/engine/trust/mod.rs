@@ -9,6 +9,7 @@ pub(super) mod own_name;
 pub mod owned;
 pub(super) mod permits;
 pub(super) mod rolls;
+pub(super) mod vouched;
 pub(super) mod words;
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Engine {
         // What is held already is passed over, whoever sends it: what comes behind it in the frame may be the sender's own.
         let is_held = || self.log(&document).is_some_and(|log| log.version().clock.covers(&actor, seq));
         match right {
-            Right::Member(peer, _) if peer != writer && self.attested(&document, &actor) < seq && !is_held() => Some((
+            Right::Member(peer, _) if peer != writer && self.vouched(&space, &document, &actor) < seq && !is_held() => Some((
                 ErrorCode::NotTheirs,
                 format!(
                     "change {seq} of actor {actor} in document {document} is by {writer}, who has not vouched for it: its writer has to bring it"

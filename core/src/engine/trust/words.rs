@@ -7,6 +7,7 @@
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::EARLY_ATTESTATIONS_MAX;
 use crate::engine::stored::StoredAttestation;
+use crate::log::clock::VectorClock;
 use crate::log::tree::Fingerprint;
 use crate::trust::attestation::{Attestation, AttestationError};
 use std::collections::BTreeMap;
@@ -22,6 +23,15 @@ pub(in crate::engine) struct Word {
     pub(in crate::engine) source: Option<ConnectionId>,
     /// Whether what it is for is on this replica's disk.
     is_settled: bool,
+}
+
+impl Word {
+    /// Whether whoever holds this much of its document can be told of it. Where someone was shut out, what it is for may have been set aside
+    /// everywhere; then it stands for what remains of its actor's.
+    pub(in crate::engine) fn is_for_what_is_held(&self, clock: &VectorClock, has_shut_out: bool) -> bool {
+        let of = &self.attestation;
+        clock.covers(&of.actor, of.seq) || has_shut_out && clock.get(&of.actor) > 0
+    }
 }
 
 /// All words, by document and actor, those for earlier changes first.
@@ -54,6 +64,11 @@ impl Words {
     /// The word for this very change.
     pub(in crate::engine) fn for_change(&self, document: &DocumentId, actor: &ActorId, seq: u64) -> Option<&Word> {
         self.of_actor(document, actor).iter().find(|word| word.attestation.seq == seq)
+    }
+
+    /// Whether some word for an actor's changes counts.
+    pub(in crate::engine) fn has_counting(&self, document: &DocumentId, actor: &ActorId) -> bool {
+        self.of_actor(document, actor).iter().any(|word| word.is_settled)
     }
 
     /// Each actor's word for its latest change, in the documents of a space.

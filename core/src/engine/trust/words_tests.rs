@@ -6,7 +6,9 @@ use crate::base::id::{ActorId, ChangeHash, ConnectionId, SpaceId};
 use crate::base::limits::EARLY_ATTESTATIONS_MAX;
 use crate::engine::config::{EngineConfig, Role};
 use crate::engine::input::{Command, Input};
+use crate::engine::stored::StoredAttestation;
 use crate::engine::tests::{NOTE, World};
+use crate::store::task::StoreTask;
 use crate::sync::message::Message;
 use crate::trust::attestation::Attestation;
 use crate::trust::key::SecretKey;
@@ -154,4 +156,64 @@ fn who_is_told_of_a_word_is_not_told_of_it_again() {
         world.step();
     }
     assert!(words <= 1, "Ben's word was told of before: {words}");
+}
+
+#[test]
+fn of_what_a_crash_left_without_its_word_the_next_start_gives_it_again() {
+    let mut world = world();
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    let for_ben = invite(&mut world, OWNER, space, Level::Write, 0);
+    let for_cat = invite(&mut world, OWNER, space, Level::Write, 0);
+    join(&mut world, BEN, &for_ben);
+    join(&mut world, CAT, &for_cat);
+    world.write(BEN, "ben ");
+    // A word that goes to the disk with changes may be there after a crash without them, and in place of the one for those that are there.
+    let actor = world.nodes[BEN].engine.authorship(&NOTE)[0].actor;
+    let later = Attestation::sign(&space, NOTE, actor, (3, ChangeHash([3; 32])), &SecretKey::new(&secret(BEN)));
+    let (key, value) = StoredAttestation::write(&space, &later);
+    world.nodes[BEN].store.execute(StoreTask::PutMeta { key, value }).unwrap();
+    let config = EngineConfig { identity: Some(secret(BEN)), ..EngineConfig::new(Role::Client, [88; 32]) };
+    world.restart(BEN, config);
+    world.input(BEN, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(BEN, Input::Command(Command::OpenSpace { space }));
+    world.wait(1_500);
+    world.connect(BEN, OWNER);
+    world.run();
+    world.disconnect(0);
+    world.connect(CAT, OWNER);
+    world.run();
+    assert_eq!(of_member(&world, CAT, BEN), (1, 1), "the owner can pass it on");
+}
+
+#[test]
+fn a_word_that_comes_before_its_writers_grant_is_told_again() {
+    let mut world = world();
+    let space = found(&mut world);
+    world.write(OWNER, "owner ");
+    let for_ben = invite(&mut world, OWNER, space, Level::Write, 0);
+    let for_cat = invite(&mut world, OWNER, space, Level::Write, 0);
+    join(&mut world, BEN, &for_ben);
+    world.connect(BEN, OWNER);
+    world.run();
+    join(&mut world, CAT, &for_cat);
+    world.write(CAT, "cat ");
+    world.wait(1_500);
+    world.connect(CAT, BEN);
+    // Ben passes on what Cat has vouched for, and what the owner hears last is that she was let in.
+    let mut late = Vec::new();
+    for _ in 0..10_000 {
+        let is_late = world.frames.front().is_some_and(|(to, connection, frame)| {
+            (*to, connection.0) == (OWNER, 0) && matches!(Message::decode(frame), Ok(Message::Roll { .. }))
+        });
+        match is_late {
+            true => late.extend(world.frames.pop_front()),
+            false if world.step() => {}
+            false => break,
+        }
+    }
+    assert!(!late.is_empty() && of_member(&world, OWNER, CAT) == (0, 0));
+    world.frames.extend(late);
+    world.run();
+    assert_eq!(of_member(&world, OWNER, CAT), (1, 1));
 }
