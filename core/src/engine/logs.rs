@@ -99,6 +99,10 @@ pub(super) struct Logs {
     waiting_to_retry: bool,
     /// Documents that are appended to on their own, since an append with them failed for damage.
     suspects: BTreeSet<DocumentId>,
+    /// Documents whose logs the store is to begin anew with what is on its way there.
+    to_renew: BTreeSet<DocumentId>,
+    /// The one of them with which an append under way does so.
+    renewing: Option<DocumentId>,
     pub(super) lines: BTreeMap<DocumentId, Line>,
     /// Documents of which entries were refused for want of room, to be asked for again.
     pub(super) refused: BTreeMap<DocumentId, SpaceId>,
@@ -155,9 +159,9 @@ impl Logs {
         self.refused.insert(document, space);
     }
 
-    /// Whether entries of a document are being appended.
-    pub(super) fn is_appending(&self, document: &DocumentId) -> bool {
-        self.writing.iter().any(|undurable| undurable.stored.entry.document == *document)
+    /// Whether entries of a document wait to be appended.
+    fn is_queued(&self, document: &DocumentId) -> bool {
+        self.queue.iter().any(|undurable| undurable.stored.entry.document == *document)
     }
 
     /// Notes that the store takes writes.
@@ -225,7 +229,7 @@ impl Engine {
 
     /// Starts an append, or stores a snapshot, unless either is under way or was refused a moment ago.
     pub(super) fn write_entries(&mut self) {
-        if !self.logs.writing.is_empty() || self.snapshots.is_storing() || self.logs.waiting_to_retry {
+        if !self.can_append() {
             return;
         }
         self.keep_refused();
@@ -237,10 +241,33 @@ impl Engine {
         if let Some(until_ms) = self.pace.held_back(now_ms, self.config.append_pace, self.logs.queue.len()) {
             return self.timers.set_no_later(Timer::Append, until_ms);
         }
-        self.pace.on_begin(now_ms, self.config.append_pace, self.logs.is_written_on());
+        self.append_queued();
+    }
+
+    /// Whether an append can begin.
+    pub(super) fn can_append(&self) -> bool {
+        self.logs.writing.is_empty() && !self.snapshots.is_storing() && !self.logs.waiting_to_retry
+    }
+
+    /// Has the store set a document's log aside, and begin it anew with what of it is on its way there: both or neither. No other append may be under way.
+    pub(super) fn renew(&mut self, document: DocumentId) {
+        if !self.logs.is_queued(&document) {
+            self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
+            return;
+        }
+        self.logs.to_renew.insert(document);
+        self.append_queued();
+    }
+
+    fn append_queued(&mut self) {
+        self.pace.on_begin(self.now.monotonic_ms, self.config.append_pace, self.logs.is_written_on());
+        let renewing = self.logs.to_renew.iter().copied().find(|document| self.logs.is_queued(document));
+        self.logs.renewing = renewing.filter(|document| self.logs.to_renew.remove(document));
         let queue = std::mem::take(&mut self.logs.queue);
-        let alone =
-            queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document));
+        let suspect = || {
+            queue.iter().map(|undurable| undurable.stored.entry.document).find(|document| self.logs.suspects.contains(document))
+        };
+        let alone = self.logs.renewing.or_else(suspect);
         let (now, later): (Vec<_>, Vec<_>) = match alone {
             Some(alone) => queue.into_iter().partition(|undurable| undurable.stored.entry.document == alone),
             None => (queue, Vec::new()),
@@ -250,7 +277,11 @@ impl Engine {
         (self.logs.writing, self.logs.queue) = (now, later);
         let mut values = self.mirrors.begin_append();
         values.extend(self.words_with(entries.iter()));
-        self.store(Work::Append, StoreTask::Append { entries, values });
+        let task = match self.logs.renewing {
+            Some(document) => StoreTask::Renew { document, entries, values },
+            None => StoreTask::Append { entries, values },
+        };
+        self.store(Work::Append, task);
     }
 
     /// Entries at the places they have in their logs now: a snapshot that was taken in may have moved them.
@@ -354,6 +385,7 @@ impl Engine {
         self.mirrors.finish_append(true);
         self.pace.on_end(self.now.monotonic_ms);
         let written = std::mem::take(&mut self.logs.writing);
+        self.logs.renewing = None;
         if self.logs.write_failures > 0 {
             self.logs.write_failures = 0;
             self.logs.suspects.clear();
@@ -407,6 +439,7 @@ impl Engine {
         self.mirrors.finish_append(false);
         self.on_words_written(false);
         let mut failed = std::mem::take(&mut self.logs.writing);
+        self.logs.to_renew.extend(self.logs.renewing.take());
         let documents: BTreeSet<DocumentId> = failed.iter().map(|undurable| undurable.stored.entry.document).collect();
         let sources: BTreeSet<ConnectionId> = failed.iter().filter_map(|undurable| undurable.source).collect();
         failed.append(&mut self.logs.queue);
@@ -504,8 +537,13 @@ impl Engine {
 
     /// Sets a document's log aside, and begins it anew with nothing; answers what of it was on its way to the store.
     pub(super) fn set_aside(&mut self, space: SpaceId, document: DocumentId) -> Vec<Arc<Entry>> {
-        self.unmark(space, document);
         self.store(Work::Quarantine { document }, StoreTask::Quarantine { document });
+        self.begin_log_anew(space, document)
+    }
+
+    /// Begins a document's log anew with nothing, and leaves to the caller what the store is told; answers what of it was on its way there.
+    pub(super) fn begin_log_anew(&mut self, space: SpaceId, document: DocumentId) -> Vec<Arc<Entry>> {
+        self.unmark(space, document);
         let unwritten: Vec<Undurable> = {
             let (gone, kept) =
                 std::mem::take(&mut self.logs.queue).into_iter().partition(|u| u.stored.entry.document == document);
@@ -515,6 +553,7 @@ impl Engine {
         self.logs.undurable_bytes -= unwritten.iter().map(|undurable| undurable.stored.entry.weight()).sum::<usize>();
         drop(self.logs.take_line(&document));
         self.logs.suspects.remove(&document);
+        self.logs.to_renew.remove(&document);
         self.snapshots.forget(&document);
         self.forget_preview(document);
         self.change_space(space, |held| held.insert(Log::new(document, space)));

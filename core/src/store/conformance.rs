@@ -54,6 +54,7 @@ pub fn check(make: &mut dyn FnMut() -> Box<dyn Executor>) {
         an_append_that_leaves_a_gap_is_refused_and_leaves_nothing,
         named_values_are_put_replaced_and_removed,
         values_that_are_put_with_an_append_stand_and_fall_with_it,
+        a_log_is_begun_anew_with_what_remains_or_stays_as_it_was,
         a_quarantined_document_is_not_held_and_may_begin_anew,
         payloads_may_be_empty_or_large,
         an_entry_may_depend_on_many,
@@ -307,6 +308,33 @@ fn named_values_are_put_replaced_and_removed(store: Store) {
     expected(contents);
     let (_, contents) = store.reopened();
     expected(contents);
+}
+
+fn a_log_is_begun_anew_with_what_remains_or_stays_as_it_was(store: Store) {
+    let (mut store, _) = store.opened();
+    let mut document = SyntheticDocument::new(1, 1);
+    let old = [document.grow(1, 10), document.grow(2, 10), document.grow(1, 10)];
+    store.append(&[&old[0], &old[1], &old[2]]);
+    let mut anew = SyntheticDocument::new(1, 1);
+    let remaining = [anew.grow(3, 10), anew.grow(4, 10)];
+    let renew = |entries: &[&StoredEntry]| StoreTask::Renew {
+        document: document.document,
+        entries: entries.iter().map(|entry| (*entry).clone()).collect(),
+        values: vec![("with".to_owned(), b"1".to_vec())],
+    };
+    assert!(store.executor.execute(renew(&[&remaining[1]])).is_err(), "what does not begin at the beginning");
+    assert_eq!(store.read_all(document.document), answer(&[&old[0], &old[1], &old[2]]), "and the log stays");
+    let (mut store, contents) = store.reopened();
+    assert_eq!(contents.meta, []);
+    assert_eq!(store.read_all(document.document), answer(&[&old[0], &old[1], &old[2]]));
+    assert_eq!(store.executor.execute(renew(&[&remaining[0], &remaining[1]])), Ok(StoreDone::Appended));
+    assert_eq!(store.read_all(document.document), answer(&[&remaining[0], &remaining[1]]));
+    assert_eq!(store.find(document.document, &[old[0].entry.hash, remaining[0].entry.hash]), [remaining[0].entry.hash]);
+    let next = anew.grow(3, 10);
+    store.append(&[&next]);
+    let (mut store, contents) = store.reopened();
+    assert_eq!(contents.meta, [("with".to_owned(), b"1".to_vec())]);
+    assert_eq!(store.read_all(document.document), answer(&[&remaining[0], &remaining[1], &next]));
 }
 
 fn values_that_are_put_with_an_append_stand_and_fall_with_it(store: Store) {

@@ -386,24 +386,23 @@ impl Ledger {
             return Ok(Answer::Read(task, done));
         }
         match task {
-            StoreTask::Append { entries, values } => {
+            StoreTask::Append { entries, values } => self.append_all(entries, values, prepared),
+            StoreTask::Renew { document, entries, values } => {
                 for (key, value) in values {
                     self.put_value(key, value, prepared)?;
                 }
-                for stored in entries {
-                    self.append(stored, prepared)?;
+                if let Some(index) = self.index.documents.remove(&document) {
+                    prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
+                    prepared.record(&Record::Renew { document, entries: entries.len() as u64 })?;
                 }
-                Ok(Answer::Written(StoreDone::Appended))
+                self.append_all(entries, Vec::new(), prepared)
             }
             StoreTask::PutMeta { key, value } => {
                 self.put_value(key, value, prepared)?;
                 Ok(Answer::Written(StoreDone::MetaPut))
             }
             StoreTask::Quarantine { document } => {
-                if let Some(index) = self.index.documents.remove(&document) {
-                    prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
-                    prepared.record(&Record::Quarantine { document, keep: 0 })?;
-                }
+                self.set_aside(document, prepared)?;
                 Ok(Answer::Written(StoreDone::Quarantined))
             }
             StoreTask::PutSnapshot { document, space, snapshot, base } => {
@@ -426,10 +425,34 @@ impl Ledger {
                 Some(StoreDone::SnapshotRead { part: self.index.read_snapshot(document, *offset, *bytes_max) })
             }
             StoreTask::Append { .. }
+            | StoreTask::Renew { .. }
             | StoreTask::PutSnapshot { .. }
             | StoreTask::PutMeta { .. }
             | StoreTask::Quarantine { .. } => None,
         }
+    }
+
+    fn set_aside(&mut self, document: DocumentId, prepared: &mut Prepared) -> Result<(), StoreError> {
+        if let Some(index) = self.index.documents.remove(&document) {
+            prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
+            prepared.record(&Record::Quarantine { document, keep: 0 })?;
+        }
+        Ok(())
+    }
+
+    fn append_all(
+        &mut self,
+        entries: Vec<StoredEntry>,
+        values: Vec<(String, Vec<u8>)>,
+        prepared: &mut Prepared,
+    ) -> Result<Answer, StoreError> {
+        for (key, value) in values {
+            self.put_value(key, value, prepared)?;
+        }
+        for stored in entries {
+            self.append(stored, prepared)?;
+        }
+        Ok(Answer::Written(StoreDone::Appended))
     }
 
     fn put_value(&mut self, key: String, value: Vec<u8>, prepared: &mut Prepared) -> Result<(), StoreError> {

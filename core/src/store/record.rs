@@ -47,6 +47,7 @@ const KIND_SNAPSHOT: u8 = 5;
 const KIND_COPY: u8 = 6;
 pub(super) const KIND_WHOLE: u8 = 7;
 const KIND_BEGINNING: u8 = 8;
+const KIND_RENEW: u8 = 9;
 
 /// One unit on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,13 @@ pub enum Record {
         document: DocumentId,
         /// The last position that stays.
         keep: u64,
+    },
+    /// A document's log is set aside, and begun anew with the entries of it that follow in the batch: neither without the other.
+    Renew {
+        /// The document.
+        document: DocumentId,
+        /// How many of its entries follow.
+        entries: u64,
     },
     /// A snapshot takes the place of the beginning of a document's log.
     Snapshot {
@@ -177,7 +185,7 @@ impl Header {
 
     /// Whether it belongs to a document.
     pub(super) fn is_of_document(&self) -> bool {
-        matches!(self.kind, KIND_ENTRY | KIND_QUARANTINE | KIND_SNAPSHOT | KIND_BEGINNING)
+        matches!(self.kind, KIND_ENTRY | KIND_QUARANTINE | KIND_RENEW | KIND_SNAPSHOT | KIND_BEGINNING)
     }
 }
 
@@ -223,6 +231,7 @@ impl Record {
             Self::Entry(_) => KIND_ENTRY,
             Self::Meta { .. } => KIND_META,
             Self::Quarantine { .. } => KIND_QUARANTINE,
+            Self::Renew { .. } => KIND_RENEW,
             Self::Snapshot { .. } => KIND_SNAPSHOT,
             Self::Copy { .. } => KIND_COPY,
             Self::Whole { .. } => KIND_WHOLE,
@@ -233,7 +242,10 @@ impl Record {
     fn document(&self) -> DocumentId {
         match self {
             Self::Entry(stored) => stored.entry.document,
-            Self::Quarantine { document, .. } | Self::Snapshot { document, .. } | Self::Beginning { document, .. } => *document,
+            Self::Quarantine { document, .. }
+            | Self::Renew { document, .. }
+            | Self::Snapshot { document, .. }
+            | Self::Beginning { document, .. } => *document,
             Self::Store { .. } | Self::Meta { .. } | Self::Copy { .. } | Self::Whole { .. } => DocumentId([0; 16]),
         }
     }
@@ -255,6 +267,10 @@ impl Record {
             Self::Quarantine { document, keep } => {
                 writer.put(&document.0);
                 writer.uint(*keep);
+            }
+            Self::Renew { document, entries } => {
+                writer.put(&document.0);
+                writer.uint(*entries);
             }
             Self::Snapshot { document, space, end, base, snapshot } => {
                 writer.put(&document.0);
@@ -296,6 +312,7 @@ impl Record {
             KIND_ENTRY => Self::Entry(decode_entry(&mut reader)?),
             KIND_META => Self::Meta { key: reader.text(META_KEY_BYTES_MAX)?, value: reader.bytes(BODY_BYTES_MAX)?.to_vec() },
             KIND_QUARANTINE => Self::Quarantine { document: DocumentId(reader.array()?), keep: reader.uint()? },
+            KIND_RENEW => Self::Renew { document: DocumentId(reader.array()?), entries: reader.uint()? },
             KIND_SNAPSHOT => Self::Snapshot {
                 document: DocumentId(reader.array()?),
                 space: SpaceId(reader.array()?),

@@ -91,9 +91,21 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, RecordError> {
         at = end;
     }
     let torn = pieces.iter().position(|piece| piece.at >= batch_start && matches!(piece.what, PieceKind::Damage(_)));
+    let unfinished = unfinished(&pieces[..torn.unwrap_or(pieces.len())], batch_start);
+    let torn = unfinished.or(torn);
     let len = torn.map_or(bytes.len() as u64, |torn| pieces[torn].at);
     pieces.truncate(torn.unwrap_or(pieces.len()));
     Ok(Scan { pieces, len })
+}
+
+/// Where the last batch begins a log anew of which not all entries are there: it was torn, and the log that was to be set aside stays.
+fn unfinished(pieces: &[Piece], batch_start: u64) -> Option<usize> {
+    let first = pieces.partition_point(|piece| piece.at < batch_start);
+    (first..pieces.len()).find(|at| {
+        let PieceKind::Record(Record::Renew { document, entries }) = &pieces[*at].what else { return false };
+        let is_of_it = |piece: &&Piece| matches!(&piece.what, PieceKind::Record(Record::Entry(stored)) if stored.entry.document == *document);
+        (pieces[*at..].iter().filter(is_of_it).count() as u64) < *entries
+    })
 }
 
 /// The record at `at`, whose header checks out and so says where it ends.
@@ -254,21 +266,25 @@ impl Recovered {
                     None => _ = self.damaged.remove(&document),
                 }
             }
-            Record::Quarantine { document, keep } => {
-                hit.remove(&document);
-                let Some(index) = self.index.documents.get_mut(&document) else { return };
-                index.truncate(keep);
-                // Fewer than were held when it was written: something before it was hit since.
-                if index.end() < keep {
-                    return;
-                }
-                index.is_cut = false;
-                self.damaged.remove(&document);
-                if keep == 0 {
-                    self.index.documents.remove(&document);
-                    self.aside.insert(document);
-                }
-            }
+            Record::Renew { document, .. } => self.set_aside(document, 0, hit),
+            Record::Quarantine { document, keep } => self.set_aside(document, keep, hit),
+        }
+    }
+
+    /// Sets aside what stands of a document above a position.
+    fn set_aside(&mut self, document: DocumentId, keep: u64, hit: &mut BTreeSet<DocumentId>) {
+        hit.remove(&document);
+        let Some(index) = self.index.documents.get_mut(&document) else { return };
+        index.truncate(keep);
+        // Fewer than were held when it was written: something before it was hit since.
+        if index.end() < keep {
+            return;
+        }
+        index.is_cut = false;
+        self.damaged.remove(&document);
+        if keep == 0 {
+            self.index.documents.remove(&document);
+            self.aside.insert(document);
         }
     }
 }

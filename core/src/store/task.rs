@@ -38,6 +38,16 @@ pub enum StoreTask {
         /// entries, and never the entries without them.
         values: Vec<(String, Vec<u8>)>,
     },
+    /// Sets a document's log aside, as [`StoreTask::Quarantine`] does, and begins it anew: all of it or none, also where the process ends meanwhile, so that
+    /// what remains of the document is never only in memory. Answered as an append.
+    Renew {
+        /// The document.
+        document: DocumentId,
+        /// What its log holds from now on, from the first position on.
+        entries: Vec<StoredEntry>,
+        /// Named values that are put with them.
+        values: Vec<(String, Vec<u8>)>,
+    },
     /// Reads entries of one document, in the order of their positions: those that are held beside its snapshot.
     Read {
         /// The document; one that is not held answers with nothing.

@@ -248,7 +248,7 @@ impl Pump {
                 Effect::Disconnect { connection, reason } => self.disconnect(connection, GoodbyeCause::Ended, reason),
                 Effect::Dial { endpoint } => self.dial(endpoint),
                 Effect::Store { task, work } => {
-                    if let StoreTask::Append { entries, .. } = &work {
+                    if let StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. } = &work {
                         self.appending.insert(task, entries.len() as u64);
                         self.traces.on_append(task, entries.len());
                     }

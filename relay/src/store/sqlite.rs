@@ -148,7 +148,7 @@ fn work(mut database: Database, queued: &mpsc::Receiver<Queued>, answering: &Sto
         stats.tasks.fetch_add(tasks.len() as u64, Ordering::Relaxed);
         for (work, (_, since)) in tasks.iter().zip(&waits) {
             match work {
-                StoreTask::Append { .. } => stats.append_seconds.took(since.elapsed()),
+                StoreTask::Append { .. } | StoreTask::Renew { .. } => stats.append_seconds.took(since.elapsed()),
                 StoreTask::Read { .. } | StoreTask::ReadSnapshot { .. } => stats.read_seconds.took(since.elapsed()),
                 StoreTask::PutSnapshot { .. } => _ = stats.snapshots.fetch_add(1, Ordering::Relaxed),
                 _ => {}
@@ -178,7 +178,7 @@ fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
     }
     stats.commit_seconds.took(began.elapsed());
     let changes = tasks.iter().map(|task| match task {
-        StoreTask::Append { entries, .. } => entries.len(),
+        StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. } => entries.len(),
         _ => 0,
     });
     match changes.sum::<usize>() {
@@ -189,7 +189,9 @@ fn count_commit(stats: &StoreStats, tasks: &[StoreTask], began: Instant) {
 
 fn weight(work: &StoreTask) -> usize {
     match work {
-        StoreTask::Append { entries, .. } => entries.iter().map(|stored| stored.entry.weight()).sum(),
+        StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. } => {
+            entries.iter().map(|stored| stored.entry.weight()).sum()
+        }
         StoreTask::PutSnapshot { snapshot, .. } => snapshot.bytes.len(),
         _ => 0,
     }

@@ -180,6 +180,7 @@ fn tasks() -> Vec<StoreTask> {
         put(Vec::new()),
         StoreTask::Quarantine { document: DocumentId([2; 16]) },
         StoreTask::append(vec![entry(2, 1, Vec::new(), 0x22)]),
+        StoreTask::Renew { document: DocumentId([2; 16]), entries: vec![entry(2, 1, Vec::new(), 0x23)], values: Vec::new() },
     ]
 }
 

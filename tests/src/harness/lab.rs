@@ -433,6 +433,7 @@ impl Lab {
         let name = match &work {
             StoreTask::Open { .. } => "open",
             StoreTask::Append { .. } => "append",
+            StoreTask::Renew { .. } => "renew",
             StoreTask::Read { .. } => "read",
             StoreTask::Find { .. } => "find",
             StoreTask::PutSnapshot { .. } => "put a snapshot",

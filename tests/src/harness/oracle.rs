@@ -306,7 +306,7 @@ impl Oracle {
     /// A storage task was carried out on a replica's disk, whether or not anyone lived to hear of it.
     pub fn on_carried(&mut self, replica: usize, carried: &Carried) {
         match (&carried.work, &carried.result) {
-            (StoreTask::Append { entries, .. }, Err(_)) => {
+            (StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. }, Err(_)) => {
                 let hashes = || entries.iter().map(|stored| stored.entry.hash);
                 self.witnesses[replica].refused.extend(hashes());
                 self.refused_once.extend(hashes());
@@ -316,8 +316,11 @@ impl Oracle {
                 };
                 self.unwritable.extend(self.edits.iter().filter_map(waiting));
             }
-            (StoreTask::Append { entries, .. }, Ok(StoreDone::Appended)) => {
+            (work @ (StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. }), Ok(StoreDone::Appended)) => {
                 self.witnesses[replica].refusing = false;
+                if let StoreTask::Renew { document, .. } = work {
+                    self.on_set_aside(replica, document);
+                }
                 for stored in entries {
                     self.witnesses[replica].refused.remove(&stored.entry.hash);
                     self.on_entry(replica, stored.position, &stored.entry);
@@ -328,13 +331,17 @@ impl Oracle {
                 self.on_snapshot(replica, *document, &entries);
             }
             (StoreTask::Quarantine { document }, Ok(StoreDone::Quarantined)) => {
-                assert!(self.tampered || self.ended, "a document was set aside though no disk was tampered with");
-                self.witnesses[replica].held.remove(document);
-                if self.ended {
-                    self.witnesses[replica].saved_heads.remove(document);
-                }
+                self.on_set_aside(replica, document);
             }
             _ => {}
+        }
+    }
+
+    fn on_set_aside(&mut self, replica: usize, document: &DocumentId) {
+        assert!(self.tampered || self.ended, "a document was set aside though no disk was tampered with");
+        self.witnesses[replica].held.remove(document);
+        if self.ended {
+            self.witnesses[replica].saved_heads.remove(document);
         }
     }
 
@@ -431,6 +438,10 @@ impl Oracle {
             match task {
                 StoreTask::Append { entries, .. } => {
                     entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+                }
+                StoreTask::Renew { document, entries, .. } => {
+                    entries.iter().for_each(|stored| _ = witness.refused.remove(&stored.entry.hash));
+                    witness.saved_heads.remove(document);
                 }
                 // It may be carried out, and nobody lives to hear of it.
                 StoreTask::Quarantine { document } if self.ended => _ = witness.saved_heads.remove(document),

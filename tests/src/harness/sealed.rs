@@ -222,7 +222,7 @@ pub fn shows_a_token(bytes: &[u8]) -> bool {
 /// The bytes of a storage task that came from somewhere else.
 pub fn bytes_of(task: &StoreTask) -> Vec<&[u8]> {
     match task {
-        StoreTask::Append { entries, values } => {
+        StoreTask::Append { entries, values } | StoreTask::Renew { entries, values, .. } => {
             let payloads = entries.iter().map(|stored| &*stored.entry.payload);
             payloads.chain(values.iter().map(|(_, value)| value.as_slice())).collect()
         }

@@ -55,6 +55,7 @@ fn effect_name(effect: &Effect) -> &'static str {
         Effect::Store { work, .. } => match work {
             StoreTask::Open { .. } => "store Open",
             StoreTask::Append { .. } => "store Append",
+            StoreTask::Renew { .. } => "store Renew",
             StoreTask::Read { .. } => "store Read",
             StoreTask::Find { .. } => "store Find",
             StoreTask::PutSnapshot { snapshot, base, .. } if base.position < snapshot.end() => {

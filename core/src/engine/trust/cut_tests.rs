@@ -1,6 +1,6 @@
 //! Documents that are begun anew because someone was shut out: who has them open, and what waits meanwhile.
 
-use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, found, invite, join, revoke, shared, version, world};
+use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, found, invite, join, revoke, secret, shared, version, world};
 use crate::base::id::{SpaceId, ViewId};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
@@ -226,4 +226,50 @@ fn a_document_is_cut_back_with_what_its_snapshot_holds_and_what_stands_beside_th
     let text = world.text(OWNER).unwrap();
     assert_eq!(text.matches("cat ").count(), 30, "{text}");
     assert!(text.contains("late ") && !text.contains("ben "), "{text}");
+}
+
+#[test]
+fn a_crash_at_any_time_while_a_document_is_cut_back_takes_nothing_of_ones_own() {
+    // With so many tasks done of those that the disk was given.
+    for done in 0..40 {
+        let mut world = world();
+        let space = parted(&mut world);
+        world.write(CAT, "cat ");
+        world.run();
+        world.disconnect(4);
+        // Nobody but she has this.
+        world.write(CAT, "alone ");
+        world.run();
+        world.slow_down(CAT);
+        world.connect(CAT, RELAY);
+        world.run();
+        let mut left = done;
+        for _ in 0..done {
+            let waiting = &mut world.nodes[CAT].waiting;
+            let rest = waiting.split_off(1.min(waiting.len()));
+            left -= waiting.len().min(left);
+            world.let_through(CAT);
+            world.slow_down(CAT);
+            world.nodes[CAT].waiting.splice(0..0, rest);
+            // What she sends now never arrives.
+            world.lose();
+        }
+        let connections = world.nodes[CAT].waiting.len();
+        world.disconnect(5);
+        let config = EngineConfig { identity: Some(secret(CAT)), ..EngineConfig::new(Role::Client, [88; 32]) };
+        world.restart(CAT, config);
+        world.input(CAT, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+        world.input(CAT, Input::Command(Command::OpenSpace { space }));
+        world.input(CAT, Input::Command(Command::OpenDocument { space, document: NOTE }));
+        world.connect(CAT, RELAY);
+        world.run();
+        world.wait(2_000);
+        world.wait(12_000);
+        let text = world.text(OWNER).unwrap();
+        assert!(text.contains("alone"), "after {done} tasks, {connections} were waiting: {text}");
+        if left > 0 {
+            return;
+        }
+    }
+    panic!("the disk was given no end of tasks");
 }

@@ -185,7 +185,7 @@ impl Engine {
         self.needs_flush = true;
     }
 
-    /// Cuts back what was read, but for documents that something is being appended to.
+    /// Cuts back what was read, as soon as the store takes what remains.
     pub(in crate::engine) fn finish_cuts(&mut self) {
         let later = |document: &&DocumentId| !self.snapshots.is_at_work(document);
         for document in self.cuts.postponed.iter().filter(later).copied().collect::<Vec<_>>() {
@@ -194,9 +194,12 @@ impl Engine {
                 self.cut_back_one(space, document);
             }
         }
-        let ready: Vec<DocumentId> =
-            self.cuts.read.keys().copied().filter(|document| !self.logs.is_appending(document)).collect();
+        // What remains reaches the store together with what is set aside, or a crash in between would take what nobody else has.
+        let ready: Vec<DocumentId> = self.cuts.read.keys().copied().collect();
         for document in ready {
+            if !self.can_append() {
+                break;
+            }
             self.cuts.cutting.remove(&document);
             if let Some(read) = self.cuts.read.remove(&document) {
                 self.cut(document, read);
@@ -300,7 +303,7 @@ impl Engine {
 
     /// Begins a document's log anew with what remains, and with what this replica made again on that.
     fn begin_anew(&mut self, space: SpaceId, document: DocumentId, mut kept: Vec<Arc<Entry>>, remade: Vec<Entry>) {
-        self.set_aside(space, document);
+        self.begin_log_anew(space, document);
         self.forget_attestations(space, document);
         for entry in &kept {
             self.append(entry.clone(), None);
@@ -311,6 +314,7 @@ impl Engine {
             kept.push(Arc::new(entry.clone()));
             self.append_local(space, entry);
         }
+        self.renew(document);
         self.replace_document(space, document, kept);
         let connections =
             self.spaces.get(&space).map(|held| held.sessions.iter().map(|connection| (*connection, false)).collect());

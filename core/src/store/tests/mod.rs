@@ -56,6 +56,10 @@ impl Model {
             StoreTask::Quarantine { document } => {
                 self.documents.remove(document);
             }
+            StoreTask::Renew { document, entries, values } => {
+                self.documents.remove(document);
+                self.apply(&StoreTask::Append { entries: entries.clone(), values: values.clone() });
+            }
             StoreTask::PutSnapshot { document, space, snapshot, base } => {
                 self.log_mut(*space, *document).put_snapshot(snapshot, base);
             }
@@ -82,6 +86,17 @@ impl Model {
                     state.apply(&StoreTask::append(vec![stored.clone()]));
                     steps.push(state.clone());
                 }
+            }
+            StoreTask::Renew { document, entries, values } if !self.documents.contains_key(document) => {
+                return self.steps(&StoreTask::Append { entries: entries.clone(), values: values.clone() });
+            }
+            StoreTask::Renew { document, entries, values } => {
+                for (key, value) in values {
+                    state.apply(&StoreTask::PutMeta { key: key.clone(), value: value.clone() });
+                    steps.push(state.clone());
+                }
+                state.apply(&StoreTask::Renew { document: *document, entries: entries.clone(), values: Vec::new() });
+                steps.push(state);
             }
             other => {
                 state.apply(other);
@@ -122,9 +137,19 @@ impl Model {
         StoreTask::Append { entries, values }
     }
 
+    /// A document's log begun anew with a few entries.
+    fn renew(&self, rng: &mut Rng) -> StoreTask {
+        let mut document = self.document(rng.below(DOCUMENTS.into()) as u8);
+        (document.version, document.end) = (Version::new(), 0);
+        let entries = (0..=rng.below(3)).map(|_| document.grow(rng.below(3) as u8 + 10, rng.below(40) as usize)).collect();
+        let values = if rng.below(2) == 0 { vec![("with 0".to_owned(), vec![rng.below(256) as u8; 3])] } else { Vec::new() };
+        StoreTask::Renew { document: document.document, entries, values }
+    }
+
     /// Any task that writes.
     fn write(&self, rng: &mut Rng) -> StoreTask {
-        match rng.below(12) {
+        match rng.below(13) {
+            12 => self.renew(rng),
             0 => StoreTask::Quarantine { document: self.document(rng.below(DOCUMENTS.into()) as u8).document },
             1..=3 => {
                 let value = vec![rng.below(256) as u8; rng.below(4) as usize * 5];

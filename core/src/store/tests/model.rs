@@ -117,7 +117,7 @@ fn a_journal_answers_as_the_plainest_store_would_through_failures_and_restarts()
                     _ => {
                         after.apply(&task);
                         expected.push(Some(match task {
-                            StoreTask::Append { .. } => StoreDone::Appended,
+                            StoreTask::Append { .. } | StoreTask::Renew { .. } => StoreDone::Appended,
                             StoreTask::PutMeta { .. } => StoreDone::MetaPut,
                             StoreTask::PutSnapshot { .. } => StoreDone::SnapshotPut,
                             _ => StoreDone::Quarantined,

@@ -82,7 +82,7 @@ impl Database {
 
     fn note_growth(&mut self, task: &StoreTask, failed: bool) {
         match task {
-            StoreTask::Append { entries, .. } => {
+            StoreTask::Append { entries, .. } | StoreTask::Renew { entries, .. } => {
                 self.ledger.note_growth(entries.iter().map(|stored| stored.entry.document), failed);
             }
             StoreTask::PutSnapshot { document, .. } => self.ledger.note_growth([*document].into_iter(), failed),
@@ -134,6 +134,10 @@ impl Database {
         let (connection, ledger) = (&self.connection, &mut self.ledger);
         match task {
             StoreTask::Append { entries, values } => write::append(connection, ledger, entries, values),
+            StoreTask::Renew { document, entries, values } => {
+                write::quarantine(connection, ledger, *document, "begun anew without what is not accepted any more")?;
+                write::append(connection, ledger, entries, values)
+            }
             StoreTask::PutMeta { key, value } => write::put_meta(connection, key, value),
             StoreTask::Quarantine { document } => {
                 write::quarantine(connection, ledger, *document, "found damaged when it was read")
@@ -197,7 +201,10 @@ pub(super) fn writes(task: &StoreTask) -> bool {
 
 /// Whether a task may leave pages of the database free.
 fn lets_go(task: &StoreTask) -> bool {
-    matches!(task, StoreTask::PutSnapshot { .. } | StoreTask::Quarantine { .. } | StoreTask::PutMeta { .. })
+    matches!(
+        task,
+        StoreTask::PutSnapshot { .. } | StoreTask::Quarantine { .. } | StoreTask::Renew { .. } | StoreTask::PutMeta { .. }
+    )
 }
 
 fn document_of(task: &StoreTask) -> Option<DocumentId> {
@@ -207,6 +214,7 @@ fn document_of(task: &StoreTask) -> Option<DocumentId> {
         | StoreTask::PutSnapshot { document, .. }
         | StoreTask::ReadSnapshot { document, .. }
         | StoreTask::Find { document, .. }
+        | StoreTask::Renew { document, .. }
         | StoreTask::Quarantine { document } => Some(*document),
         StoreTask::Open { .. } | StoreTask::PutMeta { .. } => None,
     }
