@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::effect::TroubleKind;
 use crate::engine::logs::Work;
 use crate::engine::snapshots::Received;
+use crate::engine::timers::Timer;
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::snapshot::SnapshotPart;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 /// The connection of what comes from this replica's own store.
 const NOBODY: ConnectionId = ConnectionId(u64::MAX);
+/// Milliseconds after which a document is read once more that has grown while it was read.
+const READ_AGAIN_MS: u64 = 50;
 
 /// Documents that are being cut back.
 #[derive(Debug, Default)]
@@ -233,6 +236,12 @@ impl Engine {
         let tail: Vec<Arc<Entry>> = tail.map(|(_, entry)| entry.clone()).collect();
         let mut seen = BTreeSet::new();
         let whole: Vec<Arc<Entry>> = read.into_iter().chain(tail).filter(|entry| seen.insert(entry.hash)).collect();
+        let changes = self.log(&document).map_or(0, |log| log.version().clock.iter().map(|(_, seq)| seq).sum());
+        if (whole.len() as u64) < changes && !self.cuts.unread.contains_key(&document) {
+            // A snapshot was taken in, or more became durable, after it was read.
+            self.timers.set(Timer::ReadRetry(document), self.now.monotonic_ms + READ_AGAIN_MS);
+            return self.on_found(document, Vec::new());
+        }
         let own = self.peer_id();
         let Some(held) = self.trust.rolls.get(&space) else { return };
         let parted = part(held.roll.standing(), own, whole.iter().cloned());
