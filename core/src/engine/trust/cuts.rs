@@ -178,7 +178,14 @@ impl Engine {
         if self.cuts.cutting.remove(&document).is_some() {
             self.on_read_failed(document, error);
             // Tried again when it is read again; what waited goes on.
-            self.on_found(document, Vec::new());
+            self.let_line_go(document);
+        }
+    }
+
+    /// What waited while a document was to be cut back is looked at anew. That is no answer to what was looked up of it before.
+    fn let_line_go(&mut self, document: DocumentId) {
+        if !self.snapshots.is_adopting(&document) {
+            self.receive_line(document);
         }
     }
 
@@ -228,7 +235,7 @@ impl Engine {
         let Some(space) = self.locations.get(&document).copied() else { return };
         if !self.is_relay() && self.waits_for_key(&space) {
             self.cuts.unread.remove(&document);
-            return self.on_found(document, Vec::new());
+            return self.let_line_go(document);
         }
         // It may have been opened, and written in, while it was read.
         let read = if self.documents.loaded(&document).is_some() { self.loaded_entries(&document) } else { read };
@@ -240,7 +247,7 @@ impl Engine {
         if (whole.len() as u64) < changes && !self.cuts.unread.contains_key(&document) {
             // A snapshot was taken in, or more became durable, after it was read.
             self.timers.set(Timer::ReadRetry(document), self.now.monotonic_ms + READ_AGAIN_MS);
-            return self.on_found(document, Vec::new());
+            return self.let_line_go(document);
         }
         let own = self.peer_id();
         let Some(held) = self.trust.rolls.get(&space) else { return };
@@ -249,7 +256,7 @@ impl Engine {
             return self.keep_unread(space, document, part, parted.kept);
         }
         if parted.refused.is_empty() {
-            return self.on_found(document, Vec::new());
+            return self.let_line_go(document);
         }
         let is_own = |entry: &&Arc<Entry>| held.roll.standing().writer(&entry.actor) == own;
         let own_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(is_own).cloned().collect();
