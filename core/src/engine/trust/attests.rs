@@ -173,7 +173,8 @@ impl Engine {
         let Some(log) = self.log(document).filter(|log| is_owned(&log.space())) else { return false };
         let own = self.peer_id();
         let is_own_work = |actor: &ActorId| own.is_some_and(|own| is_actor_of(actor, &own)) && self.own_name.is_own(actor);
-        log.version().clock.iter().any(|(actor, seq)| self.attested(document, actor) < seq && !is_own_work(actor))
+        let space = log.space();
+        log.version().clock.iter().any(|(actor, seq)| self.vouched(&space, document, actor) < seq && !is_own_work(actor))
     }
 
     /// Notes a change of this replica's own that is to be vouched for.

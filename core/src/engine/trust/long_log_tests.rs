@@ -1,7 +1,7 @@
 //! Long logs of owned spaces: members compact what is vouched for, and nothing that is not gets their word on the way.
 
 use super::cheating_tests::{entries, invented};
-use super::trust_tests::{BEN, CAT, OWNER, RELAY, open_note, peer, says, secret, shared, world_with};
+use super::trust_tests::{BEN, CAT, OWNER, RELAY, open_note, peer, revoke, says, secret, shared, world_with};
 use crate::base::id::ActorId;
 use crate::engine::config::{Compaction, EngineConfig, Role};
 use crate::engine::tests::{NOTE, World};
@@ -82,4 +82,23 @@ fn what_one_wrote_before_one_was_ended_is_vouched_for_before_it_is_compacted() {
     write_much(&mut world);
     assert!(compacted(&world) > 100, "{}", compacted(&world));
     assert_eq!(attested(&world, BEN, &former), 60);
+}
+
+#[test]
+fn what_a_revocation_accepts_of_its_writer_is_compacted_though_they_never_vouched_for_it() {
+    let mut world = world();
+    let space = shared(&mut world, Level::Write);
+    world.wait(2_000);
+    world.write(CAT, "one ");
+    world.write(CAT, "two ");
+    world.run();
+    // She vouches at most once a second, and is gone before the next.
+    world.disconnect(2);
+    let cats = world.nodes[BEN].engine.authorship(&NOTE).into_iter().find(|author| author.writer == Some(peer(CAT))).unwrap();
+    assert_eq!((cats.changes, cats.attested), (2, 1));
+    revoke(&mut world, OWNER, space, CAT);
+    world.run();
+    write_much(&mut world);
+    assert!(compacted(&world) > 50, "{}", compacted(&world));
+    assert!(world.text(BEN).is_some_and(|text| text.contains("one two ")));
 }
