@@ -297,7 +297,7 @@ export class App {
     this.#enter(id);
     this.#note = null;
     const notebook = this.#notebook;
-    notebook.rename(notebookName());
+    notebook.rename(notebookName(new Set(loadRecent(this.#storage).map(({ name }) => name))));
     const welcome = notebook.welcome();
     if (!NARROW.matches) this.#note = welcome.id;
     this.#remember(!isReplacing);

@@ -2,9 +2,11 @@
 
 const NAMES = ["Quiet Harbour", "North Pier", "Long Sands", "Salt Marsh", "Low Tide", "Far Lighthouse", "Tide Pool", "Green Estuary", "Windward", "Old Slipway"];
 
-/** A name for a new notebook, to be changed at will. */
-export function notebookName(): string {
-  return NAMES[Math.floor(Math.random() * NAMES.length)] as string;
+/** A name for a new notebook, to be changed at will: none of those that notebooks here have, as long as there are others. */
+export function notebookName(taken: ReadonlySet<string>): string {
+  const free = NAMES.filter((name) => !taken.has(name));
+  const names = free.length > 0 ? free : NAMES;
+  return names[Math.floor(Math.random() * names.length)] as string;
 }
 
 export const WELCOME_TITLE = "Welcome aboard";
