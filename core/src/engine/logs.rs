@@ -259,6 +259,7 @@ impl Engine {
         self.append_queued();
     }
 
+    /// Has the store append what waits: all of it, or what is of a document that is appended to on its own.
     fn append_queued(&mut self) {
         self.pace.on_begin(self.now.monotonic_ms, self.config.append_pace, self.logs.is_written_on());
         let renewing = self.logs.to_renew.iter().copied().find(|document| self.logs.is_queued(document));

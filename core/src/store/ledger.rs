@@ -388,21 +388,15 @@ impl Ledger {
         match task {
             StoreTask::Append { entries, values } => self.append_all(entries, values, prepared),
             StoreTask::Renew { document, entries, values } => {
-                for (key, value) in values {
-                    self.put_value(key, value, prepared)?;
-                }
-                if let Some(index) = self.index.documents.remove(&document) {
-                    prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
-                    prepared.record(&Record::Renew { document, entries: entries.len() as u64 })?;
-                }
-                self.append_all(entries, Vec::new(), prepared)
+                self.set_aside(document, &Record::Renew { document, entries: entries.len() as u64 }, prepared)?;
+                self.append_all(entries, values, prepared)
             }
             StoreTask::PutMeta { key, value } => {
                 self.put_value(key, value, prepared)?;
                 Ok(Answer::Written(StoreDone::MetaPut))
             }
             StoreTask::Quarantine { document } => {
-                self.set_aside(document, prepared)?;
+                self.set_aside(document, &Record::Quarantine { document, keep: 0 }, prepared)?;
                 Ok(Answer::Written(StoreDone::Quarantined))
             }
             StoreTask::PutSnapshot { document, space, snapshot, base } => {
@@ -432,10 +426,11 @@ impl Ledger {
         }
     }
 
-    fn set_aside(&mut self, document: DocumentId, prepared: &mut Prepared) -> Result<(), StoreError> {
+    /// Sets a document's log aside, if it is held, by this record.
+    fn set_aside(&mut self, document: DocumentId, record: &Record, prepared: &mut Prepared) -> Result<(), StoreError> {
         if let Some(index) = self.index.documents.remove(&document) {
             prepared.undo.push(Undo::Restore { document, index: Box::new(index), is_aside: true });
-            prepared.record(&Record::Quarantine { document, keep: 0 })?;
+            prepared.record(record)?;
         }
         Ok(())
     }

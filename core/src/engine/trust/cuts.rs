@@ -32,7 +32,7 @@ const READ_AGAIN_MS: u64 = 50;
 pub(in crate::engine) struct Cuts {
     /// With the entries of each that were read.
     cutting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
-    /// Those that were read, and wait for what is being appended to them.
+    /// Those that were read, and wait until the store takes what remains.
     read: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
     /// Those that are cut back when the snapshot is stored that is being made of them.
     postponed: BTreeSet<DocumentId>,

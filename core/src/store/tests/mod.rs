@@ -90,14 +90,6 @@ impl Model {
             StoreTask::Renew { document, entries, values } if !self.documents.contains_key(document) => {
                 return self.steps(&StoreTask::Append { entries: entries.clone(), values: values.clone() });
             }
-            StoreTask::Renew { document, entries, values } => {
-                for (key, value) in values {
-                    state.apply(&StoreTask::PutMeta { key: key.clone(), value: value.clone() });
-                    steps.push(state.clone());
-                }
-                state.apply(&StoreTask::Renew { document: *document, entries: entries.clone(), values: Vec::new() });
-                steps.push(state);
-            }
             other => {
                 state.apply(other);
                 steps.push(state);
