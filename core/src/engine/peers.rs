@@ -79,7 +79,10 @@ impl Engine {
                 self.refuse(connection, Refusal { code: ErrorCode::OutOfOrder, text });
             }
             Message::Ping { token } => self.send(connection, &Message::Pong { token }),
-            Message::Pong { token } => self.on_pong(connection, token),
+            Message::Pong { token } => {
+                self.on_pong(connection, token);
+                self.on_asked(connection, token);
+            }
             Message::Presence(presence) => {
                 if self.is_subscribed(connection, &presence.space) && self.is_seen(connection, presence.space) {
                     self.on_presence(connection, presence);

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const VERSION_WITH_ROLLS: u64 = 3;
 /// The first that has sealed ones.
 const VERSION_WITH_SEALS: u64 = 4;
+/// What sets the tokens of pings apart that go behind the question what this replica was granted.
+const ASKED: u64 = 1 << 62;
 /// Longest sleep while a grant is going to end, in milliseconds: the wall clock, by which grants end, may jump.
 const END_LOOK_MS: u64 = 30_000;
 
@@ -33,6 +35,8 @@ pub(in crate::engine) struct Trust {
     pub(in crate::engine) rolls: BTreeMap<SpaceId, HeldRoll>,
     pub(in crate::engine) peers: BTreeMap<(ConnectionId, SpaceId), PeerRoll>,
     bytes: usize,
+    /// How often a peer was asked what this replica was granted.
+    asked: u64,
     /// When the next grant of a space ends, in seconds of Unix time.
     ends: BTreeSet<(u64, SpaceId)>,
 }
@@ -68,8 +72,10 @@ pub(in crate::engine) struct PeerRoll {
     pub(in crate::engine) refused: BTreeSet<(DocumentId, ErrorCode)>,
     /// From which number on what it brings of an actor in a document is not what it says.
     pub(in crate::engine) broken: BTreeMap<(DocumentId, ActorId), u64>,
+    /// The token of the ping that went behind the question what this replica was granted, until it is answered.
+    pub(in crate::engine) asked: Option<u64>,
     /// Whether it was told that its presence is not shown.
-    is_unseen: bool,
+    pub(in crate::engine) is_unseen: bool,
 }
 
 /// Who is at the other end of a connection, as far as a space is concerned.
@@ -132,6 +138,12 @@ impl Trust {
                 self.rolls.insert(space, held);
             }
         }
+    }
+
+    /// The token of a ping that goes behind a question.
+    pub(in crate::engine) fn next_token(&mut self) -> u64 {
+        self.asked += 1;
+        ASKED | self.asked
     }
 
     /// Counts so many bytes more than there are.

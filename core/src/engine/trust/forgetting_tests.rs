@@ -130,3 +130,26 @@ fn a_relay_that_forgot_a_grant_is_told_of_also_by_one_who_was_started_again_and_
     assert_eq!(world.text(BEN).as_deref(), Some("owner cat again "));
     assert_eq!(version(&world, RELAY), version(&world, CAT));
 }
+
+#[test]
+fn who_has_nothing_left_but_their_key_is_let_in_and_never_told_that_they_are_not() {
+    let mut world = world();
+    let space = shared(&mut world, Level::Write);
+    let forbidden = |world: &World, node: usize| told(world, node, TroubleKind::Forbidden);
+    for (node, key) in [(OWNER, secret(OWNER)), (CAT, [7; 32])] {
+        world.disconnect(if node == OWNER { OWNERS } else { CATS });
+        world.nodes[node].store = Journal::new(MemoryMedium::new());
+        world.restart(node, EngineConfig { identity: Some(key), ..EngineConfig::new(Role::Client, [66; 32]) });
+        world.nodes[node].events.clear();
+        world.input(node, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+        world.input(node, Input::Command(Command::OpenSpace { space }));
+        open_note(&mut world, node, space);
+        world.connect(node, RELAY);
+        world.run();
+    }
+    assert_eq!(forbidden(&world, OWNER), Vec::<String>::new());
+    assert_eq!(world.text(OWNER).as_deref(), Some("owner "));
+    // Who is no member is told so, once, when the relay has answered.
+    assert_eq!(forbidden(&world, CAT).len(), 1);
+    assert!(forbidden(&world, CAT)[0].contains("you were granted nothing there"));
+}

@@ -54,14 +54,18 @@ impl Engine {
         }
         let access = self.own_access(&space);
         if access.level().is_none() {
-            // Someone who has lost all but their key holds no statement. The peer may, and then tells whoever may read.
-            let is_asked = self.trust.rolls.contains_key(&space) || self.trust.peers.contains_key(&(connection, space));
-            if !is_asked {
-                self.trust.peers.insert((connection, space), super::access::PeerRoll::default());
+            // Someone who has lost all but their key holds no statement. The peer may, and then tells whoever may read; whoever may not is told nothing.
+            if self.trust.rolls.contains_key(&space) {
+                let (_, why) = super::access::why_not(access, space);
+                self.tell_locked(space, connection, why);
+            } else if !self.trust.peers.contains_key(&(connection, space)) {
+                let token = self.trust.next_token();
+                self.trust
+                    .peers
+                    .insert((connection, space), super::access::PeerRoll { asked: Some(token), ..Default::default() });
                 self.send_roll(connection, space, true, Vec::new());
+                self.send(connection, &Message::Ping { token });
             }
-            let (_, why) = super::access::why_not(access, space);
-            self.tell_locked(space, connection, why);
             return false;
         }
         let is_shown = self.trust.peers.contains_key(&(connection, space));
@@ -71,6 +75,19 @@ impl Engine {
             self.send_roll(connection, space, true, statements);
         }
         self.right(connection, &space).reads()
+    }
+
+    /// A peer that was asked what this replica was granted has said all it had to say to that.
+    pub(in crate::engine) fn on_asked(&mut self, connection: ConnectionId, token: u64) {
+        let asked = self.trust.peers.iter_mut().find(|((of, _), peer)| *of == connection && peer.asked == Some(token));
+        let Some(((_, space), peer)) = asked else { return };
+        peer.asked = None;
+        let space = *space;
+        let access = self.own_access(&space);
+        if access.level().is_none() && self.spaces.get(&space).is_some_and(|held| held.open) {
+            let (_, why) = super::access::why_not(access, space);
+            self.tell_locked(space, connection, why);
+        }
     }
 
     /// What shows what this replica was granted: nothing but the founding where it is the owner.
