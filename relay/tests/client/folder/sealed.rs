@@ -5,7 +5,7 @@ use crate::place::{Harbour, soon};
 use driftline_core::doc::value::Value;
 use driftline_core::engine::Engine;
 use driftline_relay::folder::Terms;
-use driftline_relay::repo::{Level, Offer, OfferLevel, Repo, RepoOptions, Space};
+use driftline_relay::repo::{Level, Member, Offer, OfferLevel, Repo, RepoOptions, Space};
 use std::path::Path;
 
 fn bytes(length: u32) -> Vec<u8> {
@@ -163,9 +163,9 @@ async fn the_command_joins_by_a_link_and_keeps_two_folders_in_step_in_a_sealed_s
     anna.stop().await;
     ben.stop().await;
 
-    // The folder knows its space, and a link that has ended since is not needed any more.
-    space.revoke(space.members().await.unwrap().iter().find(|member| member.is_link).unwrap().key).await.unwrap();
-    // So it does the relay that the link named.
+    // The folder knows its space and the relay that the link named. Ben's link is taken back, and with it whom it let in.
+    let is_bens = |member: &&Member| member.is_link && member.level == OfferLevel::Read;
+    space.revoke(space.members().await.unwrap().iter().find(is_bens).unwrap().key).await.unwrap();
     let held = space.documents().await.unwrap().len();
     let mut anna = Peer::start(&["--folder", &folder(&one)]);
     anna.says("inStep", None).await;
