@@ -407,6 +407,7 @@ impl Engine {
     /// Asks those again of which what they sent of a document did not fit for a while: by now it may.
     pub(super) fn ask_those_struck(&mut self, document: DocumentId) {
         let Some(space) = self.locations.get(&document).copied().filter(is_owned) else { return };
+        self.doubt_what_nothing_fits_on(space, document);
         let is_struck = |connection: &ConnectionId| self.delta_strikes(*connection, &space, &document) >= STRIKES_MAX;
         let held = self.spaces.get(&space).into_iter().flat_map(|held| held.sessions.iter());
         let struck: Vec<ConnectionId> = held.copied().filter(is_struck).collect();

@@ -92,7 +92,7 @@ impl Engine {
             return;
         }
         let text = format!(
-            "peer {peer} no longer has {lost} changes of document {document} that it had saved: it was set back to an old backup, or its disk lost them. \
+            "peer {peer} no longer has {lost} changes of document {document} that it had saved: it was set back to an old backup, its disk lost them, or it set them aside. \
              What is here is sent to it again"
         );
         self.trouble(TroubleKind::WentBack, Some(document), Some(connection), text);

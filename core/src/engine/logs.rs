@@ -74,7 +74,7 @@ pub(super) enum Work {
     /// A change of this replica's own that it has not vouched for before it ended.
     Vouch { space: SpaceId, document: DocumentId },
     /// A change that its writer vouches for, to be compared with the word for it.
-    Compare { space: SpaceId, document: DocumentId },
+    Compare { space: SpaceId, document: DocumentId, actor: ActorId, seq: u64 },
     /// All entries of a document of which some may not be accepted any more: its snapshot, and then what is beside it.
     CutSnapshot { document: DocumentId },
     /// See there.
@@ -350,11 +350,10 @@ impl Engine {
             (Work::Vouch { space, .. }, Ok(StoreDone::Read { entries, .. })) => {
                 entries.iter().for_each(|(_, entry)| self.vouch_soon(space, entry));
             }
-            (Work::Compare { space, document }, Ok(StoreDone::Read { entries, .. })) => {
-                self.on_to_compare(space, document, entries.first().map(|(_, entry)| entry));
+            (Work::Compare { space, document, actor, seq }, Ok(StoreDone::Read { entries, .. })) => {
+                self.on_to_compare(space, document, (actor, seq), entries.first().map(|(_, entry)| entry));
             }
-            (Work::Vouch { document, .. }, Err(error)) => self.on_read_failed(document, &error),
-            (Work::Compare { .. }, Err(_)) => {}
+            (Work::Vouch { document, .. } | Work::Compare { document, .. }, Err(error)) => self.on_read_failed(document, &error),
             (Work::CutSnapshot { document }, Ok(StoreDone::SnapshotRead { part })) => self.on_cut_snapshot(document, part),
             (Work::CutEntries { document }, Ok(StoreDone::Read { entries, .. })) => self.on_cut_entries(document, entries),
             (Work::CutSnapshot { document } | Work::CutEntries { document }, Err(error)) => {
@@ -489,6 +488,7 @@ impl Engine {
         self.gather_again(document);
         if let Some(space) = self.locations.get(&document).copied() {
             self.cut_back_one(space, document);
+            self.compare_again(space, document);
         }
         self.vouch_for_earlier_in(document);
         // What waits for a snapshot that is taken in goes on waiting.
@@ -553,6 +553,7 @@ impl Engine {
         };
         self.logs.undurable_bytes -= unwritten.iter().map(|undurable| undurable.stored.entry.weight()).sum::<usize>();
         drop(self.logs.take_line(&document));
+        self.doubts.forget(&document);
         self.logs.suspects.remove(&document);
         self.logs.to_renew.remove(&document);
         self.snapshots.forget(&document);

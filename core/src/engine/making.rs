@@ -207,11 +207,15 @@ impl Engine {
                 if let Some(received) = received.as_ref().filter(|received| is_sealed(&received.space)) {
                     // Whoever passed it on could not tell.
                     self.on_bad_snapshot(document, received, &reason);
-                } else if let Some(received) = received {
+                } else if let Some(received) = received.filter(|of| !self.doubt_what_nothing_fits_on(of.space, document)) {
                     let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
                 }
                 self.on_adoption_over(document);
+            }
+            // What a snapshot does not go together with may be what somebody made up.
+            Err(_) if received.is_some_and(|of| self.doubt_what_nothing_fits_on(of.space, document)) => {
+                self.on_adoption_over(document)
             }
             Err(error) => self.quarantine(document, &error.to_string()),
         }

@@ -115,6 +115,7 @@ pub struct Engine {
     trust: trust::access::Trust,
     attests: trust::attests::Attests,
     cuts: trust::cuts::Cuts,
+    doubts: trust::doubts::Doubts,
     held_back: held_back::HeldBack,
     own_name: trust::own_name::OwnName,
     seals: seal::seals::Seals,
@@ -197,6 +198,7 @@ impl Engine {
             trust: trust::access::Trust::default(),
             attests: trust::attests::Attests::default(),
             cuts: trust::cuts::Cuts::default(),
+            doubts: trust::doubts::Doubts::default(),
             held_back: held_back::HeldBack::default(),
             own_name: trust::own_name::OwnName::default(),
             seals: seal::seals::Seals::default(),
@@ -367,6 +369,7 @@ impl Engine {
             return;
         }
         self.finish_cuts();
+        self.take_what_waited();
         self.apply_entries();
         self.answer_views();
         self.attest_first();

@@ -445,8 +445,9 @@ proptest! {
             held.insert(entry.hash);
             other.push(entry);
         }
+        let none = BTreeMap::new();
         let hashes = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.hash).collect::<BTreeSet<_>>();
-        let (one, two) = (part(roll.standing(), None, entries.clone()), part(roll.standing(), None, other));
+        let (one, two) = (part(roll.standing(), None, &none, entries.clone()), part(roll.standing(), None, &none, other));
         prop_assert_eq!(hashes(&one.kept), hashes(&two.kept));
         prop_assert_eq!(hashes(&one.refused), hashes(&two.refused));
         // Nothing remains without what it depends on, nothing of what is not accepted, and all else does.
@@ -457,6 +458,6 @@ proptest! {
             prop_assert_eq!(kept.contains(&entry.hash), !over && grounded);
         }
         // To be told twice is to be told once.
-        prop_assert_eq!(hashes(&part(roll.standing(), None, one.kept.clone()).kept), kept);
+        prop_assert_eq!(hashes(&part(roll.standing(), None, &none, one.kept.clone()).kept), kept);
     }
 }

@@ -19,7 +19,7 @@ use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
 use crate::log::log::Log;
 use crate::log::tree::Fingerprint;
-use crate::store::task::{StoreTask, StoredEntry};
+use crate::store::task::StoredEntry;
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::attestation::{Attestation, AttestationError};
 use crate::trust::owned::{is_actor_of, is_owned};
@@ -86,7 +86,8 @@ impl Engine {
 
     /// Up to which of its changes in a document an actor's key has vouched for them, 0 for none.
     pub fn attested(&self, document: &DocumentId, actor: &ActorId) -> u64 {
-        self.attests.words.newest(document, actor).map_or(0, |word| word.attestation.seq)
+        let newest = self.attests.words.newest(document, actor).map_or(0, |word| word.attestation.seq);
+        newest.min(self.doubts.bound(document, actor))
     }
 
     /// What came in words of a space over connections: who sent the word, and for up to which change of which actor in which document.
@@ -146,7 +147,7 @@ impl Engine {
     fn missed_in(&self, document: &DocumentId) -> Vec<(ActorId, u64)> {
         let (Some(own), Some(log)) = (self.peer_id(), self.log(document)) else { return Vec::new() };
         let is_missed = |(actor, seq): &(&ActorId, u64)| {
-            let is_vouched = self.attested(document, actor) >= *seq && self.attests.words.has_counting(document, actor);
+            let is_vouched = self.attested(document, actor) >= *seq && self.attests.words.counting(document, actor).is_some();
             !is_vouched && is_actor_of(actor, &own) && self.own_name.is_own(actor)
         };
         log.durable().clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect()
@@ -293,6 +294,7 @@ impl Engine {
         }
         let mut values = Vec::new();
         for ((document, actor), seq) in newest {
+            let seq = seq.min(self.doubts.bound(&document, &actor));
             values.extend(self.attests.words.to_settle(&document, &actor, seq));
             self.attests.writing.push((document, actor, seq));
         }
@@ -303,14 +305,14 @@ impl Engine {
     pub(in crate::engine) fn on_words_written(&mut self, is_done: bool) {
         for (document, actor, seq) in std::mem::take(&mut self.attests.writing) {
             if is_done {
-                self.attests.words.settle(&document, &actor, seq);
+                self.attests.words.settle(&document, &actor, seq.min(self.doubts.bound(&document, &actor)));
                 self.settle_word(document, actor);
             }
         }
     }
 
     /// Has the store keep the word for the newest of an actor's changes that are on the disk.
-    fn settle_word(&mut self, document: DocumentId, actor: ActorId) {
+    pub(super) fn settle_word(&mut self, document: DocumentId, actor: ActorId) {
         let Some(space) = self.locations.get(&document).copied() else { return };
         let counts_up_to = self.counts_up_to(&space, &document, &actor);
         if let Some((key, value)) = self.attests.words.settle(&document, &actor, counts_up_to) {
@@ -435,7 +437,7 @@ impl Engine {
         }
     }
 
-    fn on_bad_attestation(
+    pub(super) fn on_bad_attestation(
         &mut self,
         connection: ConnectionId,
         space: SpaceId,
@@ -471,21 +473,14 @@ impl Engine {
             return Err(AttestationError::Signature);
         }
         self.attests.words.check(&space, &attestation)?;
-        let held_here = self.change_held(&document, &actor, seq);
-        if held_here.is_some_and(|hash| hash != attestation.hash) {
-            return Err(AttestationError::OtherChange);
-        }
         let words = &self.attests.words;
         let is_new = words.newest(&document, &actor).is_none();
         let room = words.count(&space) < ATTESTATIONS_PER_SPACE_MAX && words.len() < ATTESTATIONS_MAX;
         if !is_new || room {
+            self.compare_with_word((space, document, actor), (seq, attestation.hash));
             self.keep_attestation(space, attestation, Some(connection));
-            let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
-            if !clock.covers(&actor, seq) {
+            if self.log(&document).is_none_or(|log| !log.version().clock.covers(&actor, seq)) {
                 self.watch_for_held_back(&space);
-            }
-            if held_here.is_none() && clock.covers(&actor, seq) {
-                self.read_change(Work::Compare { space, document }, document, clock, (actor, seq));
             }
         } else {
             let text =
@@ -496,41 +491,9 @@ impl Engine {
     }
 
     /// Reads one change of an actor's from the store; nothing is read where only a snapshot holds it.
-    fn read_change(&mut self, work: Work, document: DocumentId, mut above: VectorClock, (actor, seq): (ActorId, u64)) {
+    pub(super) fn read_change(&mut self, work: Work, document: DocumentId, mut above: VectorClock, (actor, seq): (ActorId, u64)) {
         above.lower(&actor, seq - 1);
         self.read(work, document, above, 0, 1);
-    }
-
-    /// Compares a change that the store held with its writer's word, and lets go of the word if it is for another.
-    pub(in crate::engine) fn on_to_compare(&mut self, space: SpaceId, document: DocumentId, entry: Option<&Arc<Entry>>) {
-        let Some(entry) = entry else { return };
-        let word = self.attests.words.for_change(&document, &entry.actor, entry.seq);
-        if word.is_none_or(|word| word.attestation.hash == entry.hash) {
-            return;
-        }
-        let text = format!("document {document} of space {space}: {}", AttestationError::OtherChange);
-        self.trouble(TroubleKind::Forked, Some(document), None, text);
-        if let Some((gone, true)) = self.attests.words.take(&document, &entry.actor, entry.seq) {
-            let (key, _) = StoredAttestation::write(&space, &gone);
-            self.keeping.forget(&key);
-            self.store(Work::Meta, StoreTask::PutMeta { key, value: Vec::new() });
-        }
-    }
-
-    /// The change of an actor's under a number, where it is among the newest.
-    fn change_held(&self, document: &DocumentId, actor: &ActorId, seq: u64) -> Option<ChangeHash> {
-        let log = self.log(document)?;
-        log.tail_until(log.end()).find(|entry| entry.actor == *actor && entry.seq == seq).map(|entry| entry.hash)
-    }
-
-    /// Whether an entry is the change that its actor's key vouches for under its number, if it vouches for that one; says so if not.
-    pub(in crate::engine) fn is_vouched_change(&mut self, connection: ConnectionId, space: SpaceId, entry: &Entry) -> bool {
-        let word = self.attests.words.for_change(&entry.document, &entry.actor, entry.seq);
-        let is_other = word.is_some_and(|word| word.attestation.hash != entry.hash);
-        if is_other {
-            self.on_bad_attestation(connection, space, Some(entry.document), &AttestationError::OtherChange);
-        }
-        !is_other
     }
 
     /// Whether a document that was put together has every change that is vouched for, as far as it goes.

@@ -1,4 +1,5 @@
-//! Cutting documents back: what this replica took in before it heard that its writer was shut out goes again.
+//! Cutting documents back: what this replica took in before it heard that its writer was shut out, or that it is not what its writer vouches for
+//! ([`super::doubts`]), goes again.
 //!
 //! All of a document is read, parted by [`crate::trust::cut`], and its log begun anew with what remains. What goes is set aside in the
 //! store with all the rest of the old log, where an operator finds it. What this replica built on what goes it makes again on what remains. It happens rarely and to few documents, so it may cost a load.
@@ -81,7 +82,7 @@ impl Engine {
             return;
         }
         let keeps_all = !self.is_relay() && self.own_access(&space).level().is_none();
-        let is_over = self.holds_refused(space, document);
+        let is_over = self.holds_refused(space, document) || self.doubts.looks_into(&document);
         if is_over && !keeps_all && self.snapshots.is_at_work(&document) {
             // What is read while a snapshot is on its way to the store is neither all of it with the snapshot nor without.
             self.cuts.postponed.insert(document);
@@ -96,6 +97,9 @@ impl Engine {
     /// Whether a document holds what is not accepted any more, and is yet to be begun anew.
     pub(in crate::engine) fn holds_refused(&mut self, space: SpaceId, document: DocumentId) -> bool {
         let own = self.peer_id();
+        if self.holds_refuted(&space, &document) {
+            return true;
+        }
         let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_revocations()) else {
             return false;
         };
@@ -105,6 +109,13 @@ impl Engine {
             let last = writer.and_then(|writer| held.roll.standing().accepted(&writer, &document, actor));
             last.is_some_and(|last| seq > last)
         })
+    }
+
+    /// Whether it holds what is known not to be what its writer vouches for.
+    fn holds_refuted(&self, space: &SpaceId, document: &DocumentId) -> bool {
+        let refuted = self.doubts.refuted(document);
+        let log = self.spaces.get(space).and_then(|held| held.space.log(document));
+        log.is_some_and(|log| refuted.iter().any(|(actor, last)| log.version().clock.get(actor) > *last))
     }
 
     fn read_to_cut(&mut self, document: DocumentId) {
@@ -249,25 +260,33 @@ impl Engine {
             self.timers.set(Timer::ReadRetry(document), self.now.monotonic_ms + READ_AGAIN_MS);
             return self.let_line_go(document);
         }
+        self.compare_all(space, document, &whole);
         let own = self.peer_id();
+        let refuted = self.doubts.refuted(&document);
         let Some(held) = self.trust.rolls.get(&space) else { return };
-        let parted = part(held.roll.standing(), own, whole.iter().cloned());
+        let parted = part(held.roll.standing(), own, &refuted, whole.iter().cloned());
         if let Some(part) = self.cuts.unread.remove(&document) {
             return self.keep_unread(space, document, part, parted.kept);
         }
         if parted.refused.is_empty() {
+            self.doubts.forget_refuted(&document);
             return self.let_line_go(document);
         }
         let is_own = |entry: &&Arc<Entry>| held.roll.standing().writer(&entry.actor) == own;
         let own_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(is_own).cloned().collect();
+        let others_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(|entry| !is_own(entry)).cloned().collect();
+        let (kind, whose) = match refuted.is_empty() {
+            true => (TroubleKind::Forbidden, "by someone whose grant was revoked are not accepted"),
+            false => (TroubleKind::Forked, "are not among those that their writer vouches for"),
+        };
         let message = format!(
-            "{} changes of document {document} by someone whose grant was revoked are not accepted, and were set aside with {} that others built on them; \
+            "{} changes of document {document} {whose}, and were set aside with {} that others built on them; \
              whoever wrote those makes them again ({} of this replica's own)",
             parted.refused.len(),
             parted.built_on.len(),
             own_built_on.len()
         );
-        self.trouble(TroubleKind::Forbidden, Some(document), None, message);
+        self.trouble(kind, Some(document), None, message);
         let mut remade = Vec::new();
         if !own_built_on.is_empty() {
             // What was written under these numbers may be held somewhere: they are not used again.
@@ -279,6 +298,9 @@ impl Engine {
             remade = self.remade(space, document, [&whole, &parted.kept, &own_built_on]);
         }
         self.begin_anew(space, document, parted.kept, remade);
+        if !refuted.is_empty() {
+            self.doubts.keep_waiting(document, others_built_on);
+        }
     }
 
     /// What of `own` is made again on what is kept of a document, as its log has it.
@@ -296,10 +318,11 @@ impl Engine {
     /// Begins a document's log anew with a snapshot that cannot be read here, where it stands for nothing that is not accepted, and the
     /// entries that remain beside it; otherwise with nothing: members bring what they hold.
     fn keep_unread(&mut self, space: SpaceId, document: DocumentId, part: SnapshotPart, kept: Vec<Arc<Entry>>) {
+        let refuted = self.doubts.refuted(&document);
         let Some(held) = self.trust.rolls.get_mut(&space) else { return };
         let mut is_accepted = |actor: &ActorId, seq: u64| {
             let last = held.writer(actor).and_then(|writer| held.roll.standing().accepted(&writer, &document, actor));
-            last.is_none_or(|last| seq <= last)
+            last.into_iter().chain(refuted.get(actor).copied()).all(|last| seq <= last)
         };
         let is_sound = part.version.clock.iter().all(|(actor, seq)| is_accepted(actor, seq));
         let message = format!(

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub mod attests;
 pub(super) mod cuts;
+pub(super) mod doubts;
 pub(super) mod epochs;
 pub(super) mod granting;
 pub(super) mod own_name;
@@ -18,6 +19,8 @@ mod bounds_tests;
 mod cheating_tests;
 #[cfg(test)]
 mod cut_tests;
+#[cfg(test)]
+mod doubt_tests;
 #[cfg(test)]
 mod forgetting_tests;
 #[cfg(test)]

@@ -28,8 +28,8 @@ impl Engine {
     /// that is for a later one, if none does otherwise: that one may have been set aside everywhere.
     pub(in crate::engine) fn counts_up_to(&self, space: &SpaceId, document: &DocumentId, actor: &ActorId) -> u64 {
         let durable = self.durable_of(document, actor);
-        let is_left = durable > 0 && self.has_shut_someone_out(space) && !self.attests.words.has_counting(document, actor);
-        if is_left { u64::MAX } else { durable }
+        let is_left = durable > 0 && self.has_shut_someone_out(space) && self.attests.words.counting(document, actor).is_none();
+        (if is_left { u64::MAX } else { durable }).min(self.doubts.bound(document, actor))
     }
 
     /// Forgets which words for a document a peer was told that does not hold the same: it is told them again with what it is sent.

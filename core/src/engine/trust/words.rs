@@ -66,9 +66,9 @@ impl Words {
         self.of_actor(document, actor).iter().find(|word| word.attestation.seq == seq)
     }
 
-    /// Whether some word for an actor's changes counts.
-    pub(in crate::engine) fn has_counting(&self, document: &DocumentId, actor: &ActorId) -> bool {
-        self.of_actor(document, actor).iter().any(|word| word.is_settled)
+    /// The word for an actor's changes that counts.
+    pub(in crate::engine) fn counting(&self, document: &DocumentId, actor: &ActorId) -> Option<&Word> {
+        self.of_actor(document, actor).iter().find(|word| word.is_settled)
     }
 
     /// Each actor's word for its latest change, in the documents of a space.
@@ -195,30 +195,11 @@ impl Words {
         (!word.is_settled).then(|| StoredAttestation::write(&word.space, &word.attestation))
     }
 
-    /// Takes away the word for a change; answers it, and whether it counted.
-    pub(in crate::engine) fn take(&mut self, document: &DocumentId, actor: &ActorId, seq: u64) -> Option<(Attestation, bool)> {
-        let of_document = self.held.get_mut(document)?;
-        let words = of_document.get_mut(actor)?;
-        let at = words.iter().position(|word| word.attestation.seq == seq)?;
-        let gone = words.remove(at);
-        if words.is_empty() {
-            of_document.remove(actor);
-        }
-        if of_document.is_empty() {
-            self.held.remove(document);
-        }
-        self.on_gone(&gone);
-        Some((gone.attestation, gone.is_settled))
-    }
-
     /// Forgets what is held of a document.
     #[cfg(test)]
     pub(in crate::engine) fn forget(&mut self, document: &DocumentId) {
-        let held: Vec<(ActorId, u64)> =
-            self.of_document(document).map(|word| (word.attestation.actor, word.attestation.seq)).collect();
-        for (actor, seq) in held {
-            self.take(document, &actor, seq);
-        }
+        let gone = self.held.remove(document).unwrap_or_default();
+        gone.into_values().flatten().for_each(|word| self.on_gone(&word));
     }
 }
 

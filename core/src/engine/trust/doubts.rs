@@ -1,0 +1,268 @@
+//! Changes that are not what their writer vouches for: they go again.
+//!
+//! A relay brings changes before their writers have vouched for them, and could make some up in a member's name. The member's next word for that
+//! actor shows it. It is for another change than the one that is held under its number; or it is for a later one, which does not fit on what is held. Then all
+//! that is held of the actor beyond the last word that was found to be true is set aside, with what others built on it, and everyone is asked
+//! for it anew ([`super::cuts`]). Nothing is lost by that: whoever passes a word on holds what it is for, and what others built on true changes
+//! waits here until these are back.
+//!
+//! A word that comes is compared with the change that it is for, in memory, among the entries in the store, or in the snapshot. Until that is done the words
+//! before it go on counting, and it does not.
+
+use super::words::Word;
+use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId};
+use crate::base::limits::PARKED_ENTRIES_MAX;
+use crate::engine::Engine;
+use crate::engine::effect::TroubleKind;
+use crate::engine::logs::Work;
+use crate::log::entry::Entry;
+use crate::log::log::{Admission, Log};
+use crate::trust::attestation::AttestationError;
+use crate::trust::owned::{is_actor_of, is_sealed};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The connection of what comes from this replica's own store.
+const NOBODY: ConnectionId = ConnectionId(u64::MAX);
+/// Words that something was set aside for, remembered so that it is done once for each.
+const TRIED_MAX: usize = 1_024;
+
+/// What words say against what is held.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Doubts {
+    held: BTreeMap<(DocumentId, ActorId), Doubt>,
+    /// What others built on what was set aside: it may be true, and is taken again when what it depends on is there.
+    waiting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
+    /// Words that did not fit, for which something was set aside.
+    tried: BTreeSet<(DocumentId, ActorId, u64)>,
+}
+
+/// That a word may be for another change than is held.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// The change that the word is for.
+    seq: u64,
+    /// The last of the actor's changes of which it is known that its writer vouches for it.
+    last: u64,
+    state: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The change is being looked for among the entries in the store.
+    Entries,
+    /// It is being looked for in the snapshot.
+    Snapshot,
+    /// What is held is another.
+    Refuted,
+}
+
+impl Doubts {
+    /// Up to which of an actor's changes words count now.
+    pub(in crate::engine) fn bound(&self, document: &DocumentId, actor: &ActorId) -> u64 {
+        self.held.get(&(*document, *actor)).map_or(u64::MAX, |doubt| doubt.last)
+    }
+
+    /// Up to which of its changes a document holds what an actor vouches for, where it is known that what comes later is not that.
+    pub(in crate::engine) fn refuted(&self, document: &DocumentId) -> BTreeMap<ActorId, u64> {
+        self.of(document, Stage::Refuted).map(|(actor, doubt)| (actor, doubt.last)).collect()
+    }
+
+    /// Whether a change has to be looked for in a document's snapshot.
+    pub(in crate::engine) fn looks_into(&self, document: &DocumentId) -> bool {
+        self.of(document, Stage::Snapshot).next().is_some()
+    }
+
+    fn of(&self, document: &DocumentId, state: Stage) -> impl Iterator<Item = (ActorId, Doubt)> {
+        let of_document = self.held.iter().filter(move |((of, _), _)| of == document);
+        of_document.filter(move |(_, doubt)| doubt.state == state).map(|((_, actor), doubt)| (*actor, *doubt))
+    }
+
+    /// Forgets what was doubted of a document: its log is begun anew.
+    pub(in crate::engine) fn forget(&mut self, document: &DocumentId) {
+        self.held.retain(|(of, _), _| of != document);
+    }
+
+    /// Forgets what was refuted of a document, and is not held any more.
+    pub(in crate::engine) fn forget_refuted(&mut self, document: &DocumentId) {
+        self.held.retain(|(of, _), doubt| of != document || doubt.state != Stage::Refuted);
+    }
+
+    /// Has what others built on what was set aside wait, as much of it as may.
+    pub(in crate::engine) fn keep_waiting(&mut self, document: DocumentId, mut entries: Vec<Arc<Entry>>) {
+        let waiting: usize = self.waiting.values().map(Vec::len).sum();
+        entries.truncate(PARKED_ENTRIES_MAX.saturating_sub(waiting));
+        if !entries.is_empty() {
+            self.waiting.entry(document).or_default().extend(entries);
+        }
+    }
+}
+
+impl Engine {
+    /// Notes, before a word is kept, whether it counts at once: it is for what is held, or that comes later; or it has to be compared with that first.
+    pub(super) fn compare_with_word(
+        &mut self,
+        (space, document, actor): (SpaceId, DocumentId, ActorId),
+        (seq, hash): (u64, ChangeHash),
+    ) {
+        if !self.log(&document).is_some_and(|log| log.version().clock.covers(&actor, seq)) {
+            return;
+        }
+        match self.change_held(&document, &actor, seq) {
+            Some(held) if held == hash => {}
+            Some(_) => self.refute(space, document, actor, seq),
+            None => {
+                let before = self.doubts.held.get(&(document, actor)).copied();
+                let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
+                if before.is_none_or(|doubt| doubt.state != Stage::Refuted) {
+                    self.doubts.held.insert((document, actor), Doubt { seq, last, state: Stage::Entries });
+                    self.look_among_entries(space, document, actor, seq);
+                }
+            }
+        }
+    }
+
+    fn look_among_entries(&mut self, space: SpaceId, document: DocumentId, actor: ActorId, seq: u64) {
+        let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
+        self.read_change(Work::Compare { space, document, actor, seq }, document, clock, (actor, seq));
+    }
+
+    /// For which of an actor's changes the word is that counts, 0 for none.
+    fn counting(&self, document: &DocumentId, actor: &ActorId) -> u64 {
+        self.attests.words.counting(document, actor).map_or(0, |word| word.attestation.seq)
+    }
+
+    /// The change of an actor's under a number, where it is among the newest.
+    fn change_held(&self, document: &DocumentId, actor: &ActorId, seq: u64) -> Option<ChangeHash> {
+        let log = self.log(document)?;
+        log.tail_until(log.end()).find(|entry| entry.actor == *actor && entry.seq == seq).map(|entry| entry.hash)
+    }
+
+    /// Compares a change that the store was asked for with its writer's word. What only a snapshot holds is looked for in that.
+    pub(in crate::engine) fn on_to_compare(
+        &mut self,
+        space: SpaceId,
+        document: DocumentId,
+        of: (ActorId, u64),
+        read: Option<&Arc<Entry>>,
+    ) {
+        let (actor, seq) = of;
+        let Some(doubt) = self.doubts.held.get_mut(&(document, actor)).filter(|doubt| doubt.state == Stage::Entries) else {
+            return;
+        };
+        match read.filter(|entry| (entry.actor, entry.seq) == of) {
+            Some(entry) => self.on_compared(space, document, of, Some(entry.hash)),
+            // Of what is sealed nothing can be made up but by a member; and a relay could not look into it.
+            None if is_sealed(&space) => self.on_compared(space, document, of, None),
+            None if doubt.seq == seq => {
+                doubt.state = Stage::Snapshot;
+                self.cut_back_one(space, document);
+            }
+            None => {}
+        }
+    }
+
+    /// Compares what was found under a number with the word for it. Where nothing was found, the word counts: it was compared when the snapshot was taken in.
+    fn on_compared(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), found: Option<ChangeHash>) {
+        let word = self.attests.words.for_change(&document, &actor, seq).map(|word| word.attestation.hash);
+        if word.is_some() && found.is_some() && word != found {
+            return self.refute(space, document, actor, seq);
+        }
+        // A later word may have come meanwhile, which is looked at on its own.
+        if self.doubts.held.get(&(document, actor)).is_some_and(|doubt| doubt.seq == seq && doubt.state != Stage::Refuted) {
+            self.doubts.held.remove(&(document, actor));
+            self.settle_word(document, actor);
+        }
+    }
+
+    /// Compares all of a document, of which these are the entries, with the words for it that were not yet.
+    pub(in crate::engine) fn compare_all(&mut self, space: SpaceId, document: DocumentId, entries: &[Arc<Entry>]) {
+        let (read, unread) = (self.doubts.of(&document, Stage::Entries), self.doubts.of(&document, Stage::Snapshot));
+        for (actor, doubt) in read.chain(unread).collect::<Vec<_>>() {
+            let found = entries.iter().find(|entry| (entry.actor, entry.seq) == (actor, doubt.seq));
+            self.on_compared(space, document, (actor, doubt.seq), found.map(|entry| entry.hash));
+        }
+    }
+
+    /// Looks again for changes that the store could not read.
+    pub(in crate::engine) fn compare_again(&mut self, space: SpaceId, document: DocumentId) {
+        for (actor, doubt) in self.doubts.of(&document, Stage::Entries).collect::<Vec<_>>() {
+            self.look_among_entries(space, document, actor, doubt.seq);
+        }
+    }
+
+    /// Has what is held of an actor beyond what it is known to vouch for set aside: its word for a change is for another.
+    fn refute(&mut self, space: SpaceId, document: DocumentId, actor: ActorId, seq: u64) {
+        let before = self.doubts.held.get(&(document, actor));
+        let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
+        let text = format!(
+            "document {document} of space {space}: {}. What is held of actor {actor} beyond its change {last} is set aside, and asked for again",
+            AttestationError::OtherChange
+        );
+        self.trouble(TroubleKind::Forked, Some(document), None, text);
+        self.doubts.held.insert((document, actor), Doubt { seq, last, state: Stage::Refuted });
+        self.cut_back_one(space, document);
+    }
+
+    /// Whether an entry is the change that its actor's key vouches for under its number, if it vouches for that one; says so if not.
+    pub(in crate::engine) fn is_vouched_change(&mut self, connection: ConnectionId, space: SpaceId, entry: &Entry) -> bool {
+        let word = self.attests.words.for_change(&entry.document, &entry.actor, entry.seq);
+        let is_other = word.is_some_and(|word| word.attestation.hash != entry.hash);
+        if is_other {
+            self.on_bad_attestation(connection, space, Some(entry.document), &AttestationError::OtherChange);
+        }
+        !is_other
+    }
+
+    /// What peers send of a document does not fit on what is held of it. Sets aside what others' actors have that nobody vouches for, where words
+    /// for later changes of theirs came; answers whether there was any. Once for each such word.
+    pub(in crate::engine) fn doubt_what_nothing_fits_on(&mut self, space: SpaceId, document: DocumentId) -> bool {
+        // Words for what was set aside everywhere stand there, and nothing will come that they are for.
+        let Some(log) = self.log(&document).filter(|_| !self.has_shut_someone_out(&space)) else { return false };
+        let own = self.peer_id();
+        let beyond = |word: &Word| {
+            let (actor, seq) = (word.attestation.actor, word.attestation.seq);
+            let (held, last) = (log.version().clock.get(&actor), self.counting(&document, &actor));
+            let is_own = own.is_some_and(|own| is_actor_of(&actor, &own));
+            let doubt = Doubt { seq, last, state: Stage::Refuted };
+            (seq > held && held > last && !is_own).then_some((actor, doubt))
+        };
+        let found: Vec<(ActorId, Doubt)> = self.attests.words.of_document(&document).filter_map(beyond).collect();
+        let mut is_any = false;
+        for (actor, doubt) in found {
+            if self.doubts.tried.len() >= TRIED_MAX {
+                self.doubts.tried.clear();
+            }
+            if self.doubts.tried.insert((document, actor, doubt.seq)) {
+                self.doubts.held.insert((document, actor), doubt);
+                is_any = true;
+            }
+        }
+        if is_any {
+            self.cut_back_one(space, document);
+        }
+        is_any
+    }
+
+    /// Takes again what others built on what was set aside, as far as what it depends on is back.
+    pub(in crate::engine) fn take_what_waited(&mut self) {
+        let none = BTreeSet::new();
+        for document in self.doubts.waiting.keys().copied().collect::<Vec<_>>() {
+            let Some(space) = self.locations.get(&document).copied() else {
+                self.doubts.waiting.remove(&document);
+                continue;
+            };
+            if self.cuts.is_cutting(&document) || self.logs.is_in_line(&document) {
+                continue;
+            }
+            let mut waiting = self.doubts.waiting.remove(&document).unwrap_or_default();
+            let admission = |engine: &Self, entry: &Entry| engine.log(&document).map(|log: &Log| log.admission(entry, &none));
+            waiting.retain(|entry| admission(self, entry) != Some(Admission::Held));
+            while let Some(at) = waiting.iter().position(|entry| admission(self, entry) == Some(Admission::Next)) {
+                let entry = waiting.remove(at);
+                self.receive_entry(space, entry, NOBODY);
+            }
+            self.doubts.keep_waiting(document, waiting);
+        }
+    }
+}
