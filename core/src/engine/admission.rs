@@ -13,6 +13,7 @@ use crate::log::log::{Admission, Log};
 use crate::seal::entry::SealError;
 use crate::store::task::StoreTask;
 use crate::sync::message::{ErrorCode, Message};
+use crate::trust::owned::is_owned;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(super) struct Line {
     confirmed: BTreeSet<ChangeHash>,
     /// What was looked for of the first.
     sought: BTreeSet<ChangeHash>,
+    /// Which look-up this is, 0 for none: the answer to an earlier one says nothing of what is looked for now.
+    search: u64,
 }
 
 impl Logs {
@@ -126,8 +129,8 @@ impl Engine {
 
     fn admit(&mut self, space: SpaceId, entry: Arc<Entry>, source: ConnectionId, confirmed: &BTreeSet<ChangeHash>) {
         let document = entry.document;
-        // It may have waited in line since before its writer was shut out.
-        if self.is_cut_off(space, &entry, source) {
+        // It may have waited in line since before its writer was shut out, or vouched for another.
+        if self.is_cut_off(space, &entry, source) || is_owned(&space) && !self.is_vouched_change(source, space, &entry) {
             return;
         }
         let empty = Log::new(document, space);
@@ -143,14 +146,14 @@ impl Engine {
                     self.add_document(space, document);
                 }
                 self.stats.received += 1;
-                self.on_sent_by(source, &entry);
+                self.on_sent_by(source, &entry, true);
                 self.append(entry, Some(source));
             }
             Admission::Held => {
                 let durable = log.durable().clock.covers(&entry.actor, entry.seq);
                 self.stats.received += 1;
                 self.stats.received_again += 1;
-                self.on_sent_by(source, &entry);
+                self.on_sent_by(source, &entry, false);
                 if durable {
                     self.owe_ack(source, document, entry.actor, entry.seq);
                 } else {
@@ -161,12 +164,15 @@ impl Engine {
             // What is all in the tail needs no look-up: the sender did not send what the entry depends on.
             Admission::Unknown(_) if log.tail_start() == 1 => self.ask_again(space, document, source),
             Admission::Unknown(hashes) => {
+                self.logs.searches += 1;
+                let search = self.logs.searches;
                 let line = self.logs.lines.entry(document).or_default();
+                line.search = search;
                 line.confirmed.extend(confirmed);
                 line.sought.extend(&hashes);
                 self.logs.waiting_bytes += entry.weight();
                 line.entries.push_front((entry, source));
-                self.store(Work::Find { document, sought: hashes.clone() }, StoreTask::Find { document, hashes });
+                self.store(Work::Find { document, search, sought: hashes.clone() }, StoreTask::Find { document, hashes });
             }
             Admission::Full => {
                 let text =
@@ -177,15 +183,15 @@ impl Engine {
     }
 
     /// Takes what the store found as entries; what it did not find, a snapshot may stand for.
-    pub(super) fn on_searched(&mut self, document: DocumentId, sought: Vec<ChangeHash>, found: Vec<ChangeHash>) {
+    pub(super) fn on_searched(&mut self, (document, search): (DocumentId, u64), sought: Vec<ChangeHash>, found: Vec<ChangeHash>) {
         let missing: Vec<ChangeHash> = sought.into_iter().filter(|hash| !found.contains(hash)).collect();
         if let Some(line) = self.logs.lines.get_mut(&document).filter(|_| !missing.is_empty()) {
             line.confirmed.extend(found.iter().copied());
-            if self.seek_in_snapshot(document, missing) {
+            if self.seek_in_snapshot((document, search), missing) {
                 return;
             }
         }
-        self.on_found(document, found);
+        self.on_found((document, search), found);
     }
 
     /// Takes what stands in line from the beginning: nothing was looked for yet in what the log is now.
@@ -199,8 +205,10 @@ impl Engine {
         self.ask_for_refused();
     }
 
-    pub(super) fn on_found(&mut self, document: DocumentId, hashes: Vec<ChangeHash>) {
-        if self.snapshots.is_adopting(&document) {
+    /// Takes what stands in line up again, of whose first entry these were found; but where that was looked for before the line began anew, it only notes them.
+    pub(super) fn on_found(&mut self, (document, search): (DocumentId, u64), hashes: Vec<ChangeHash>) {
+        let is_earlier = self.logs.lines.get(&document).is_some_and(|line| line.search != search);
+        if is_earlier || self.snapshots.is_adopting(&document) {
             if let Some(line) = self.logs.lines.get_mut(&document) {
                 line.confirmed.extend(hashes);
             }

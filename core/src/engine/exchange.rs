@@ -4,7 +4,6 @@ use super::Engine;
 use super::effect::TroubleKind;
 use super::saved::Receipt;
 use super::seal::seals::Unfit;
-use super::timers::Timer;
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::{EAGER_VERSION_BYTES, SUBSCRIPTIONS_MAX};
 use crate::log::clock::VectorClock;
@@ -20,9 +19,6 @@ use crate::sync::session::Subscription;
 use crate::trust::owned::{is_owned, is_sealed};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Milliseconds after which a peer is asked again for a document of which what it sent did not fit, where someone was shut out.
-const STRUCK_MS: u64 = 5_000;
 
 /// What sets the tokens of pings that go before a subscription apart from those that ask whether the peer is there.
 const BEGINS: u64 = 1 << 63;
@@ -371,6 +367,7 @@ impl Engine {
             return;
         }
         let version = self.log(&document).map(|log| log.durable().clone()).unwrap_or_default();
+        let version = self.doubts.told(&document, version);
         let mut waiting = false;
         self.with_delta(connection, space, document, |delta, _| {
             waiting = delta.asked.is_some();
@@ -378,42 +375,6 @@ impl Engine {
         });
         if !waiting && self.is_subscribed(connection, &space) {
             self.send(connection, &Message::Have { space, document, version, answer: false });
-        }
-    }
-
-    /// Asks a peer again for a document of which it sent what does not fit; after a few times that led nowhere, no more.
-    pub(super) fn ask_again(&mut self, space: SpaceId, document: DocumentId, connection: ConnectionId) {
-        let mut strikes = 0;
-        self.with_delta(connection, space, document, |delta, _| {
-            if delta.asked.is_none() {
-                delta.strikes = delta.strikes.saturating_add(1);
-            }
-            strikes = delta.strikes;
-        });
-        if strikes < STRIKES_MAX {
-            self.ask(connection, space, document);
-        } else if is_owned(&space) {
-            // It may stand on what waits for its writer's word, or on what one side has set aside and the other not yet.
-            self.timers.set_no_later(Timer::Struck(document), self.now.monotonic_ms + STRUCK_MS);
-        } else if strikes == STRIKES_MAX {
-            let text = format!(
-                "entries of document {document} depend on others that were not sent; it is not synced on this connection any more"
-            );
-            self.trouble(TroubleKind::Protocol, Some(document), Some(connection), text.clone());
-            self.send(connection, &Message::Error { code: ErrorCode::MissingDependency, document: Some(document), text });
-        }
-    }
-
-    /// Asks those again of which what they sent of a document did not fit for a while: by now it may.
-    pub(super) fn ask_those_struck(&mut self, document: DocumentId) {
-        let Some(space) = self.locations.get(&document).copied().filter(is_owned) else { return };
-        self.doubt_what_nothing_fits_on(space, document);
-        let is_struck = |connection: &ConnectionId| self.delta_strikes(*connection, &space, &document) >= STRIKES_MAX;
-        let held = self.spaces.get(&space).into_iter().flat_map(|held| held.sessions.iter());
-        let struck: Vec<ConnectionId> = held.copied().filter(is_struck).collect();
-        for connection in struck {
-            self.with_delta(connection, space, document, |delta, _| (delta.strikes, delta.asked) = (0, None));
-            self.ask(connection, space, document);
         }
     }
 
@@ -568,16 +529,16 @@ impl Engine {
         elsewhere
     }
 
-    /// Notes that a peer holds an entry, since it sent it.
-    pub(super) fn on_sent_by(&mut self, connection: ConnectionId, entry: &Entry) {
+    /// Notes that a peer holds an entry, since it sent it. What is new here fits; in an owned space, what came once more says nothing of that.
+    pub(super) fn on_sent_by(&mut self, connection: ConnectionId, entry: &Entry, is_new: bool) {
         let Some(space) = self.locations.get(&entry.document).copied() else { return };
-        self.with_delta(connection, space, entry.document, |delta, _| delta.on_received(entry.actor, entry.seq));
+        self.with_delta(connection, space, entry.document, |delta, _| {
+            delta.on_received(entry.actor, entry.seq);
+            if is_new || !is_owned(&space) {
+                delta.strikes = 0;
+            }
+        });
         self.on_may_hold(connection, entry.document);
-    }
-
-    fn delta_strikes(&self, connection: ConnectionId, space: &SpaceId, document: &DocumentId) -> u8 {
-        let subscription = self.sessions.get(&connection).and_then(|session| session.subscriptions.get(space));
-        subscription.and_then(|subscription| subscription.deltas.get(document)).map_or(0, |delta| delta.strikes)
     }
 
     /// Changes the exchange of a document with a peer, which begins with this if there was none.

@@ -31,6 +31,8 @@ pub(super) struct HeldBack {
     statements: BTreeMap<(SpaceId, PeerId), u64>,
     /// Connections whose peer has forgotten statements, and of which space.
     forgot: BTreeSet<(ConnectionId, SpaceId)>,
+    /// How often somebody had been shut out when a relay was last taken to begin a sealed document anew.
+    begun_anew: BTreeMap<(DocumentId, PeerId), usize>,
     /// Connections whose peer went back, and in which space.
     went_back: BTreeSet<(ConnectionId, SpaceId)>,
     /// What was vouched for and has not come.
@@ -77,10 +79,6 @@ impl Engine {
         if self.holds_refused(space, document) {
             return;
         }
-        // A relay that cannot part a sealed snapshot begins its log anew with nothing, and rightly.
-        if is_sealed(&space) && self.has_shut_someone_out(&space) {
-            return;
-        }
         let Some(log) = self.log(&document).filter(|_| is_alone) else { return };
         let standing = self.trust.rolls.get(&space).map(|held| held.roll.standing());
         let accepted = |actor: &ActorId| {
@@ -88,7 +86,7 @@ impl Engine {
             log.version().clock.get(actor).min(bound.unwrap_or(u64::MAX))
         };
         let lost: u64 = before.iter().map(|(actor, seq)| seq.min(accepted(actor)).saturating_sub(now.get(actor))).sum();
-        if lost == 0 || !self.held_back.went_back.insert((connection, space)) {
+        if lost == 0 || self.begins_anew(&space, document, peer) || !self.held_back.went_back.insert((connection, space)) {
             return;
         }
         let text = format!(
@@ -96,6 +94,21 @@ impl Engine {
              What is here is sent to it again"
         );
         self.trouble(TroubleKind::WentBack, Some(document), Some(connection), text);
+    }
+
+    /// Whether a peer that holds less of a document than it did has begun it anew, and rightly: a relay that cannot part a sealed snapshot does so with
+    /// nothing, once each time somebody is shut out.
+    fn begins_anew(&mut self, space: &SpaceId, document: DocumentId, peer: PeerId) -> bool {
+        let roll = self.trust.rolls.get(space).filter(|_| is_sealed(space));
+        let shut_out = roll.map_or(0, |held| held.roll.revocations().count());
+        let begun_anew = &mut self.held_back.begun_anew;
+        if shut_out == 0 {
+            return false;
+        }
+        if begun_anew.len() >= TOLD_MAX && !begun_anew.contains_key(&(document, peer)) {
+            begun_anew.clear();
+        }
+        begun_anew.insert((document, peer), shut_out) != Some(shut_out)
     }
 
     /// Takes up what the store knows of the statements that peers have saved.

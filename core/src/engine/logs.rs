@@ -38,7 +38,7 @@ pub(super) enum Work {
     /// A document that is loaded.
     Load { document: DocumentId },
     /// A dependency of the first entry in line.
-    Find { document: DocumentId, sought: Vec<ChangeHash> },
+    Find { document: DocumentId, search: u64, sought: Vec<ChangeHash> },
     /// A snapshot that is stored.
     PutSnapshot,
     /// What a snapshot is made of: the one there is, and the entries beside it.
@@ -52,9 +52,9 @@ pub(super) enum Work {
     /// The beginning of a document that is loaded.
     LoadSnapshot { document: DocumentId },
     /// A snapshot that dependencies of the first entry in line are looked up in, and the look-up.
-    SeekSnapshot { document: DocumentId, sought: Vec<ChangeHash> },
+    SeekSnapshot { document: DocumentId, search: u64, sought: Vec<ChangeHash> },
     /// See there.
-    Seek { document: DocumentId, sought: Vec<ChangeHash> },
+    Seek { document: DocumentId, search: u64, sought: Vec<ChangeHash> },
     /// The snapshot of a document that a driver reads.
     RereadSnapshot { number: u64 },
     /// See there.
@@ -104,6 +104,8 @@ pub(super) struct Logs {
     /// The one of them with which an append under way does so.
     renewing: Option<DocumentId>,
     pub(super) lines: BTreeMap<DocumentId, Line>,
+    /// How often something was looked for of an entry in line.
+    pub(super) searches: u64,
     /// Documents of which entries were refused for want of room, to be asked for again.
     pub(super) refused: BTreeMap<DocumentId, SpaceId>,
     /// Sessions that are told once an entry which is held is durable, beside the one it came from first: they sent it too, or need not.
@@ -323,8 +325,8 @@ impl Engine {
             (Work::SendSnapshot { connection, document }, Ok(StoreDone::SnapshotRead { part })) => {
                 self.on_snapshot_read(task, connection, document, part);
             }
-            (Work::SeekSnapshot { document, sought }, Ok(StoreDone::SnapshotRead { part })) => {
-                self.on_snapshot_to_seek(document, sought, part);
+            (Work::SeekSnapshot { document, search, sought }, Ok(StoreDone::SnapshotRead { part })) => {
+                self.on_snapshot_to_seek((document, search), sought, part);
             }
             (Work::RereadSnapshot { number }, Ok(StoreDone::SnapshotRead { part })) => self.on_snapshot_reread(number, part),
             (Work::RereadEntries { number }, Ok(StoreDone::Read { entries, .. })) => self.on_entries_reread(number, entries),
@@ -335,7 +337,9 @@ impl Engine {
             }
             (Work::PutSnapshot, Ok(_)) => self.on_snapshot_put(),
             (Work::PutSnapshot, Err(error)) => self.on_snapshot_refused(&error),
-            (Work::Find { document, sought }, Ok(StoreDone::Found { hashes })) => self.on_searched(document, sought, hashes),
+            (Work::Find { document, search, sought }, Ok(StoreDone::Found { hashes })) => {
+                self.on_searched((document, search), sought, hashes);
+            }
             (
                 Work::CatchUp { document, .. }
                 | Work::Load { document }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::effect::{Effect, TroubleKind};
 use super::logs::Work;
 use super::snapshots::{Finished, Making, Received};
-use crate::base::id::{DocumentId, TaskId};
+use crate::base::id::{DocumentId, SpaceId, TaskId};
 use crate::doc::assembly::{Assembled, Assembly, AssemblyError, Piece, claimed_version};
 use crate::log::clock::VectorClock;
 use crate::log::entry::Entry;
@@ -12,8 +12,13 @@ use crate::log::snapshot::{Snapshot, SnapshotPart};
 use crate::log::version::Version;
 use crate::sync::hello::Refusal;
 use crate::sync::message::ErrorCode;
-use crate::trust::owned::is_sealed;
+use crate::trust::owned::{is_owned, is_sealed};
 use std::sync::Arc;
+
+/// Whether changes in a space's documents may be made up by a relay in somebody's name.
+fn is_made_up(space: &SpaceId) -> bool {
+    is_owned(space) && !is_sealed(space)
+}
 
 impl Engine {
     /// Reads what is held of a document: its snapshot first, if it begins with one.
@@ -151,9 +156,9 @@ impl Engine {
         match (self.tasks.remove(&task), result) {
             (Some(Work::Assemble { document }), result) => self.on_snapshot_made(task, document, result),
             (Some(Work::CutAssembly { document }), result) => self.on_cut_assembled(document, result),
-            (Some(Work::Seek { document, sought }), Ok(assembled)) => {
+            (Some(Work::Seek { document, search, sought }), Ok(assembled)) => {
                 let found = self.found_in(&assembled, sought);
-                self.on_found(document, found);
+                self.on_found((document, search), found);
             }
             (Some(Work::Seek { document, .. }), Err(error)) => self.quarantine(document, &error.to_string()),
             (work, _) => debug_assert!(work.is_none(), "an assembly that nobody asked for"),
@@ -207,15 +212,23 @@ impl Engine {
                 if let Some(received) = received.as_ref().filter(|received| is_sealed(&received.space)) {
                     // Whoever passed it on could not tell.
                     self.on_bad_snapshot(document, received, &reason);
-                } else if let Some(received) = received.filter(|of| !self.doubt_what_nothing_fits_on(of.space, document)) {
+                } else if let Some(received) = received.filter(|of| !self.give_way_to_snapshot(of.space, document)) {
                     let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
                 }
                 self.on_adoption_over(document);
             }
-            // What a snapshot does not go together with may be what somebody made up.
-            Err(_) if received.is_some_and(|of| self.doubt_what_nothing_fits_on(of.space, document)) => {
-                self.on_adoption_over(document)
+            // What a snapshot does not go together with may be what somebody made up, here or there; who is held to be right is said by their words.
+            Err(error) if error.piece == Piece::Entries && received.as_ref().is_some_and(|of| is_made_up(&of.space)) => {
+                let Some(received) = received else { return };
+                if !self.give_way_to_snapshot(received.space, document) {
+                    let text = format!(
+                        "the snapshot of document {document} that was sent does not go together with what is held: {error}"
+                    );
+                    self.trouble(TroubleKind::Forked, Some(document), Some(received.source), text.clone());
+                    self.tell_refused(received.source, received.space, document, ErrorCode::BadSnapshot, text);
+                }
+                self.on_adoption_over(document);
             }
             Err(error) => self.quarantine(document, &error.to_string()),
         }

@@ -47,6 +47,7 @@ mod states;
 pub mod stats;
 pub mod stored;
 mod strands;
+mod struck;
 mod timers;
 pub mod trust;
 

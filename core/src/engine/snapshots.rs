@@ -485,27 +485,32 @@ impl Engine {
     }
 
     /// Looks for changes that entries in line depend on in what a document's snapshot stands for; answers whether it has one.
-    pub(super) fn seek_in_snapshot(&mut self, document: DocumentId, sought: Vec<ChangeHash>) -> bool {
+    pub(super) fn seek_in_snapshot(&mut self, (document, search): (DocumentId, u64), sought: Vec<ChangeHash>) -> bool {
         let has_snapshot = self.log(&document).is_some_and(|log| log.snapshot().is_some());
         if has_snapshot {
-            self.read_snapshot(Work::SeekSnapshot { document, sought }, document, 0, usize::MAX);
+            self.read_snapshot(Work::SeekSnapshot { document, search, sought }, document, 0, usize::MAX);
         }
         has_snapshot
     }
 
-    pub(super) fn on_snapshot_to_seek(&mut self, document: DocumentId, sought: Vec<ChangeHash>, part: Option<SnapshotPart>) {
+    pub(super) fn on_snapshot_to_seek(
+        &mut self,
+        (document, search): (DocumentId, u64),
+        sought: Vec<ChangeHash>,
+        part: Option<SnapshotPart>,
+    ) {
         let Some(space) = self.locations.get(&document).copied() else { return };
         let opened = part.map(|part| self.opened_snapshot(&space, &document, part.bytes)).transpose();
         let snapshots = match opened {
             Ok(Some(None)) => {
                 let found = self.founded_by_clock(&document, &sought);
-                return self.on_found(document, found);
+                return self.on_found((document, search), found);
             }
             Ok(opened) => opened.flatten().into_iter().collect(),
             Err(error) => return self.quarantine(document, &error.to_string()),
         };
         let Some(assembly) = self.assembly(document, snapshots, Vec::new()) else { return };
-        let work = Work::Seek { document, sought: sought.clone() };
+        let work = Work::Seek { document, search, sought: sought.clone() };
         self.hand_out(work, Assembly { sought, ..assembly });
     }
 

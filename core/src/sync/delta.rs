@@ -132,7 +132,6 @@ impl Delta {
     /// Learns that the peer holds an entry, since it sent it; logs have no gaps, so it holds the actor's earlier ones too.
     pub fn on_received(&mut self, actor: ActorId, seq: u64) {
         self.peer_holds.raise(actor, seq);
-        self.strikes = 0;
     }
 
     /// Learns that the peer durably holds these, whoever sent them to it; of what the log does not hold that says nothing here.

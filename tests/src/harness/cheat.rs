@@ -29,7 +29,7 @@ pub type Lane = (u64, usize);
 /// Who sits there.
 #[derive(Debug)]
 pub struct Cheat {
-    dice: Dice,
+    pub(super) dice: Dice,
     percent: u64,
     /// What is held back on a lane until something else has passed.
     kept: BTreeMap<Lane, Arc<[u8]>>,
@@ -41,6 +41,8 @@ pub struct Cheat {
 pub enum Fiction {
     /// A change by an actor that is nobody's.
     Change,
+    /// A change in a member's name.
+    Forgery,
     /// A statement by a key of its own.
     Statement,
     /// A word for someone's changes, by a key of its own.
@@ -102,9 +104,15 @@ impl Cheat {
 
     /// Whether something is made up now, and what.
     fn fiction(&mut self, owned: bool) -> Option<Fiction> {
-        let (clear, in_owned) =
-            ([Fiction::Saved, Fiction::Lost, Fiction::Rubbish], [Fiction::Change, Fiction::Statement, Fiction::Word]);
-        let all = [clear, in_owned].concat();
+        let all = [
+            Fiction::Saved,
+            Fiction::Lost,
+            Fiction::Rubbish,
+            Fiction::Change,
+            Fiction::Forgery,
+            Fiction::Statement,
+            Fiction::Word,
+        ];
         let all = if owned { &all[..] } else { &all[..3] };
         if self.dice.percent(self.percent) { Some(*self.dice.pick(all)) } else { None }
     }
@@ -126,16 +134,17 @@ impl World {
         if let Some(fiction) = self.cheat.fiction(self.options.owned).filter(|_| from == 0) {
             self.oracle.cheated = true;
             self.tally.count(&format!("cheat: {fiction:?}"));
-            passes.push(Arc::from(self.made_up(fiction).encode()));
+            passes.push(Arc::from(self.made_up(lane, fiction).encode()));
         }
         passes
     }
 
-    fn made_up(&mut self, fiction: Fiction) -> Message {
+    fn made_up(&mut self, lane: Lane, fiction: Fiction) -> Message {
         let (space, document) = (self.space, *self.cheat.dice.pick(&self.documents.clone()));
         let key = SecretKey::new(&self.cheat.dice.bytes());
         let clock = self.oracle.known_clock(&document);
         match fiction {
+            Fiction::Forgery => self.forge(lane, document).unwrap_or(Message::Ping { token: 0 }),
             Fiction::Change => {
                 let actor = ActorId::new(&self.cheat.dice.bytes::<24>()).expect("24 bytes are few enough");
                 let mut draft = Document::new(document, actor, TextUnit::CodePoint);

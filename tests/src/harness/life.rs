@@ -54,6 +54,7 @@ impl World {
         for index in 0..self.replicas.len() {
             self.open_everything(index);
         }
+        self.have_the_forged_write();
         self.come_to_rest(healed_ms);
         let calm_ms = self.now_ms - healed_ms;
         let rest_ms = self.now_ms;
@@ -355,7 +356,7 @@ impl World {
         }
     }
 
-    fn edit_document(&mut self, index: usize, document: DocumentId) {
+    pub(super) fn edit_document(&mut self, index: usize, document: DocumentId) {
         let shown =
             self.replicas[index].document(&document).and_then(|held| held.value(())).expect("an open document has a root");
         let as_data = self.app_dice.percent(50);

@@ -9,6 +9,7 @@ pub mod cheat;
 pub mod dice;
 pub mod disk;
 pub mod fault;
+pub mod forgery;
 pub mod founding;
 pub mod lab;
 pub mod life;

@@ -17,6 +17,7 @@ mod agreement;
 
 use super::cheat::{Highest, raise};
 use super::disk::{Carried, Logs, expand, hashes};
+use super::forgery::Forgery;
 use super::replica::Replica;
 use super::sealed::Keys;
 use super::workload::{Intent, number_of};
@@ -127,7 +128,9 @@ pub struct Oracle {
     pub tampered: bool,
     /// Whether the relay has cheated: what it says it has saved need not be so, and whoever tells of it is right.
     pub cheated: bool,
-    /// Whether someone was shut out, or what they were granted ends.
+    /// What the relay made up in a member's name.
+    pub forged: Option<Forgery>,
+    /// Whether someone was shut out, or what they were granted ends, or something was made up: then documents are cut back.
     pub ended: bool,
     shut_out: Option<ShutOut>,
     /// Edits that were made again without what they were built on, because that was by someone who was shut out.
@@ -350,8 +353,11 @@ impl Oracle {
     /// A log begins with a snapshot: it holds what it held, and what the snapshot stands for.
     fn on_snapshot(&mut self, replica: usize, document: DocumentId, entries: &[Arc<Entry>]) {
         entries.iter().for_each(|entry| self.on_change(entry));
+        let forged = self.forged.map(|forged| forged.hash).filter(|forged| entries.iter().all(|entry| entry.hash != *forged));
         let witness = &mut self.witnesses[replica];
         let held = witness.held.entry(document).or_default();
+        // What was made up gives way to a snapshot that has another change in its place, and stands for all that is held.
+        held.hashes.retain(|hash| Some(*hash) != forged);
         for entry in entries {
             let whole = entry.deps.iter().all(|dep| entries.iter().any(|known| known.hash == *dep));
             assert!(whole, "S4: replica {replica} keeps a snapshot of {document} that lacks what {} depends on", entry.hash);
@@ -383,6 +389,9 @@ impl Oracle {
 
     /// A change is in some log: automerge must read it as the entry says, and the workload must have made it (S3).
     fn on_change(&mut self, entry: &Entry) {
+        if self.forged.is_some_and(|forged| forged.hash == entry.hash) {
+            return;
+        }
         if let Some(known) = self.changes.get(&entry.hash) {
             assert_eq!(known.document, entry.document, "S3: {} is in two documents", entry.hash);
             return;
@@ -471,6 +480,12 @@ impl Oracle {
         let tampered = self.tampered;
         self.on_tampered(replica);
         (self.tampered, self.cheated) = (tampered, true);
+    }
+
+    /// A relay made up a change in a member's name.
+    pub fn on_forged(&mut self, forged: Forgery) {
+        self.forged = Some(forged);
+        self.ended = true;
     }
 
     /// Someone is shut out: of what they wrote this much is accepted.

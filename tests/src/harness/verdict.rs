@@ -18,6 +18,7 @@ pub fn judge(oracle: &Oracle, (replicas, members): (&[Replica], &[usize]), docum
     for replica in members {
         assert_eq!(oracle.held(*replica, &document), all, "S1: the logs of replicas {first} and {replica} differ in {document}");
     }
+    assert!(oracle.forged.is_none_or(|forged| !all.contains(&forged.hash)), "S3: what was made up in a member's name stands");
     for (index, replica) in members.iter().map(|index| (*index, &replicas[*index])) {
         let stored = replica.disk.logs(oracle.keys.as_ref()).remove(&document).unwrap_or_default();
         assert_eq!(hashes(&stored), all, "S4: the disk of replica {index} does not hold what was stored of {document}");

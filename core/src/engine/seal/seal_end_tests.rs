@@ -1,16 +1,18 @@
 //! Sealed spaces: what is left when a grant ends, a key is not here yet, or a relay cannot read what it holds of someone who was shut out.
 
 use super::seal_tests::{
-    BEN, CAT, OWNER, RELAY, found, invite, join, keys, peer, revoke, shared, snapshot, stored, version, world, write_much,
+    BEN, CAT, OWNER, RELAY, found, invite, join, keys, peer, revoke, shared, snapshot, stored, troubles, version, world,
+    write_much,
 };
 use crate::base::id::ViewId;
 use crate::base::time::Now;
 use crate::doc::document::ChangeError;
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
-use crate::engine::effect::Event;
+use crate::engine::effect::{Event, TroubleKind};
 use crate::engine::input::{Command, Input};
 use crate::engine::tests::{NOTE, World};
+use crate::engine::trust::forgetting_tests::{copied, set_back};
 use crate::engine::trust::owned::Offer;
 use crate::trust::owned::is_actor_of;
 use crate::trust::roll::Roll;
@@ -138,6 +140,7 @@ fn a_relay_keeps_a_snapshot_that_it_cannot_read_where_it_stands_for_nothing_refu
             world.run();
         }
         let held = snapshot(&mut world, RELAY).expect("someone who may has made one");
+        let before = copied(&mut world, RELAY);
         assert!(version(&world, RELAY).clock.iter().any(|(actor, seq)| is_actor_of(actor, &peer(BEN)) && seq == 2));
         revoke(&mut world, OWNER, space, BEN);
         world.connect(OWNER, RELAY);
@@ -154,7 +157,20 @@ fn a_relay_keeps_a_snapshot_that_it_cannot_read_where_it_stands_for_nothing_refu
         assert!(world.text(OWNER).is_some_and(|text| text.contains("ben ") && !text.contains("late ")));
         if !is_within {
             assert_eq!(snapshot(&mut world, RELAY), Some(held), "it need not be brought again");
+            continue;
         }
+        let of_changes = |told: &String| told.contains("changes of document");
+        let went_back = |world: &World| {
+            [OWNER, CAT].map(|node| troubles(world, node, TroubleKind::WentBack).into_iter().filter(of_changes).count())
+        };
+        assert_eq!(went_back(&world), [0, 0], "it has begun the document anew, rightly");
+        // What it has been given since is gone with its disk, and that is no beginning.
+        world.write(OWNER, "last ");
+        world.wait(2_000);
+        set_back(&mut world, before, &[1, 2, 3]);
+        world.connect(OWNER, RELAY);
+        world.wait(2_000);
+        assert_eq!(went_back(&world)[0], 1);
     }
 }
 

@@ -214,6 +214,9 @@ impl Engine {
             );
             (ErrorCode::NoGrant, text)
         };
+        if code == ErrorCode::GrantRevoked {
+            self.show_revocation(connection, space);
+        }
         self.send(connection, &Message::Error { code, document: None, text });
         self.send(connection, &Message::Unsubscribe { space });
         true

@@ -79,7 +79,7 @@ impl Engine {
             actor: *actor,
             writer: standing.and_then(|standing| standing.writer(actor)),
             changes,
-            attested: self.attested(document, actor).min(changes),
+            attested: self.vouched_held(&log.space(), document, actor).min(changes),
         };
         log.version().clock.iter().map(of).collect()
     }
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Who makes this replica's changes in a space.
-    pub(in crate::engine) fn actor_for(&self, space: &SpaceId) -> Option<ActorId> {
+    pub fn actor_for(&self, space: &SpaceId) -> Option<ActorId> {
         let Phase::Running { actor, owned_actor, .. } = &self.phase else { return None };
         Some(match is_owned(space) {
             true => self.sealing_actor(space).unwrap_or(*owned_actor),
@@ -175,7 +175,7 @@ impl Engine {
         let own = self.peer_id();
         let is_own_work = |actor: &ActorId| own.is_some_and(|own| is_actor_of(actor, &own)) && self.own_name.is_own(actor);
         let space = log.space();
-        log.version().clock.iter().any(|(actor, seq)| self.vouched(&space, document, actor) < seq && !is_own_work(actor))
+        log.version().clock.iter().any(|(actor, seq)| self.vouched_held(&space, document, actor) < seq && !is_own_work(actor))
     }
 
     /// Notes a change of this replica's own that is to be vouched for.

@@ -1,6 +1,8 @@
 //! Documents that are begun anew because someone was shut out: who has them open, and what waits meanwhile.
 
-use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, found, invite, join, revoke, secret, shared, version, world};
+use super::trust_tests::{
+    BEN, CAT, ELSEWHERE, OWNER, RELAY, access, found, invite, join, revoke, secret, shared, version, world,
+};
 use crate::base::id::{SpaceId, ViewId};
 use crate::doc::edit::{Edit, Op};
 use crate::doc::value::{Prop, Value};
@@ -9,6 +11,7 @@ use crate::engine::effect::{Event, TroubleKind};
 use crate::engine::input::{Command, Input};
 use crate::engine::seal::seal_tests::troubles;
 use crate::engine::tests::{NOTE, World};
+use crate::trust::standing::Access;
 use crate::trust::statement::Level;
 
 const VIEW: ViewId = ViewId(7);
@@ -272,4 +275,30 @@ fn a_crash_at_any_time_while_a_document_is_cut_back_takes_nothing_of_ones_own() 
         }
     }
     panic!("the disk was given no end of tasks");
+}
+
+#[test]
+fn who_was_away_when_they_were_shut_out_is_shown_the_signed_word_for_it() {
+    let mut world = world();
+    let space = shared(&mut world, Level::Write);
+    world.write(BEN, "ben ");
+    world.wait(2_000);
+    world.disconnect(1);
+    revoke(&mut world, OWNER, space, BEN);
+    world.run();
+    world.write(BEN, "away ");
+    assert_eq!(access(&world, BEN, space), Access::Granted(Level::Write), "he has not heard of it");
+    world.nodes[BEN].events.clear();
+    world.connect(BEN, RELAY);
+    world.run();
+    assert_eq!(access(&world, BEN, space), Access::Revoked);
+    let told = |event: &Event| matches!(event, Event::AccessChanged { level: None, .. });
+    assert_eq!(world.nodes[BEN].events.iter().filter(|event| told(event)).count(), 1);
+    assert!(world.text(BEN).is_some_and(|text| text.contains("away ")), "what he has stays with him");
+    assert!(world.text(OWNER).is_some_and(|text| !text.contains("away ")));
+    assert_eq!(troubles(&world, BEN, TroubleKind::WentBack), Vec::<String>::new());
+    // It outlives his process.
+    world.disconnect(3);
+    world.restart(BEN, EngineConfig { identity: Some(secret(BEN)), ..EngineConfig::new(Role::Client, [79; 32]) });
+    assert_eq!(access(&world, BEN, space), Access::Revoked);
 }

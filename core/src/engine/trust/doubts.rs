@@ -6,6 +6,9 @@
 //! for it anew ([`super::cuts`]). Nothing is lost by that: whoever passes a word on holds what it is for, and what others built on true changes
 //! waits here until these are back.
 //!
+//! Where something does not fit because of what is missing, and a word has come for more than that, the peers are told of no more than is known to be vouched for.
+//! So they send the rest again, and it shows whether the same is held.
+//!
 //! A word that comes is compared with the change that it is for, in memory, among the entries in the store, or in the snapshot. Until that is done the words
 //! before it go on counting, and it does not.
 
@@ -17,6 +20,7 @@ use crate::engine::effect::TroubleKind;
 use crate::engine::logs::Work;
 use crate::log::entry::Entry;
 use crate::log::log::{Admission, Log};
+use crate::log::version::Version;
 use crate::trust::attestation::AttestationError;
 use crate::trust::owned::{is_actor_of, is_sealed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +28,8 @@ use std::sync::Arc;
 
 /// The connection of what comes from this replica's own store.
 const NOBODY: ConnectionId = ConnectionId(u64::MAX);
-/// Words that something was set aside for, remembered so that it is done once for each.
-const TRIED_MAX: usize = 1_024;
+/// Actors of documents of which more is vouched for than fits on what is held.
+const SUSPECTED_MAX: usize = 1_024;
 
 /// What words say against what is held.
 #[derive(Debug, Default)]
@@ -33,15 +37,17 @@ pub(in crate::engine) struct Doubts {
     held: BTreeMap<(DocumentId, ActorId), Doubt>,
     /// What others built on what was set aside: it may be true, and is taken again when what it depends on is there.
     waiting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
-    /// Words that did not fit, for which something was set aside.
-    tried: BTreeSet<(DocumentId, ActorId, u64)>,
+    /// Actors of whose changes others may hold other ones, beyond the last that is known to be vouched for.
+    suspected: BTreeMap<(DocumentId, ActorId), u64>,
 }
 
-/// That a word may be for another change than is held.
+/// That a word may be for another change than is held, or a peer have another.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
-    /// The change that the word is for.
+    /// The change that it is about.
     seq: u64,
+    /// What it is elsewhere.
+    hash: ChangeHash,
     /// The last of the actor's changes of which it is known that its writer vouches for it.
     last: u64,
     state: Stage,
@@ -81,6 +87,15 @@ impl Doubts {
     /// Forgets what was doubted of a document: its log is begun anew.
     pub(in crate::engine) fn forget(&mut self, document: &DocumentId) {
         self.held.retain(|(of, _), _| of != document);
+        self.suspected.retain(|(of, _), _| of != document);
+    }
+
+    /// How much of a document peers are told that is held, where this much is.
+    pub(in crate::engine) fn told(&self, document: &DocumentId, mut version: Version) -> Version {
+        for ((_, actor), last) in self.suspected.iter().filter(|((of, _), _)| of == document) {
+            version.clock.lower(actor, *last);
+        }
+        version
     }
 
     /// Forgets what was refuted of a document, and is not held any more.
@@ -110,15 +125,18 @@ impl Engine {
         }
         match self.change_held(&document, &actor, seq) {
             Some(held) if held == hash => {}
-            Some(_) => self.refute(space, document, actor, seq),
-            None => {
-                let before = self.doubts.held.get(&(document, actor)).copied();
-                let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
-                if before.is_none_or(|doubt| doubt.state != Stage::Refuted) {
-                    self.doubts.held.insert((document, actor), Doubt { seq, last, state: Stage::Entries });
-                    self.look_among_entries(space, document, actor, seq);
-                }
-            }
+            Some(_) => self.refute(space, document, actor),
+            None => self.look_for(space, document, (actor, seq), hash),
+        }
+    }
+
+    /// Looks for a change on the disk, to compare it with what it is elsewhere.
+    fn look_for(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), hash: ChangeHash) {
+        let before = self.doubts.held.get(&(document, actor)).copied();
+        let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
+        if before.is_none_or(|doubt| doubt.state != Stage::Refuted) {
+            self.doubts.held.insert((document, actor), Doubt { seq, hash, last, state: Stage::Entries });
+            self.look_among_entries(space, document, actor, seq);
         }
     }
 
@@ -162,14 +180,16 @@ impl Engine {
         }
     }
 
-    /// Compares what was found under a number with the word for it. Where nothing was found, the word counts: it was compared when the snapshot was taken in.
+    /// Compares what was found under a number with what it is elsewhere. Where nothing was found, a word for it counts: it was compared when the snapshot was taken in.
     fn on_compared(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), found: Option<ChangeHash>) {
         let word = self.attests.words.for_change(&document, &actor, seq).map(|word| word.attestation.hash);
-        if word.is_some() && found.is_some() && word != found {
-            return self.refute(space, document, actor, seq);
+        let doubt = self.doubts.held.get(&(document, actor)).copied().filter(|doubt| doubt.seq == seq);
+        let elsewhere = word.or(doubt.map(|doubt| doubt.hash));
+        if elsewhere.is_some() && found.is_some() && elsewhere != found {
+            return self.refute(space, document, actor);
         }
         // A later word may have come meanwhile, which is looked at on its own.
-        if self.doubts.held.get(&(document, actor)).is_some_and(|doubt| doubt.seq == seq && doubt.state != Stage::Refuted) {
+        if doubt.is_some_and(|doubt| doubt.state != Stage::Refuted) {
             self.doubts.held.remove(&(document, actor));
             self.settle_word(document, actor);
         }
@@ -192,15 +212,25 @@ impl Engine {
     }
 
     /// Has what is held of an actor beyond what it is known to vouch for set aside: its word for a change is for another.
-    fn refute(&mut self, space: SpaceId, document: DocumentId, actor: ActorId, seq: u64) {
+    fn refute(&mut self, space: SpaceId, document: DocumentId, actor: ActorId) {
         let before = self.doubts.held.get(&(document, actor));
         let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
+        if before.is_some_and(|doubt| doubt.state == Stage::Refuted) {
+            return;
+        }
         let text = format!(
             "document {document} of space {space}: {}. What is held of actor {actor} beyond its change {last} is set aside, and asked for again",
             AttestationError::OtherChange
         );
         self.trouble(TroubleKind::Forked, Some(document), None, text);
-        self.doubts.held.insert((document, actor), Doubt { seq, last, state: Stage::Refuted });
+        self.set_aside_beyond(space, document, [(actor, last)]);
+    }
+
+    fn set_aside_beyond(&mut self, space: SpaceId, document: DocumentId, beyond: impl IntoIterator<Item = (ActorId, u64)>) {
+        for (actor, last) in beyond {
+            let doubt = Doubt { seq: last, hash: ChangeHash([0; 32]), last, state: Stage::Refuted };
+            self.doubts.held.insert((document, actor), doubt);
+        }
         self.cut_back_one(space, document);
     }
 
@@ -210,36 +240,54 @@ impl Engine {
         let is_other = word.is_some_and(|word| word.attestation.hash != entry.hash);
         if is_other {
             self.on_bad_attestation(connection, space, Some(entry.document), &AttestationError::OtherChange);
+        } else {
+            self.compare_with_suspected(space, entry);
         }
         !is_other
     }
 
-    /// What peers send of a document does not fit on what is held of it. Sets aside what others' actors have that nobody vouches for, where words
-    /// for later changes of theirs came; answers whether there was any. Once for each such word.
-    pub(in crate::engine) fn doubt_what_nothing_fits_on(&mut self, space: SpaceId, document: DocumentId) -> bool {
+    /// Compares a change that came again with the one that is held, where that is suspected.
+    fn compare_with_suspected(&mut self, space: SpaceId, entry: &Entry) {
+        let (document, actor, seq) = (entry.document, entry.actor, entry.seq);
+        let Some(last) = self.doubts.suspected.get(&(document, actor)).copied().filter(|last| seq > *last) else { return };
+        let is_held = self.log(&document).is_some_and(|log| log.version().clock.covers(&actor, seq));
+        match self.change_held(&document, &actor, seq).filter(|_| is_held) {
+            Some(held) if held != entry.hash => self.set_aside_beyond(space, document, [(actor, last)]),
+            None if is_held && self.doubts.bound(&document, &actor) == u64::MAX => {
+                self.look_for(space, document, (actor, seq), entry.hash);
+            }
+            _ => {}
+        }
+    }
+
+    /// Others' actors of whose changes in a document more is vouched for than is held, and not all that is; and the last that is known to be.
+    fn suspects(&self, space: &SpaceId, document: &DocumentId) -> Vec<(ActorId, u64)> {
         // Words for what was set aside everywhere stand there, and nothing will come that they are for.
-        let Some(log) = self.log(&document).filter(|_| !self.has_shut_someone_out(&space)) else { return false };
+        let Some(log) = self.log(document).filter(|_| !self.has_shut_someone_out(space)) else { return Vec::new() };
         let own = self.peer_id();
         let beyond = |word: &Word| {
             let (actor, seq) = (word.attestation.actor, word.attestation.seq);
-            let (held, last) = (log.version().clock.get(&actor), self.counting(&document, &actor));
+            let (held, last) = (log.version().clock.get(&actor), self.counting(document, &actor));
             let is_own = own.is_some_and(|own| is_actor_of(&actor, &own));
-            let doubt = Doubt { seq, last, state: Stage::Refuted };
-            (seq > held && held > last && !is_own).then_some((actor, doubt))
+            (seq > held && held > last && !is_own).then_some((actor, last))
         };
-        let found: Vec<(ActorId, Doubt)> = self.attests.words.of_document(&document).filter_map(beyond).collect();
-        let mut is_any = false;
-        for (actor, doubt) in found {
-            if self.doubts.tried.len() >= TRIED_MAX {
-                self.doubts.tried.clear();
-            }
-            if self.doubts.tried.insert((document, actor, doubt.seq)) {
-                self.doubts.held.insert((document, actor), doubt);
-                is_any = true;
-            }
-        }
+        self.attests.words.of_document(document).filter_map(beyond).collect()
+    }
+
+    /// What peers send of a document does not fit on what is held of it: suspects what may be the cause.
+    pub(in crate::engine) fn suspect(&mut self, space: SpaceId, document: DocumentId) {
+        self.doubts.suspected.retain(|(of, _), _| *of != document);
+        let room = SUSPECTED_MAX.saturating_sub(self.doubts.suspected.len());
+        let suspects = self.suspects(&space, &document).into_iter().take(room);
+        self.doubts.suspected.extend(suspects.map(|(actor, last)| ((document, actor), last)));
+    }
+
+    /// A snapshot of a document does not go together with what is held of it: sets aside what may be the cause; answers whether there is any.
+    pub(in crate::engine) fn give_way_to_snapshot(&mut self, space: SpaceId, document: DocumentId) -> bool {
+        let suspects = self.suspects(&space, &document);
+        let is_any = !suspects.is_empty();
         if is_any {
-            self.cut_back_one(space, document);
+            self.set_aside_beyond(space, document, suspects);
         }
         is_any
     }

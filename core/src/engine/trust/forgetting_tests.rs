@@ -14,7 +14,7 @@ use crate::sync::message::{ErrorCode, Message};
 use crate::trust::statement::Level;
 
 /// What a relay's disk holds.
-fn copied(world: &mut World, node: usize) -> MemoryMedium {
+pub(in crate::engine) fn copied(world: &mut World, node: usize) -> MemoryMedium {
     let medium = std::mem::replace(&mut world.nodes[node].store, Journal::new(MemoryMedium::new())).into_medium();
     world.nodes[node].store = Journal::new(medium.clone());
     world.nodes[node].store.execute(StoreTask::Open { epoch: crate::base::id::StoreEpoch([0; 16]) }).unwrap();
@@ -22,7 +22,7 @@ fn copied(world: &mut World, node: usize) -> MemoryMedium {
 }
 
 /// The relay's disk is what it was; its process starts again on it. All its connections are gone.
-fn set_back(world: &mut World, medium: MemoryMedium, connections: &[u64]) {
+pub(in crate::engine) fn set_back(world: &mut World, medium: MemoryMedium, connections: &[u64]) {
     for connection in connections {
         world.disconnect(*connection);
     }

@@ -22,7 +22,7 @@ mod cut_tests;
 #[cfg(test)]
 mod doubt_tests;
 #[cfg(test)]
-mod forgetting_tests;
+pub(super) mod forgetting_tests;
 #[cfg(test)]
 mod long_log_tests;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the other holds different ones, each sends all of its own: they change rarely and are small. New ones go to everyone at once. They
 //! are told to nobody but members and carriers.
 
+use super::access::Right;
 use crate::base::id::{ConnectionId, SpaceId};
 use crate::base::limits::GRANT_CHAIN_MAX;
 use crate::engine::Engine;
@@ -14,7 +15,9 @@ use crate::log::tree::Fingerprint;
 use crate::sync::message::{ErrorCode, Message};
 use crate::trust::owned::is_owned;
 use crate::trust::roll::{Roll, RollError};
-use crate::trust::statement::{Claim, Statement};
+use crate::trust::standing::Access;
+use crate::trust::statement::{Claim, Statement, StatementId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Bytes that a list's frame has beside its items, and each item beside itself, at most.
@@ -99,6 +102,30 @@ impl Engine {
             None => held.roll.statements().into_iter().take(1).collect(),
         };
         chain.into_iter().map(|statement| Arc::from(statement.bytes())).collect()
+    }
+
+    /// Shows someone who was shut out the signed word for it, with what that rests on: who was away need not believe this replica.
+    pub(super) fn show_revocation(&mut self, connection: ConnectionId, space: SpaceId) {
+        let (Right::Member(peer, Access::Revoked), Some(held)) = (self.right(connection, &space), self.trust.rolls.get(&space))
+        else {
+            return;
+        };
+        let roll = &held.roll;
+        let of_peer = roll.grants().into_iter().filter(|(_, grant)| grant.subject == peer);
+        let lines: BTreeSet<StatementId> = of_peer.flat_map(|(id, _)| roll.line(&id).collect::<Vec<_>>()).collect();
+        let mut shown: Vec<&Statement> = Vec::new();
+        for (id, revocation) in roll.revocations().filter(|(_, revocation)| lines.contains(&revocation.target)) {
+            let rests_on = revocation.parent.map_or_else(Vec::new, |parent| roll.chain(&parent));
+            for statement in rests_on.into_iter().chain(roll.statement(&id)) {
+                if shown.iter().all(|held| held.id() != statement.id()) {
+                    shown.push(statement);
+                }
+            }
+        }
+        let statements: Vec<Arc<[u8]>> = shown.into_iter().map(|statement| Arc::from(statement.bytes())).collect();
+        if !statements.is_empty() {
+            self.send_roll(connection, space, false, statements);
+        }
     }
 
     /// What stands for the statements held of a space.

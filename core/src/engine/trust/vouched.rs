@@ -6,6 +6,7 @@
 
 use crate::base::id::{ActorId, ConnectionId, DocumentId, SpaceId};
 use crate::engine::Engine;
+use crate::trust::owned::is_sealed;
 
 impl Engine {
     /// Whether someone was shut out of a space.
@@ -22,6 +23,21 @@ impl Engine {
         }
         let accepted = standing.writer(actor).and_then(|writer| standing.accepted(&writer, document, actor));
         accepted.map_or(attested, |last| last.max(attested))
+    }
+
+    /// The same of what is held, and was found to be what the word is for: a word for later changes says nothing of whether those before it that are held are
+    /// their writer's. In a sealed space nobody could make them up who has not its key.
+    pub(in crate::engine) fn vouched_held(&self, space: &SpaceId, document: &DocumentId, actor: &ActorId) -> u64 {
+        if is_sealed(space) {
+            return self.vouched(space, document, actor);
+        }
+        let held = self.log(document).map_or(0, |log| log.version().clock.get(actor));
+        let found = self.attests.words.up_to(document, actor, held.min(self.doubts.bound(document, actor)));
+        let standing = self.trust.rolls.get(space).map(|held| held.roll.standing()).filter(|standing| standing.has_revocations());
+        let Some(standing) = standing else { return found };
+        let accepted = standing.writer(actor).and_then(|writer| standing.accepted(&writer, document, actor)).unwrap_or(0);
+        let left = if found == 0 && held > 0 { self.attested(document, actor) } else { found };
+        left.max(accepted)
     }
 
     /// Up to which of an actor's changes in a document the newest word for them counts: all that are on the disk. Where someone was shut out a word counts

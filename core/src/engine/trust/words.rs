@@ -66,6 +66,11 @@ impl Words {
         self.of_actor(document, actor).iter().find(|word| word.attestation.seq == seq)
     }
 
+    /// For which change the newest word is of those for an actor's changes up to this one, 0 for none.
+    pub(in crate::engine) fn up_to(&self, document: &DocumentId, actor: &ActorId, seq: u64) -> u64 {
+        self.of_actor(document, actor).iter().map(|word| word.attestation.seq).rfind(|of| *of <= seq).unwrap_or(0)
+    }
+
     /// The word for an actor's changes that counts.
     pub(in crate::engine) fn counting(&self, document: &DocumentId, actor: &ActorId) -> Option<&Word> {
         self.of_actor(document, actor).iter().find(|word| word.is_settled)
