@@ -343,9 +343,10 @@ impl Oracle {
     }
 
     fn on_set_aside(&mut self, replica: usize, document: &DocumentId) {
-        assert!(self.tampered || self.ended, "a document was set aside though no disk was tampered with");
+        // What a relay that cheats altered on its way goes again, when the word for it comes.
+        assert!(self.tampered || self.ended || self.cheated, "a document was set aside though no disk was tampered with");
         self.witnesses[replica].held.remove(document);
-        if self.ended {
+        if self.ended || self.cheated {
             self.witnesses[replica].saved_heads.remove(document);
         }
     }
@@ -455,7 +456,7 @@ impl Oracle {
                     witness.saved_heads.remove(document);
                 }
                 // It may be carried out, and nobody lives to hear of it.
-                StoreTask::Quarantine { document } if self.ended => _ = witness.saved_heads.remove(document),
+                StoreTask::Quarantine { document } if self.ended || self.cheated => _ = witness.saved_heads.remove(document),
                 _ => {}
             }
         }

@@ -479,6 +479,7 @@ impl Engine {
         if !is_new || room {
             self.compare_with_word((space, document, actor), (seq, attestation.hash));
             self.keep_attestation(space, attestation, Some(connection));
+            self.ask_for_unvouched(space, document);
             if self.log(&document).is_none_or(|log| !log.version().clock.covers(&actor, seq)) {
                 self.watch_for_held_back(&space);
             }
@@ -488,6 +489,18 @@ impl Engine {
             self.tell_refused(connection, space, document, ErrorCode::LimitReached, text);
         }
         Ok(())
+    }
+
+    /// Asks those again who sent changes of a document before the word for them was here: they were not taken.
+    fn ask_for_unvouched(&mut self, space: SpaceId, document: DocumentId) {
+        let connections: Vec<ConnectionId> =
+            self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
+        for connection in connections {
+            let peer = self.trust.peers.get_mut(&(connection, space));
+            if peer.is_some_and(|peer| peer.refused.remove(&(document, ErrorCode::NotTheirs))) {
+                self.ask(connection, space, document);
+            }
+        }
     }
 
     /// Reads one change of an actor's from the store; nothing is read where only a snapshot holds it.

@@ -19,7 +19,7 @@ use crate::log::snapshot::SnapshotPart;
 use crate::store::task::StoreError;
 use crate::sync::message::Message;
 use crate::trust::cut::part;
-use crate::trust::owned::actor_of;
+use crate::trust::owned::{actor_of, is_actor_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -347,6 +347,7 @@ impl Engine {
         for entry in &kept {
             self.append(entry.clone(), None);
         }
+        self.vouch_for_what_remains(space, &kept);
         let clock = self.log(&document).map(|log| log.version().clock.clone()).unwrap_or_default();
         self.saved.lower(&document, &clock);
         for entry in remade {
@@ -360,6 +361,20 @@ impl Engine {
         self.cuts.beginning.insert(document, connections.unwrap_or_default());
         self.needs_flush = true;
         self.touch_progress(space);
+    }
+
+    /// Vouches anew for the last that remains of what this replica wrote, where its word was for a later change that was set aside: those who lack it
+    /// would not take it from anyone else.
+    fn vouch_for_what_remains(&mut self, space: SpaceId, kept: &[Arc<Entry>]) {
+        let Some(own) = self.peer_id() else { return };
+        let own_entries = kept.iter().filter(|entry| is_actor_of(&entry.actor, &own));
+        let last: BTreeMap<ActorId, &Arc<Entry>> = own_entries.map(|entry| (entry.actor, entry)).collect();
+        for (actor, entry) in last {
+            let word = self.attests.words.newest(&entry.document, &actor).map_or(0, |word| word.attestation.seq);
+            if word > entry.seq {
+                self.vouch_soon(space, entry);
+            }
+        }
     }
 
     /// Forgets which attestations of a document peers were sent: what remains of it is exchanged anew.
