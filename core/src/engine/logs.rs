@@ -72,7 +72,7 @@ pub(super) enum Work {
     /// A ticket of this replica's that someone has used.
     Ticket { ticket: TicketId },
     /// A change of this replica's own that it has not vouched for before it ended.
-    Vouch { space: SpaceId, document: DocumentId },
+    Vouch { space: SpaceId, document: DocumentId, actor: ActorId, seq: u64 },
     /// A change that its writer vouches for, to be compared with the word for it.
     Compare { space: SpaceId, document: DocumentId, actor: ActorId, seq: u64 },
     /// All entries of a document of which some may not be accepted any more: its snapshot, and then what is beside it.
@@ -351,8 +351,8 @@ impl Engine {
                 | Work::SeekSnapshot { document, .. },
                 Err(error),
             ) => self.on_read_failed(document, &error),
-            (Work::Vouch { space, .. }, Ok(StoreDone::Read { entries, .. })) => {
-                entries.iter().for_each(|(_, entry)| self.vouch_soon(space, entry));
+            (Work::Vouch { space, document, actor, seq }, Ok(StoreDone::Read { entries, .. })) => {
+                self.on_to_vouch(space, document, (actor, seq), entries.first().map(|(_, entry)| entry));
             }
             (Work::Compare { space, document, actor, seq }, Ok(StoreDone::Read { entries, .. })) => {
                 self.on_to_compare(space, document, (actor, seq), entries.first().map(|(_, entry)| entry));

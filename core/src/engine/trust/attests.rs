@@ -86,8 +86,7 @@ impl Engine {
 
     /// Up to which of its changes in a document an actor's key has vouched for them, 0 for none.
     pub fn attested(&self, document: &DocumentId, actor: &ActorId) -> u64 {
-        let newest = self.attests.words.newest(document, actor).map_or(0, |word| word.attestation.seq);
-        newest.min(self.doubts.bound(document, actor))
+        self.attests.words.newest(document, actor).map_or(0, |word| word.attestation.seq)
     }
 
     /// What came in words of a space over connections: who sent the word, and for up to which change of which actor in which document.
@@ -129,8 +128,8 @@ impl Engine {
         self.vouch_for_earlier();
     }
 
-    /// Looks for changes that this replica made under earlier actors and has not vouched for: it ended within the second. Those that only
-    /// a snapshot holds stay as they are, and so does what others brought in its name.
+    /// Looks for changes that this replica made under earlier actors and has not vouched for: it ended within the second. What others brought in its
+    /// name stays as it is.
     fn vouch_for_earlier(&mut self) {
         let owned = self.spaces.iter().filter(|(space, _)| is_owned(space));
         let documents: Vec<DocumentId> = owned.flat_map(|(_, held)| held.space.documents()).map(Log::document).collect();
@@ -147,7 +146,7 @@ impl Engine {
     fn missed_in(&self, document: &DocumentId) -> Vec<(ActorId, u64)> {
         let (Some(own), Some(log)) = (self.peer_id(), self.log(document)) else { return Vec::new() };
         let is_missed = |(actor, seq): &(&ActorId, u64)| {
-            let is_vouched = self.attested(document, actor) >= *seq && self.attests.words.counting(document, actor).is_some();
+            let is_vouched = self.attests.words.up_to(document, actor, *seq) == *seq;
             !is_vouched && is_actor_of(actor, &own) && self.own_name.is_own(actor)
         };
         log.durable().clock.iter().filter(is_missed).map(|(actor, seq)| (*actor, seq)).collect()
@@ -158,8 +157,30 @@ impl Engine {
         let Some(log) = self.log(&document).filter(|log| is_owned(&log.space())) else { return };
         let (space, clock) = (log.space(), log.durable().clock.clone());
         for change in self.missed_in(&document) {
-            self.read_change(Work::Vouch { space, document }, document, clock.clone(), change);
+            let (actor, seq) = change;
+            self.read_change(Work::Vouch { space, document, actor, seq }, document, clock.clone(), change);
         }
+    }
+
+    /// Vouches for a change of this replica's own that was looked for in the store. One that only a snapshot holds is looked for there.
+    pub(in crate::engine) fn on_to_vouch(
+        &mut self,
+        space: SpaceId,
+        document: DocumentId,
+        of: (ActorId, u64),
+        read: Option<&Arc<Entry>>,
+    ) {
+        match read.filter(|entry| (entry.actor, entry.seq) == of) {
+            Some(entry) => self.vouch_soon(space, entry),
+            None => self.look_for_own(space, document),
+        }
+    }
+
+    /// Vouches for what of these entries, all of a document, this replica made and has not vouched for.
+    pub(super) fn vouch_for_missed(&mut self, space: SpaceId, document: DocumentId, entries: &[Arc<Entry>]) {
+        let missed: BTreeSet<(ActorId, u64)> = self.missed_in(&document).into_iter().collect();
+        let found = entries.iter().filter(|entry| missed.contains(&(entry.actor, entry.seq)));
+        found.for_each(|entry| self.vouch_soon(space, entry));
     }
 
     /// Whether there are changes of this replica's own in a document, under earlier actors, that it has not looked up to vouch for.

@@ -2,11 +2,11 @@
 //! in the end.
 
 use super::cheating_tests::{BENS, CATS, OWNERS, actor_of_ben, entries, invented, told};
-use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, says, secret, shared, version, world};
+use super::trust_tests::{BEN, CAT, ELSEWHERE, OWNER, RELAY, says, secret, shared, version, world, world_with};
 use crate::base::id::SpaceId;
 use crate::doc::document::Document;
 use crate::doc::value::TextUnit;
-use crate::engine::config::{EngineConfig, Role};
+use crate::engine::config::{Compaction, EngineConfig, Role};
 use crate::engine::effect::TroubleKind;
 use crate::engine::input::{Command, Input};
 use crate::engine::tests::{NOTE, World};
@@ -78,7 +78,7 @@ fn what_was_made_up_goes_from_a_disk_too() {
     world.slow_down(CAT);
     world.write(BEN, "true ");
     world.run();
-    let attested = |world: &World| world.nodes[CAT].engine.attested(&NOTE, &actor_of_ben(world));
+    let attested = |world: &World| world.nodes[CAT].engine.vouched_held(&space, &NOTE, &actor_of_ben(world));
     assert_eq!(attested(&world), 1, "his word does not count before it was compared with what is on her disk");
     world.let_through(CAT);
     world.wait(2_000);
@@ -183,4 +183,30 @@ fn what_others_built_on_true_changes_comes_back_with_them_though_nobody_else_has
         assert!(["ben ", "more ", "still ", "built ", "true "].iter().all(|part| text.contains(part)), "node {node}: {text}");
     }
     assert_eq!(version(&world, CAT), version(&world, BEN));
+}
+
+#[test]
+fn what_one_wrote_and_compacted_before_the_word_for_it_was_given_is_vouched_for_at_the_next_start() {
+    let mut world = world_with(|config| {
+        config.compaction = Compaction { quiet_bytes_min: 1, quiet_ms: 100, kept_bytes_min: 0, ..Compaction::default() };
+    });
+    let space = shared(&mut world, Level::Write);
+    for _ in 0..40 {
+        world.write(BEN, "ben ");
+        world.run();
+    }
+    world.wait(300);
+    let bens = actor_of_ben(&world);
+    let log = world.nodes[BEN].engine.log(&NOTE).unwrap();
+    assert!(log.snapshot().is_some_and(|held| held.version.clock.get(&bens) == 40), "all of it is in a snapshot");
+    assert!(world.nodes[BEN].engine.attested(&NOTE, &bens) < 40, "and he has not vouched for the last of it");
+    world.disconnect(BENS);
+    world.lose();
+    world.restart(BEN, EngineConfig { identity: Some(secret(BEN)), ..EngineConfig::new(Role::Client, [91; 32]) });
+    world.input(BEN, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
+    world.input(BEN, Input::Command(Command::OpenSpace { space }));
+    world.connect(BEN, RELAY);
+    world.wait(3_000);
+    assert_eq!(world.nodes[BEN].engine.attested(&NOTE, &bens), 40);
+    assert_eq!(world.nodes[CAT].engine.attested(&NOTE, &bens), 40);
 }

@@ -39,6 +39,8 @@ pub(in crate::engine) struct Doubts {
     waiting: BTreeMap<DocumentId, Vec<Arc<Entry>>>,
     /// Actors of whose changes others may hold other ones, beyond the last that is known to be vouched for.
     suspected: BTreeMap<(DocumentId, ActorId), u64>,
+    /// Documents whose snapshots hold changes of this replica's own that it has not vouched for.
+    own: BTreeSet<DocumentId>,
 }
 
 /// That a word may be for another change than is held, or a peer have another.
@@ -76,7 +78,7 @@ impl Doubts {
 
     /// Whether a change has to be looked for in a document's snapshot.
     pub(in crate::engine) fn looks_into(&self, document: &DocumentId) -> bool {
-        self.of(document, Stage::Snapshot).next().is_some()
+        self.own.contains(document) || self.of(document, Stage::Snapshot).next().is_some()
     }
 
     fn of(&self, document: &DocumentId, state: Stage) -> impl Iterator<Item = (ActorId, Doubt)> {
@@ -88,6 +90,7 @@ impl Doubts {
     pub(in crate::engine) fn forget(&mut self, document: &DocumentId) {
         self.held.retain(|(of, _), _| of != document);
         self.suspected.retain(|(of, _), _| of != document);
+        self.own.remove(document);
     }
 
     /// How much of a document peers are told that is held, where this much is.
@@ -201,6 +204,18 @@ impl Engine {
         for (actor, doubt) in read.chain(unread).collect::<Vec<_>>() {
             let found = entries.iter().find(|entry| (entry.actor, entry.seq) == (actor, doubt.seq));
             self.on_compared(space, document, (actor, doubt.seq), found.map(|entry| entry.hash));
+        }
+        if self.doubts.own.remove(&document) {
+            self.vouch_for_missed(space, document, entries);
+        }
+    }
+
+    /// Has a document's snapshot looked into for changes of this replica's own that it has not vouched for: nobody takes them from another member. Of a
+    /// sealed one what a relay has compacted was made by members, who vouch first.
+    pub(super) fn look_for_own(&mut self, space: SpaceId, document: DocumentId) {
+        if !is_sealed(&space) && self.log(&document).is_some_and(|log| log.snapshot().is_some()) {
+            self.doubts.own.insert(document);
+            self.cut_back_one(space, document);
         }
     }
 
