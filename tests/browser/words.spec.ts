@@ -120,6 +120,7 @@ test("Whoever may not write is told so, and what they keep; whoever may is told 
   assert.deepEqual([accessNotice(READER)?.headline, accessNotice(READER)?.isApart], ["Read only", false]);
   for (const state of ["expired", "revoked", "none"] as const) assert.equal(accessNotice({ ...READER, state, level: null })?.isApart, true);
   assert.match(accessNotice({ ...READER, state: "revoked", level: null })?.words ?? "", /You keep the notes/);
+  assert.match(accessNotice({ ...READER, state: "revoked", level: null }, false)?.words ?? "", /taken back/);
   assert.match(accessNotice({ ...READER, refusal: "space 123 is not synced here" })?.words ?? "", /taken back/);
   const waiting = accessNotice({ ...READER, level: "write", waitsForKey: true });
   assert.deepEqual([waiting?.headline, waiting?.isApart], ["Waiting for the key", true]);

@@ -235,7 +235,7 @@ export class App {
     if (!access.waitsForKey) this.#waitsSince = null;
     else this.#waitsSince ??= Date.now();
     const isSoon = this.#waitsSince !== null && Date.now() - this.#waitsSince < KEY_MS;
-    return accessNotice(isSoon ? { ...access, waitsForKey: false, mayWrite: true } : access);
+    return accessNotice(isSoon ? { ...access, waitsForKey: false, mayWrite: true } : access, this.#notebook.notes.length > 0);
   }
 
   #invitation(notes: readonly Note[]): { title: string; text: string; button: string | null } {

@@ -41,6 +41,6 @@ test("a storage folder is imported under the same ids with all its history, and 
   } finally {
     await own.remove();
     await relay.remove();
-    for (const folder of folders) await rm(folder, { recursive: true, force: true });
+    for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 });

@@ -125,5 +125,5 @@ test("a client is told how far another's storage has come", async () => {
   });
   await anna.close();
   clients.splice(clients.indexOf(anna), 1);
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 });

@@ -17,8 +17,8 @@ export function waitingNotice(giver: string): AccessNotice {
   return { isApart: true, headline: "Waiting to be let in", words: `Your link works once. ${giver} lets you in as soon as their device hears of you, even if that is not now: you can leave, and come back.` };
 }
 
-/** What to say; nothing to someone who may write. */
-export function accessNotice(access: SpaceAccess): AccessNotice | null {
+/** What to say; nothing to someone who may write. Whoever comes by a link that was taken back has no notes to keep. */
+export function accessNotice(access: SpaceAccess, hasNotes = true): AccessNotice | null {
   if (access.waitsForKey && access.level !== null && access.refusal === undefined) {
     return { isApart: true, headline: "Waiting for the key", words: "This notebook is encrypted, and its key has not reached this device yet. It comes by itself, from someone who is in it, once you are connected and they have been. Until then nothing new can be read or written here. Nothing is lost." };
   }
@@ -26,6 +26,7 @@ export function accessNotice(access: SpaceAccess): AccessNotice | null {
     case "expired":
       return { isApart: true, headline: "Access ended", words: "Your access to this notebook has ended. You keep the notes as they had reached this device; nothing new comes, and they cannot be changed. To go on, ask for a new link." };
     case "revoked":
+      if (!hasNotes) return { isApart: true, headline: "Not let in", words: "The link you came by was taken back: it lets nobody in any more. Ask for a new link." };
       return { isApart: true, headline: "Removed", words: "You were removed from this notebook. You keep the notes as they had reached this device; nothing new comes, and they cannot be changed." };
     case "none":
       return { isApart: true, headline: "Not let in", words: "This notebook belongs to someone who has not let this device in. Its address is not enough: ask them to share it with you." };
