@@ -75,7 +75,7 @@ pub(in crate::engine) struct PeerRoll {
     /// The token of the ping that went behind the question what this replica was granted, until it is answered.
     pub(in crate::engine) asked: Option<u64>,
     /// Whether it was told that its presence is not shown.
-    pub(in crate::engine) is_unseen: bool,
+    is_unseen: bool,
 }
 
 /// Who is at the other end of a connection, as far as a space is concerned.

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The connection of what comes from this replica's own store.
-const NOBODY: ConnectionId = ConnectionId(u64::MAX);
+pub(super) const NOBODY: ConnectionId = ConnectionId(u64::MAX);
 /// Milliseconds after which a document is read once more that has grown while it was read.
 const READ_AGAIN_MS: u64 = 50;
 

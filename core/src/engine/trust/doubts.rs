@@ -12,6 +12,7 @@
 //! A word that comes is compared with the change that it is for, in memory, among the entries in the store, or in the snapshot. Until that is done the words
 //! before it go on counting, and it does not.
 
+use super::cuts::NOBODY;
 use super::words::Word;
 use crate::base::id::{ActorId, ChangeHash, ConnectionId, DocumentId, SpaceId};
 use crate::base::limits::PARKED_ENTRIES_MAX;
@@ -26,8 +27,6 @@ use crate::trust::owned::{is_actor_of, is_sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The connection of what comes from this replica's own store.
-const NOBODY: ConnectionId = ConnectionId(u64::MAX);
 /// Actors of documents of which more is vouched for than fits on what is held.
 const SUSPECTED_MAX: usize = 1_024;
 

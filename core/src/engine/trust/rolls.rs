@@ -63,9 +63,7 @@ impl Engine {
                 self.tell_locked(space, connection, why);
             } else if !self.trust.peers.contains_key(&(connection, space)) {
                 let token = self.trust.next_token();
-                self.trust
-                    .peers
-                    .insert((connection, space), super::access::PeerRoll { asked: Some(token), ..Default::default() });
+                self.trust.peers.entry((connection, space)).or_default().asked = Some(token);
                 self.send_roll(connection, space, true, Vec::new());
                 self.send(connection, &Message::Ping { token });
             }
