@@ -27,6 +27,8 @@ pub(crate) struct Round {
     pub(crate) resident_mb: f64,
     /// Bytes to one reader for one edit, without the WebSocket's own.
     pub(crate) bytes_per_delivery: f64,
+    /// Frames to one reader for one edit, where they were counted.
+    pub(crate) frames_per_delivery: Option<f64>,
 }
 
 /// The figures of one round, or the medians of several.
@@ -43,6 +45,7 @@ pub(crate) struct Figures {
     pub(crate) cpu_seconds_per_1000: f64,
     pub(crate) resident_mb: f64,
     pub(crate) bytes_per_delivery: f64,
+    pub(crate) frames_per_delivery: Option<f64>,
 }
 
 impl Round {
@@ -69,6 +72,7 @@ impl Round {
             cpu_seconds_per_1000: self.cpu_seconds / (lags.len() as f64 / 1000.0).max(f64::MIN_POSITIVE),
             resident_mb: self.resident_mb,
             bytes_per_delivery: self.bytes_per_delivery,
+            frames_per_delivery: self.frames_per_delivery,
         }
     }
 }
@@ -81,6 +85,7 @@ impl Figures {
             all.sort_by(f64::total_cmp);
             quantile(&all, 0.5)
         };
+        let counted = rounds.iter().all(|round| round.frames_per_delivery.is_some());
         let acknowledged = rounds.iter().all(|round| round.acknowledged_p50_ms.is_some());
         Self {
             delivered_share: of(|round| round.delivered_share),
@@ -93,6 +98,7 @@ impl Figures {
             cpu_seconds_per_1000: of(|round| round.cpu_seconds_per_1000),
             resident_mb: of(|round| round.resident_mb),
             bytes_per_delivery: of(|round| round.bytes_per_delivery),
+            frames_per_delivery: counted.then(|| of(|round| round.frames_per_delivery.unwrap_or_default())),
         }
     }
 
@@ -109,6 +115,7 @@ impl Figures {
             "cpuSecondsPer1000": self.cpu_seconds_per_1000,
             "residentMb": self.resident_mb,
             "bytesPerDelivery": self.bytes_per_delivery,
+            "framesPerDelivery": self.frames_per_delivery,
         })
     }
 }

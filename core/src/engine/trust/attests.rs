@@ -42,6 +42,8 @@ pub(in crate::engine) struct Attests {
     vouched_ms: Option<u64>,
     /// Of which documents some were taken since the last drain.
     fresh: BTreeSet<(SpaceId, DocumentId)>,
+    /// Documents of which some peer could not be told a word yet.
+    early: BTreeSet<DocumentId>,
     /// Words that the append under way tells the store of: of whom, and up to which change.
     writing: Vec<(DocumentId, ActorId, u64)>,
 }
@@ -287,6 +289,7 @@ impl Engine {
             self.vouch(due);
         }
         for (space, document) in std::mem::take(&mut self.attests.fresh) {
+            self.attests.early.remove(&document);
             let connections: Vec<ConnectionId> =
                 self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
             for connection in connections {
@@ -297,7 +300,7 @@ impl Engine {
 
     /// Learns that more is held of a document: words that came before what they are for can be passed on now.
     pub(in crate::engine) fn on_held_for_words(&mut self, space: SpaceId, document: DocumentId) {
-        if is_owned(&space) && self.attests.words.of_document(&document).next().is_some() {
+        if is_owned(&space) && self.attests.early.contains(&document) {
             self.attests.fresh.insert((space, document));
         }
     }
@@ -382,9 +385,9 @@ impl Engine {
             return;
         }
         let told = self.trust.peers.get(&(connection, space)).and_then(|peer| peer.attested.get(&document));
-        let is_new = |word: &Word| told.is_none_or(|told| word.number > told.number || told.early.contains(&word.number));
         // Under typing there is a word a second, and many pushes.
-        if !self.attests.words.of_document(&document).any(is_new) {
+        let (number, has_early) = told.map_or((0, false), |told| (told.number, !told.early.is_empty()));
+        if number >= self.attests.words.last_of(&document) && !has_early {
             return;
         }
         let clock = self.sendable(connection, &space, &document);
@@ -402,6 +405,7 @@ impl Engine {
             told.number = told.number.max(word.number);
             if !word.is_for_what_is_held(&clock, has_shut_out) {
                 told.early.insert(word.number);
+                self.attests.early.insert(document);
             } else if word.source != Some(connection) {
                 items.push(Arc::from(word.attestation.to_bytes()));
             }

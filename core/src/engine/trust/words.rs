@@ -38,6 +38,8 @@ impl Word {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Words {
     held: BTreeMap<DocumentId, BTreeMap<ActorId, Vec<Word>>>,
+    /// The number of each document's word that was taken last.
+    last: BTreeMap<DocumentId, u64>,
     states: BTreeMap<SpaceId, Fingerprint>,
     counts: BTreeMap<SpaceId, usize>,
     /// In the order in which they were taken.
@@ -59,6 +61,11 @@ impl Words {
     /// The words for the changes of a document.
     pub(in crate::engine) fn of_document(&self, document: &DocumentId) -> impl Iterator<Item = &Word> {
         self.held.get(document).into_iter().flat_map(BTreeMap::values).flatten()
+    }
+
+    /// The number of a document's word that was taken last, 0 for none.
+    pub(in crate::engine) fn last_of(&self, document: &DocumentId) -> u64 {
+        self.last.get(document).copied().unwrap_or(0)
     }
 
     /// The word for this very change.
@@ -135,6 +142,7 @@ impl Words {
         self.taken += 1;
         let word = Word { attestation, space, number: self.taken, source, is_settled: false };
         self.latest.insert(self.taken, (document, actor));
+        self.last.insert(document, self.taken);
         *self.counts.entry(space).or_default() += 1;
         let words = self.held.entry(document).or_default().entry(actor).or_default();
         let at = words.partition_point(|held| held.attestation.seq < word.attestation.seq);
@@ -203,6 +211,7 @@ impl Words {
     /// Forgets what is held of a document.
     #[cfg(test)]
     pub(in crate::engine) fn forget(&mut self, document: &DocumentId) {
+        self.last.remove(document);
         let gone = self.held.remove(document).unwrap_or_default();
         gone.into_values().flatten().for_each(|word| self.on_gone(&word));
     }

@@ -42,6 +42,7 @@ pub(crate) async fn round(server: &Server, load: Load, bytes: usize) -> Result<R
         cpu_seconds: server.cpu_seconds()? - cpu_before,
         resident_mb: server.resident_mb()?,
         bytes_per_delivery: bytes as f64,
+        frames_per_delivery: None,
     })
 }
 

@@ -46,10 +46,9 @@ pub(crate) async fn round(server: &Server, load: Load, kind: Kind) -> Result<Rou
             Some(invitation) => {
                 ready(&host).await?;
                 host.call(move |engine, now| engine.join(now, &invitation, "reader".to_owned())).await??;
-                // What a sealed log holds does not tell which changes these are.
-                host.command(Command::OpenDocument { space, document });
             }
         }
+        host.command(Command::OpenDocument { space, document });
         readers.push((host, events));
     }
     writer.command(Command::OpenDocument { space, document });
@@ -64,7 +63,7 @@ pub(crate) async fn round(server: &Server, load: Load, kind: Kind) -> Result<Rou
         .context("the relay did not acknowledge")?;
 
     let edits = load.edits();
-    let bytes_before: Vec<u64> = readers.iter().map(|(reader, _)| bytes_in(reader)).collect();
+    let before: Vec<(u64, u64)> = readers.iter().map(|(reader, _)| arrived(reader)).collect();
     let cpu_before = server.cpu_seconds()?;
     let start = Instant::now();
     let followed: Vec<_> =
@@ -82,22 +81,25 @@ pub(crate) async fn round(server: &Server, load: Load, kind: Kind) -> Result<Rou
 
     let own = written.await??;
     let mut deliveries = Vec::new();
-    let mut bytes = 0;
-    for ((host, reading), before) in followed.into_iter().zip(bytes_before) {
+    let (mut frames, mut bytes) = (0, 0);
+    for ((host, reading), before) in followed.into_iter().zip(before) {
         deliveries.extend(arrivals(&reading.await??, &own.numbers, &due));
-        bytes += bytes_in(&host) - before;
+        let after = arrived(&host);
+        (frames, bytes) = (frames + after.0 - before.0, bytes + after.1 - before.1);
         host.shutdown().await;
     }
     let cpu_seconds = server.cpu_seconds()? - cpu_before;
     let resident_mb = server.resident_mb()?;
     writer.shutdown().await;
+    let whole = (edits * load.readers as u64) as f64;
     Ok(Round {
         edits,
         deliveries,
         acknowledgements: own.acknowledged(&due),
         cpu_seconds,
         resident_mb,
-        bytes_per_delivery: bytes as f64 / (edits * load.readers as u64) as f64,
+        bytes_per_delivery: bytes as f64 / whole,
+        frames_per_delivery: Some(frames as f64 / whole),
     })
 }
 
@@ -142,8 +144,10 @@ fn edit(document: DocumentId, number: u64, op: Op) -> Command {
     Command::EditDocument { document, number, edit: Edit { ops: vec![op], message: None } }
 }
 
-fn bytes_in(host: &Host) -> u64 {
-    host.stats().bytes_in.load(Ordering::Relaxed)
+/// Frames and bytes that a replica has been sent so far.
+fn arrived(host: &Host) -> (u64, u64) {
+    let stats = host.stats();
+    (stats.frames_in.load(Ordering::Relaxed), stats.bytes_in.load(Ordering::Relaxed))
 }
 
 async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Result<()> {

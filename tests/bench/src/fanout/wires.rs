@@ -70,6 +70,7 @@ pub(crate) async fn round(server: &Server, load: Load) -> Result<Round> {
     Ok(Round {
         edits,
         bytes_per_delivery: bytes as f64 / deliveries.len().max(1) as f64,
+        frames_per_delivery: None,
         deliveries,
         acknowledgements,
         cpu_seconds,

@@ -81,6 +81,7 @@ pub(super) fn type_and_follow(
     let round = Round {
         edits,
         bytes_per_delivery: number(&watched, "down")? / deliveries.len().max(1) as f64,
+        frames_per_delivery: None,
         deliveries,
         acknowledgements: Vec::new(),
         cpu_seconds,
