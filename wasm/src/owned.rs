@@ -3,9 +3,10 @@
 use crate::introductions::{self, Introduce};
 use crate::letters::{self, Post};
 use crate::query::Unanswered;
-use driftline_core::base::id::{PeerId, SpaceId};
+use driftline_core::base::id::{ActorId, DocumentId, PeerId, SpaceId};
 use driftline_core::base::time::Now;
 use driftline_core::engine::Engine;
+use driftline_core::engine::trust::disavowing::Whose;
 use driftline_core::engine::trust::owned::{Member, MemberState, Offer, OwnedError};
 use driftline_core::trust::invitation::Invitation;
 use driftline_core::trust::owned::is_owned;
@@ -60,6 +61,17 @@ pub(crate) enum Act {
         /// A member's key, or a link's.
         key: PeerId,
     },
+    /// Set aside, everywhere, what nobody has vouched for in a document.
+    Disavow {
+        /// The space.
+        space: SpaceId,
+        /// The document.
+        document: DocumentId,
+        /// Only what is in this key's name.
+        writer: Option<PeerId>,
+        /// Only what is under this actor, also where none of it is held here.
+        actor: Option<ActorId>,
+    },
 }
 
 /// What this replica may do in a space, and why.
@@ -97,6 +109,14 @@ pub(crate) fn act(engine: &mut Engine, now: Now, act: Act) -> Result<Json, Unans
             Err(OwnedError::NoMember(_)) if was_member(engine, &space, &key) => Ok(Json::Null),
             revoked => revoked.map(|()| Json::Null).map_err(in_words),
         },
+        Act::Disavow { space, document, writer, actor } => {
+            let whose = actor.map(Whose::Actor).or(writer.map(Whose::Of)).unwrap_or(Whose::All);
+            match engine.disavow(now, space, document, whose) {
+                // As when it is asked twice.
+                Err(OwnedError::AllVouched(_)) => Ok(0.into()),
+                disavowed => disavowed.map(Json::from).map_err(in_words),
+            }
+        }
     }
 }
 
@@ -136,7 +156,7 @@ pub(crate) fn in_words(error: OwnedError) -> Unanswered {
             "this space is open: whoever knows its name may read and write it, and nobody can be shut out. Found an owned one to share".to_owned()
         }
         OwnedError::NoMember(_) => "nobody of that key is a member here, or they were shut out already".to_owned(),
-        OwnedError::NotGranted { why, .. } => why.replace(" (driftline join)", ""),
+        OwnedError::NotGranted { why, .. } => why.replace(" (driftline join)", "").replace(" (driftline revoke)", ""),
         OwnedError::Invitation(error) => format!("the link is not good: {error}"),
         other => other.to_string(),
     })

@@ -475,6 +475,12 @@ export interface DocHandle<T> extends Emitter<DocHandleEvents<T>> {
   marks(path: Path): Promise<readonly Mark[]>;
   /** Who wrote what, and how much of that they have vouched for. */
   authorship(): Promise<readonly Authorship[]>;
+  /**
+   * Sets aside, on every replica, what nobody has vouched for in it; what was built on it is made again by whoever wrote that. Answers how many changes of it were held
+   * here. Narrowed to a `writer`, or to an `actor`, of which this device need hold nothing. What stays unvouched for is somebody's last second before their device failed, or made up in their name by a relay. Should its writer vouch for it after
+   * all, it comes back. Rejected where this device may not write, and in sealed and open spaces.
+   */
+  disavow(whose?: { writer?: PeerId; actor?: string }): Promise<number>;
   /** The document as an `.automerge` file. */
   export(): Promise<Uint8Array>;
   /** Lets it go: no more events. What was written is still saved and sent. */

@@ -140,6 +140,10 @@ export class HandleOfTab<T extends object> extends Events<DocHandleEvents<T>> im
     return parts.map(({ writer, ...part }) => (writer === null ? part : { ...part, writer }));
   }
 
+  async disavow({ writer = null, actor = null }: { writer?: PeerId | null; actor?: string | null } = {}): Promise<number> {
+    return (await this.repo.act({ act: "disavow", space: this.space.id, document: this.id, writer, actor })) as number;
+  }
+
   async export(): Promise<Uint8Array> {
     await this.settled();
     return (await this.repo.ask({ ask: "export", document: this.id })) as Uint8Array;

@@ -95,7 +95,9 @@ export type Act =
   | { act: "join"; link: string; note: string }
   | { act: "introduce"; what: Introduce }
   | { act: "post"; what: Post }
-  | { act: "revoke"; space: string; key: string };
+  | { act: "revoke"; space: string; key: string }
+  /** Answered by how many changes were set aside. */
+  | { act: "disavow"; space: string; document: string; writer: string | null; actor: string | null };
 
 /** Something about letters: see `Post` in the module. Bytes are in hexadecimal. */
 export type Post =

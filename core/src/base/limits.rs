@@ -100,6 +100,12 @@ pub const GRANT_CHAIN_MAX: usize = 8;
 pub const GRANT_NOTE_BYTES_MAX: usize = 128;
 /// Most actors whose last accepted entry one revocation names, over all documents.
 pub const REVOCATION_CUTS_MAX: usize = 16_384;
+/// Most disavowals of one space: the owner's, and as many of all others.
+pub const DISAVOWALS_MAX: usize = 1_024;
+/// Most disavowals of one issuer's other than the owner that are kept.
+pub const DISAVOWALS_PER_ISSUER_MAX: usize = 64;
+/// Most actors that one disavowal names.
+pub const DISAVOWED_ACTORS_MAX: usize = 256;
 /// Most epochs of a sealed space: each shutting out takes one.
 pub const EPOCHS_MAX: usize = 1_024;
 /// Most earlier epochs whose keys one epoch carries on: the ones before it, of which chance makes more than one.
@@ -111,7 +117,7 @@ pub const DELIVERIES_MAX: usize = 8_192;
 /// Most sealed documents of which a relay remembers that it wants a snapshot; others are asked for when they have grown on.
 pub const SNAPSHOTS_WANTED_MAX: usize = 16_384;
 /// Most statements in one frame.
-pub const STATEMENTS_MAX: usize = 1 + GRANTS_MAX + REVOCATIONS_MAX + EPOCHS_MAX + DELIVERIES_MAX;
+pub const STATEMENTS_MAX: usize = 1 + GRANTS_MAX + REVOCATIONS_MAX + DISAVOWALS_MAX + EPOCHS_MAX + DELIVERIES_MAX;
 /// Longest statement in bytes: a revocation that names as many actors as it may.
 pub const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
 /// All statements of one space together, in bytes.

@@ -158,8 +158,8 @@ impl Engine {
     /// Tells of peers that sent somebody's word for changes, have nothing more to send, and did not send these. Whoever is honest passes a word on with what
     /// it is for.
     pub(super) fn on_held_back(&mut self, space: SpaceId) {
-        // What stood on changes of someone who was shut out was set aside with them, and its writer's word for it is still passed on.
-        if self.trust.rolls.get(&space).is_some_and(|held| held.roll.standing().has_revocations()) {
+        // What stood on changes that are not accepted any more was set aside with them, and its writer's word for it is still passed on.
+        if self.has_cuts(&space) {
             return;
         }
         let mut is_suspicious = false;

@@ -6,13 +6,14 @@
 //!
 //! The owner's statements have room of their own: nobody it lets in can fill the roll so that the owner cannot shut them out.
 
+use super::disavowal::Disavowal;
 use super::epoch::{Delivery, Epoch};
 use super::owned::{is_founded_by, is_sealed};
 use super::standing::Standing;
 use super::statement::{Claim, Grant, Level, Revocation, Statement, StatementError, StatementId};
 use crate::base::id::{PeerId, SpaceId};
 use crate::base::limits::{
-    DELIVERIES_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, MEMBER_CHILDREN_MAX, REVOCATIONS_MAX,
+    DELIVERIES_MAX, DISAVOWALS_MAX, DISAVOWALS_PER_ISSUER_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, MEMBER_CHILDREN_MAX, REVOCATIONS_MAX,
     ROLL_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
@@ -40,6 +41,7 @@ pub struct Roll {
 struct Room {
     grants: usize,
     revocations: usize,
+    disavowals: usize,
     epochs: usize,
     deliveries: usize,
     bytes: usize,
@@ -72,6 +74,9 @@ pub enum RollError {
     /// An epoch whose number is not the one after those that it carries.
     #[error("its number is not the one after the epochs that it carries")]
     NotNext,
+    /// A disavowal by someone who may not write, or in a sealed space, where nobody but members can make anything up.
+    #[error("its issuer may not write there, or the space is sealed")]
+    MayNotDisavow,
     /// There are as many as there may be.
     #[error("there are as many {0} as there may be")]
     Full(&'static str),
@@ -136,7 +141,7 @@ impl Roll {
         let place = |statement: &Statement| match statement.claim() {
             Claim::Founding { .. } => 0,
             Claim::Grant(_) => self.chains.get(&statement.id()).copied().unwrap_or(GRANT_CHAIN_MAX),
-            Claim::Revocation(_) => GRANT_CHAIN_MAX + 1,
+            Claim::Revocation(_) | Claim::Disavowal(_) => GRANT_CHAIN_MAX + 1,
             Claim::Epoch(epoch) => usize::try_from(epoch.number).unwrap_or(usize::MAX / 2).saturating_add(GRANT_CHAIN_MAX + 1),
             Claim::Delivery(_) => usize::MAX,
         };
@@ -171,6 +176,14 @@ impl Roll {
     pub fn revocations(&self) -> impl Iterator<Item = (StatementId, &Revocation)> {
         self.statements.values().filter_map(|statement| match statement.claim() {
             Claim::Revocation(revocation) => Some((statement.id(), revocation)),
+            _ => None,
+        })
+    }
+
+    /// Disavowals, in the order of their ids.
+    pub fn disavowals(&self) -> impl Iterator<Item = (StatementId, &Disavowal)> {
+        self.statements.values().filter_map(|statement| match statement.claim() {
+            Claim::Disavowal(disavowal) => Some((statement.id(), disavowal)),
             _ => None,
         })
     }
@@ -278,6 +291,10 @@ impl Roll {
                 self.may_deliver(delivery)?;
                 0
             }
+            Claim::Disavowal(disavowal) => {
+                self.may_disavow(disavowal)?;
+                0
+            }
         };
         if !statement.is_signed(&self.space) {
             return Err(StatementError::Signature.into());
@@ -286,6 +303,7 @@ impl Roll {
             Claim::Founding { owner, .. } => self.owner = Some(*owner),
             Claim::Revocation(revocation) => self.make_room(revocation, statement.id())?,
             Claim::Delivery(delivery) => self.make_room_for_delivery(delivery, statement.id())?,
+            Claim::Disavowal(disavowal) => self.make_room_for_disavowal(disavowal, statement.id())?,
             Claim::Grant(_) | Claim::Epoch(_) => {}
         }
         let is_owners = self.owner == Some(statement.claim().issuer());
@@ -298,7 +316,9 @@ impl Roll {
             Claim::Grant(_) if room.grants >= GRANTS_MAX => return Err(RollError::Full("grants")),
             Claim::Epoch(_) if room.epochs >= EPOCHS_MAX => return Err(RollError::Full("epochs")),
             Claim::Delivery(_) if room.deliveries >= DELIVERIES_MAX => return Err(RollError::Full("deliveries of keys")),
+            Claim::Disavowal(_) if room.disavowals >= DISAVOWALS_MAX => return Err(RollError::Full("disavowals")),
             Claim::Revocation(_) => room.revocations += 1,
+            Claim::Disavowal(_) => room.disavowals += 1,
             Claim::Grant(_) => room.grants += 1,
             Claim::Epoch(_) => room.epochs += 1,
             Claim::Delivery(_) => room.deliveries += 1,
@@ -358,6 +378,18 @@ impl Roll {
         if is_above && grant.level == Level::Admin { Ok(()) } else { Err(RollError::NotAbove) }
     }
 
+    fn may_disavow(&self, disavowal: &Disavowal) -> Result<(), RollError> {
+        let owner = self.owner.ok_or(RollError::Unfounded)?;
+        let may = match &disavowal.parent {
+            None => disavowal.issuer == owner,
+            Some(parent) => {
+                let grant = self.grant(parent).ok_or(RollError::Unfounded)?;
+                grant.subject == disavowal.issuer && grant.level >= Level::Write
+            }
+        };
+        if may && !is_sealed(&self.space) { Ok(()) } else { Err(RollError::MayNotDisavow) }
+    }
+
     fn may_begin(&self, epoch: &Epoch) -> Result<(), RollError> {
         let owner = self.owner.ok_or(RollError::Unfounded)?;
         let is_admins = match &epoch.parent {
@@ -386,6 +418,23 @@ impl Roll {
         };
         self.epoch(&delivery.epoch).ok_or(RollError::Unfounded)?;
         if is_members { Ok(()) } else { Err(RollError::NotItsIssuers) }
+    }
+
+    /// Lets go of an issuer's disavowal where there are as many as are kept, and this one comes before it. The owner's are all kept.
+    fn make_room_for_disavowal(&mut self, disavowal: &Disavowal, id: StatementId) -> Result<(), RollError> {
+        if self.owner == Some(disavowal.issuer) {
+            return Ok(());
+        }
+        let by_issuer = self.disavowals().filter(|(_, other)| other.issuer == disavowal.issuer);
+        let held: Vec<StatementId> = by_issuer.map(|(held, _)| held).collect();
+        let Some(last) = held.last().copied().filter(|_| held.len() >= DISAVOWALS_PER_ISSUER_MAX) else { return Ok(()) };
+        if last < id {
+            return Err(RollError::Full("disavowals by one issuer"));
+        }
+        if let Some(gone) = self.remove(&last) {
+            self.room_of(&gone).disavowals -= 1;
+        }
+        Ok(())
     }
 
     /// Of one issuer's deliveries of one epoch to one key the one with the lowest id is kept.

@@ -167,6 +167,63 @@ fn who_is_kept_stays_when_the_one_above_goes_and_a_revoked_admins_word_counts_no
     assert_eq!(access(&roll, 6), Access::Revoked);
 }
 
+fn disavowal(by: u8, parent: Option<StatementId>, last: &[(u8, u64)]) -> Disavowal {
+    let last = last.iter().map(|(writer, seq)| (actor(*writer), *seq)).collect();
+    Disavowal { issuer: peer(by), parent, document: NOTE, last }
+}
+
+#[test]
+fn whoever_may_write_disavows() {
+    let mut roll = founded();
+    let admin = granted(&mut roll, 1, grant(1, None, 2, Level::Admin));
+    let writer = granted(&mut roll, 1, grant(1, None, 3, Level::Write));
+    let reader = granted(&mut roll, 1, grant(1, None, 4, Level::Read));
+    let mut try_it = |by, parent, of| refused(&mut roll, by, Claim::Disavowal(disavowal(by, parent, &[(of, 5)])));
+    assert_eq!(try_it(4, Some(reader), 4), RollError::MayNotDisavow, "a reader writes nothing");
+    assert_eq!(try_it(3, None, 3), RollError::MayNotDisavow, "as the owner");
+    assert_eq!(try_it(3, Some(admin), 3), RollError::MayNotDisavow, "by another's grant");
+    assert_eq!(try_it(5, Some(StatementId([3; 32])), 5), RollError::Unfounded);
+    assert!(!roll.standing().has_cuts());
+    let mut say = |by, parent, last| assert_eq!(roll.take(vec![signed(by, Claim::Disavowal(disavowal(by, parent, last)))]).1, []);
+    say(1, None, &[(3, 9), (4, 0)]);
+    say(2, Some(admin), &[(3, 7), (2, 6)]);
+    say(3, Some(writer), &[(3, 8)]);
+    let last = |roll: &Roll, of| roll.standing().disavowed(&NOTE, &actor(of));
+    assert_eq!([2, 3, 4, 5].map(|of| last(&roll, of)), [Some(6), Some(7), Some(0), None], "the lowest counts");
+    assert_eq!(roll.standing().disavowed(&DocumentId([3; 16]), &actor(3)), None, "in that document alone");
+    assert!(roll.standing().has_cuts() && !roll.standing().has_revocations());
+    assert_eq!(roll.standing().accepted(&peer(3), &NOTE, &actor(3)), None, "nobody is less than they were");
+    // Of who was shut out what was said of others counts no more; what they said of their own does.
+    for target in [admin, writer] {
+        roll.take(vec![signed(1, Claim::Revocation(revocation(1, None, target, &[])))]);
+    }
+    assert_eq!([2, 3, 4].map(|of| last(&roll, of)), [None, Some(8), Some(0)]);
+}
+
+#[test]
+fn nobody_fills_the_room_for_disavowals_and_in_a_sealed_space_there_are_none() {
+    let mut roll = founded();
+    let writer = granted(&mut roll, 1, grant(1, None, 3, Level::Write));
+    let say = |by, parent, seq| signed(by, Claim::Disavowal(disavowal(by, parent, &[(3, seq)])));
+    let many = DISAVOWALS_PER_ISSUER_MAX as u64 + 6;
+    let mut ids: Vec<StatementId> = (0..many).map(|seq| say(3, Some(writer), seq).id()).collect();
+    (0..many).for_each(|seq| drop(roll.take(vec![say(3, Some(writer), seq)])));
+    ids.sort();
+    ids.truncate(DISAVOWALS_PER_ISSUER_MAX);
+    assert_eq!(roll.disavowals().map(|(id, _)| id).collect::<Vec<_>>(), ids, "whichever came first");
+    roll.of_others.disavowals = DISAVOWALS_MAX;
+    let of_admin = granted(&mut roll, 1, grant(1, None, 2, Level::Admin));
+    let claim = Claim::Disavowal(disavowal(2, Some(of_admin), &[(3, 1)]));
+    assert_eq!(refused(&mut roll, 2, claim), RollError::Full("disavowals"));
+    assert_eq!(roll.take(vec![say(1, None, 1)]).0.len(), 1, "the owner has room of its own");
+    let space = sealed_space_of(&peer(OWNER), &[7; 16]);
+    let sign = |claim| Statement::sign(&space, claim, &key(OWNER));
+    let mut sealed = Roll::new(space);
+    sealed.take(vec![sign(Claim::Founding { owner: peer(OWNER), nonce: [7; 16] })]);
+    let claim = Claim::Disavowal(disavowal(OWNER, None, &[(3, 1)]));
+    assert_eq!(sealed.take(vec![sign(claim)]).1, [RollError::MayNotDisavow]);
+}
+
 #[test]
 fn a_grant_ends_for_its_holder_and_for_those_below_and_what_was_written_stays() {
     let mut roll = founded();
@@ -268,7 +325,7 @@ fn others_fill_their_room_of_each_kind_and_the_owner_has_as_much() {
         ]
     };
     roll.of_others =
-        Room { grants: GRANTS_MAX, revocations: REVOCATIONS_MAX, epochs: EPOCHS_MAX, deliveries: DELIVERIES_MAX, bytes: 0 };
+        Room { grants: GRANTS_MAX, revocations: REVOCATIONS_MAX, epochs: EPOCHS_MAX, deliveries: DELIVERIES_MAX, ..Room::default() };
     let before = roll.fingerprint();
     for (kind, claim) in of_both(2, parent) {
         assert_eq!(roll.take(vec![say(2, claim)]), (Vec::new(), vec![RollError::Full(kind)]));
@@ -322,7 +379,9 @@ fn roll_of(attempts: &[Attempt]) -> Roll {
         let grants: Vec<(StatementId, Grant)> = roll.grants().into_iter().map(|(id, grant)| (id, grant.clone())).collect();
         let own: Vec<StatementId> = grants.iter().filter(|(_, grant)| grant.subject == peer(*by)).map(|(id, _)| *id).collect();
         let parent = if *by == OWNER || own.is_empty() { None } else { Some(own[which.index(own.len())]) };
-        let claim = if *revokes && !grants.is_empty() {
+        let claim = if *revokes && extra % 3 == 0 {
+            Claim::Disavowal(disavowal(*by, parent, &[(if extra % 2 == 0 { *by } else { *whom }, u64::from(*depth))]))
+        } else if *revokes && !grants.is_empty() {
             let (target, _) = grants[which.index(grants.len())].clone();
             let kept = grants.iter().filter(|(_, grant)| grant.parent == Some(target) && extra % 2 == 0).map(|(id, _)| *id);
             let cut: Vec<(u8, u64)> = (2..6).map(|writer| (writer, u64::from(extra.wrapping_mul(writer) % 5))).collect();
@@ -338,7 +397,7 @@ fn roll_of(attempts: &[Attempt]) -> Roll {
 }
 
 /// Everything that follows from a roll that anyone could ask.
-fn answers(roll: &Roll) -> Vec<(Access, Option<u64>, Option<StatementId>)> {
+fn answers(roll: &Roll) -> Vec<(Access, Option<u64>, Option<StatementId>, Option<u64>)> {
     let times = [NOW, NOW + 1, NOW + 2, NOW + 9];
     let asked = (1..7).flat_map(|who| times.map(|time| (who, time)));
     let standing = roll.standing();
@@ -348,6 +407,7 @@ fn answers(roll: &Roll) -> Vec<(Access, Option<u64>, Option<StatementId>)> {
                 standing.access(&peer(who), time),
                 standing.accepted(&peer(who), &NOTE, &actor(who)),
                 standing.best(&peer(who), time),
+                standing.disavowed(&NOTE, &actor(who)),
             )
         })
         .collect()

@@ -6,6 +6,9 @@
 //! is refused everywhere, whenever it was made. Of several that hit a grant the lowest number wins; whoever has several grants
 //! has the best of them.
 //!
+//! **Disavowals** make nobody less than they were: of the actors that one names nothing is accepted in a document but what their keys have vouched for. One of
+//! others' actors counts while the grant stands by which it was made, one of its issuer's own always.
+//!
 //! That is well defined: the issuer of a revocation is above what it hits, so whether it counts is settled from the owner downwards.
 //! Nothing of it depends on when something was said or heard, because nobody could prove that.
 
@@ -22,6 +25,8 @@ pub struct Standing {
     owner: Option<PeerId>,
     keys: BTreeMap<PeerId, Vec<Held>>,
     revocations: BTreeMap<StatementId, Revocation>,
+    /// By document and actor, the last change that counts without its writer's word.
+    disavowed: BTreeMap<(DocumentId, ActorId), u64>,
     /// The epoch that leads, of a sealed space.
     epoch: Option<StatementId>,
 }
@@ -93,6 +98,12 @@ impl Standing {
             hits.insert(id, own);
         }
         let stands = |parent: &Option<StatementId>| parent.is_none_or(|by| hits.get(&by).is_some_and(BTreeSet::is_empty));
+        for (_, disavowal) in roll.disavowals().filter(|(_, of)| of.is_of_own() || stands(&of.parent)) {
+            for (actor, last) in &disavowal.last {
+                let held = standing.disavowed.entry((disavowal.document, *actor)).or_insert(*last);
+                *held = (*held).min(*last);
+            }
+        }
         let leading =
             roll.epochs().filter(|(_, epoch)| stands(&epoch.parent)).max_by_key(|(id, epoch)| (epoch.number, Reverse(*id)));
         standing.epoch = leading.map(|(id, _)| id);
@@ -155,6 +166,16 @@ impl Standing {
     /// Whether anything was revoked: where nothing was, nothing need be looked for that is not accepted.
     pub fn has_revocations(&self) -> bool {
         !self.revocations.is_empty()
+    }
+
+    /// Whether there is anything that is not accepted of who was let in: something was revoked, or disavowed.
+    pub fn has_cuts(&self) -> bool {
+        self.has_revocations() || !self.disavowed.is_empty()
+    }
+
+    /// The last change of an actor's in a document that counts without its writer's word, if anyone has disavowed those after it.
+    pub fn disavowed(&self, document: &DocumentId, actor: &ActorId) -> Option<u64> {
+        self.disavowed.get(&(*document, *actor)).copied()
     }
 
     /// When the next grant that stands ends after `unix_s`.

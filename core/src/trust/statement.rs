@@ -1,8 +1,9 @@
 //! Statements: what an owner and those it trusts say of who may do what, signed.
 //!
 //! A founding says whose a space is. A grant says what a key may do, by whose leave, and until when. A revocation takes a
-//! grant back, with all that was granted under it. In a sealed space there are [`super::epoch`]s and deliveries of their keys. A statement is known by the hash of what is signed: signed twice it is the same one.
+//! grant back, with all that was granted under it. A [`super::disavowal`] has nothing of an actor count but what is vouched for. In a sealed space there are [`super::epoch`]s and deliveries of their keys. A statement is known by the hash of what is signed: signed twice it is the same one.
 
+use super::disavowal::Disavowal;
 use super::epoch::{Delivery, Epoch};
 use super::key::{SIGNATURE_BYTES, Signer, is_signed_by};
 use crate::base::codec::{Reader, Writer};
@@ -21,6 +22,7 @@ const KIND_GRANT: u8 = 2;
 const KIND_REVOCATION: u8 = 3;
 const KIND_EPOCH: u8 = 4;
 const KIND_DELIVERY: u8 = 5;
+const KIND_DISAVOWAL: u8 = 6;
 
 /// What a key may do in a space; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +89,8 @@ pub enum Claim {
     Epoch(Epoch),
     /// Such a key, for someone.
     Delivery(Delivery),
+    /// In a document nothing counts of some actors but what is vouched for.
+    Disavowal(Disavowal),
 }
 
 /// A key may do something.
@@ -155,6 +159,7 @@ impl Claim {
             Self::Revocation(revocation) => revocation.issuer,
             Self::Epoch(epoch) => epoch.issuer,
             Self::Delivery(delivery) => delivery.issuer,
+            Self::Disavowal(disavowal) => disavowal.issuer,
         }
     }
 
@@ -201,6 +206,10 @@ impl Claim {
                 w.u8(KIND_DELIVERY);
                 delivery.encode(&mut w);
             }
+            Self::Disavowal(disavowal) => {
+                w.u8(KIND_DISAVOWAL);
+                disavowal.encode(&mut w);
+            }
         }
         w.finish()
     }
@@ -231,6 +240,7 @@ impl Claim {
             KIND_REVOCATION => decode_revocation(r).map(Self::Revocation),
             KIND_EPOCH => Epoch::decode(r).map(Self::Epoch),
             KIND_DELIVERY => Delivery::decode(r).map(Self::Delivery),
+            KIND_DISAVOWAL => Disavowal::decode(r).map(Self::Disavowal),
             tag => Err(DecodeError::UnknownTag { what: "a statement", tag }),
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::id::{ActorId, from_hex};
+use crate::base::limits::DISAVOWED_ACTORS_MAX;
 use crate::trust::key::SecretKey;
 use crate::trust::owned::space_of;
 use proptest::prelude::*;
@@ -23,6 +24,14 @@ const REVOCATION: &str = concat!(
     "4707d001d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d00118040404040404040404040404040404040404040404040404ac02",
     "b172ce7c129b2ea16f353bf27d4c9a9b1ffd7ec7a723c3930facb45a6c8240d95ca329fe32cab08c55029412fe1a1337",
     "398343a1bd622cb50f3d243f00c58d06",
+);
+
+const DISAVOWAL: &str = concat!(
+    "068139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b39401f1339abd3938fe1d0fe8062ad941",
+    "fc5bb8589f2205cc0b2ef414c46b654e2785d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d00218040404040404040404040404",
+    "040404040404040404040404ac02180505050505050505050505050505050505050505050505050045fd9de8760a3624",
+    "ea3216805d062cb243e7fedc82ab770088c9671466f5b39a175396a984e4415ab6b9498a23a06433c5a3358b93725cab",
+    "e73134efe05f900b",
 );
 
 fn key(byte: u8) -> SecretKey {
@@ -79,6 +88,17 @@ fn revocation() -> Statement {
     Statement::sign(&space(), Claim::Revocation(revocation), &key(1))
 }
 
+fn disavowal() -> Statement {
+    let last = [4, 5].map(|byte| ActorId::new(&[byte; 24]).unwrap());
+    let disavowal = Disavowal {
+        issuer: key(2).peer(),
+        parent: Some(grant().id()),
+        document: DocumentId([0xd0; 16]),
+        last: last.into_iter().zip([300, 0]).collect(),
+    };
+    Statement::sign(&space(), Claim::Disavowal(disavowal), &key(2))
+}
+
 #[test]
 fn known_answers() {
     assert_eq!(to_hex(&space().0), "6f776e649aa3c5fa643499ecd4129122");
@@ -86,11 +106,12 @@ fn known_answers() {
     assert_eq!(to_hex(grant().bytes()), GRANT);
     assert_eq!(grant().id().to_string(), GRANT_ID);
     assert_eq!(to_hex(revocation().bytes()), REVOCATION);
+    assert_eq!(to_hex(disavowal().bytes()), DISAVOWAL);
 }
 
 #[test]
 fn every_statement_reads_back_and_one_cut_or_changed_anywhere_does_not() {
-    for statement in [founding(), grant(), passed_on(), revocation()] {
+    for statement in [founding(), grant(), passed_on(), revocation(), disavowal()] {
         assert_eq!(Statement::decode(&space(), statement.bytes()), Ok(statement.clone()));
         for end in 0..statement.bytes().len() {
             assert!(Statement::decode(&space(), &statement.bytes()[..end]).is_err(), "cut at {end}");
@@ -141,6 +162,19 @@ fn counts_above_their_bounds_are_refused_before_anything_is_made_of_them() {
         refused(Statement::sign(&space(), claim, &key(1)).bytes()),
         DecodeError::TooMany { count: REVOCATION_CUTS_MAX as u64 + 1, max: REVOCATION_CUTS_MAX }.into()
     );
+    let many = |count: usize| Disavowal {
+        issuer: key(1).peer(),
+        parent: None,
+        document: DocumentId([1; 16]),
+        last: (0..count as u32).map(|at| (ActorId::new(&at.to_be_bytes()).unwrap(), 1)).collect(),
+    };
+    let sign = |disavowal| Statement::sign(&space(), Claim::Disavowal(disavowal), &key(1));
+    assert!(Statement::decode(&space(), sign(many(DISAVOWED_ACTORS_MAX)).bytes()).is_ok());
+    assert_eq!(
+        refused(sign(many(DISAVOWED_ACTORS_MAX + 1)).bytes()),
+        DecodeError::TooMany { count: DISAVOWED_ACTORS_MAX as u64 + 1, max: DISAVOWED_ACTORS_MAX }.into()
+    );
+    assert_eq!(refused(sign(many(0)).bytes()), DecodeError::Invalid("a disavowal names no actor").into());
     assert_eq!(from_hex(GRANT).unwrap(), grant().bytes());
 }
 

@@ -94,7 +94,7 @@ impl From<RepoError> for Failure {
             RepoError::NotFound { .. } => FailureKind::NotFound,
             RepoError::Unreachable { .. } | RepoError::NotInTime { .. } => FailureKind::NotSynced,
             RepoError::Owned(OwnedError::Invitation(InvitationError::NotOne | InvitationError::Check)) => FailureKind::Usage,
-            RepoError::Owned(OwnedError::NoMember(_)) => FailureKind::NotFound,
+            RepoError::Owned(OwnedError::NoMember(_) | OwnedError::AllVouched(_)) => FailureKind::NotFound,
             RepoError::Letter(SendLetterError::Letter(_) | SendLetterError::Expires) => FailureKind::Usage,
             RepoError::Introduction(IntroductionError::NoTicket | IntroductionError::NoDevice) => FailureKind::NotFound,
             RepoError::Introduction(IntroductionError::Ticket(_) | IntroductionError::Lasts) => FailureKind::Usage,

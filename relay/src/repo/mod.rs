@@ -67,7 +67,7 @@ pub use introductions::{
 pub use known::{Connection, ConnectionState, SyncStatus};
 pub use letters::{Letter, LetterState, Letters};
 pub use options::{PATIENCE, RepoOptions};
-pub use owned::{Invitation, Member, MemberState, Offer, OfferLevel, OwnedError};
+pub use owned::{Invitation, Member, MemberState, Offer, OfferLevel, OwnedError, Unvouched, Whose};
 pub use presence::Presence;
 pub use space::{Space, SpaceEvent, SpaceEvents};
 

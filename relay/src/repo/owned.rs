@@ -6,6 +6,7 @@ use driftline_core::engine::trust::attests::Authorship;
 use driftline_core::trust::invitation::InvitationError;
 use std::time::Duration;
 
+pub use driftline_core::engine::trust::disavowing::{Unvouched, Whose};
 pub use driftline_core::engine::trust::owned::{Member, MemberState, Offer, OwnedError};
 pub use driftline_core::trust::invitation::Invitation;
 pub use driftline_core::trust::statement::Level as OfferLevel;
@@ -73,6 +74,23 @@ impl Space {
     /// Who wrote what in a document, and how much of that its writers have vouched for.
     pub async fn authorship(&self, document: DocumentId) -> Result<Vec<Authorship>, RepoError> {
         self.repo.call(move |engine, _| engine.authorship(&document)).await
+    }
+
+    /// What is held here that nobody has vouched for, but this repo's own work. Whoever is writing now vouches for it within a second; what stays is somebody's last second, or made up.
+    pub async fn unvouched(&self) -> Result<Vec<Unvouched>, RepoError> {
+        let space = self.id;
+        self.repo.call(move |engine, _| engine.unvouched(&space)).await
+    }
+
+    /// Disavows what nobody has vouched for in a document: it is set aside on every replica, with what was built on it, until its writer vouches for it after all.
+    /// Answers how many changes of it were held here.
+    ///
+    /// # Errors
+    ///
+    /// [`RepoError::Owned`] when everything is vouched for, or this repo may not write.
+    pub async fn disavow(&self, document: DocumentId, whose: Whose) -> Result<u64, RepoError> {
+        let space = self.id;
+        Ok(self.repo.call(move |engine, now| engine.disavow(now, space, document, whose)).await??)
     }
 
     /// Waits until a connected peer holds all that was said here of who may do what, durably: then it counts also where this repo is

@@ -6,6 +6,7 @@
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, PeerId, SpaceId};
 use driftline_core::log::clock::VectorClock;
 use driftline_core::trust::attestation::Attestation;
+use driftline_core::trust::disavowal::Disavowal;
 use driftline_core::trust::introduction::{Card, Introduction, News, WhyNot};
 use driftline_core::trust::invitation::Invitation;
 use driftline_core::trust::key::{SecretKey, Signer as _};
@@ -88,7 +89,12 @@ fn drive(bytes: &[u8]) {
         let (by, whom) = (by % 4 + 1, whom % 4 + 1);
         let grants: Vec<StatementId> = roll.grants().into_iter().map(|(id, _)| id).collect();
         let named = grants.get(usize::from(which) % grants.len().max(1)).copied();
-        let claim = match (kind % 3, named) {
+        let claim = match (kind % 4, named) {
+            (3, _) => {
+                let last = [(actor_of(&peer(whom), &[whom; 8]), u64::from(extra))].into();
+                let parent = named.filter(|_| by != 1);
+                Claim::Disavowal(Disavowal { issuer: peer(by), parent, document: NOTE, last })
+            }
             (0, Some(target)) => {
                 let kept: BTreeSet<StatementId> = grants.iter().copied().filter(|_| extra % 2 == 1).take(2).collect();
                 let cut: VectorClock = [(actor_of(&peer(whom), &[whom; 8]), u64::from(extra) + 1)].into_iter().collect();
@@ -120,6 +126,9 @@ fn drive(bytes: &[u8]) {
     assert!(standing.access(&peer(1), 0).allows(Level::Admin), "nobody takes anything from the owner");
     for who in 2..=4 {
         let actor = actor_of(&peer(who), &[who; 8]);
+        if standing.disavowed(&NOTE, &actor).is_some() {
+            assert!(standing.has_cuts());
+        }
         let _ = (standing.access(&peer(who), 500), standing.accepted(&peer(who), &NOTE, &actor), standing.writer(&actor));
     }
 }
@@ -150,6 +159,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     };
     let revocation = Statement::sign(&space(), Claim::Revocation(revocation), &key(1));
     let actor = actor_of(&peer(2), &[2; 8]);
+    let disavowal = Disavowal { issuer: peer(1), parent: None, document: NOTE, last: [(actor, 300)].into() };
+    let disavowal = Statement::sign(&space(), Claim::Disavowal(disavowal), &key(1));
     let attestation = Attestation::sign(&space(), NOTE, actor, (300, ChangeHash([5; 32])), &key(2));
     let chain = vec![founding.bytes().to_vec(), grant.bytes().to_vec()];
     let invitation =
@@ -184,6 +195,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         tagged(STATEMENTS, founding.bytes()),
         tagged(STATEMENTS, grant.bytes()),
         tagged(STATEMENTS, revocation.bytes()),
+        tagged(STATEMENTS, disavowal.bytes()),
         tagged(ATTESTATION, &attestation.to_bytes()),
         tagged(INVITATION, invitation.to_text().as_bytes()),
         tagged(ROLL, &[1, 0, 1, 0, 3, 4, 1, 1, 1, 2, 0, 2, 2, 2, 0, 1, 2, 1, 0, 0, 9, 0, 0, 1, 0, 0, 0, 3]),

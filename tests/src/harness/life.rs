@@ -54,7 +54,7 @@ impl World {
         for index in 0..self.replicas.len() {
             self.open_everything(index);
         }
-        self.have_the_forged_write();
+        self.undo_the_forgery();
         self.come_to_rest(healed_ms);
         let calm_ms = self.now_ms - healed_ms;
         let rest_ms = self.now_ms;

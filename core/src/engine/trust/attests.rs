@@ -391,7 +391,7 @@ impl Engine {
             return;
         }
         let clock = self.sendable(connection, &space, &document);
-        let has_shut_out = self.has_shut_someone_out(&space);
+        let has_cuts = self.has_cuts(&space);
         let peer = self.trust.peers.entry((connection, space)).or_default();
         if peer.attested.len() >= ATTESTED_TOLD_MAX && !peer.attested.contains_key(&document) {
             peer.attested.clear();
@@ -403,7 +403,7 @@ impl Engine {
         let is_untold = |word: &&Word| word.number > before.number || before.early.contains(&word.number);
         for word in self.attests.words.of_document(&document).filter(|word| word.space == space).filter(is_untold) {
             told.number = told.number.max(word.number);
-            if !word.is_for_what_is_held(&clock, has_shut_out) {
+            if !word.is_for_what_is_held(&clock, has_cuts) {
                 told.early.insert(word.number);
                 self.attests.early.insert(document);
             } else if word.source != Some(connection) {
@@ -429,10 +429,10 @@ impl Engine {
             let is_vouched = |(actor, seq): (&ActorId, u64)| self.vouched(&space, &log.document(), actor) >= seq;
             self.is_relay() || log.version().clock.iter().all(is_vouched)
         };
-        let has_shut_out = self.has_shut_someone_out(&space);
+        let has_cuts = self.has_cuts(&space);
         let is_held = |word: &&Word| {
             let log = self.spaces.get(&space).and_then(|space| space.space.log(&word.attestation.document));
-            let covers = |log: &&Log| word.is_for_what_is_held(&log.durable().clock, has_shut_out);
+            let covers = |log: &&Log| word.is_for_what_is_held(&log.durable().clock, has_cuts);
             log.filter(covers).filter(is_passed_on).is_some()
         };
         let latest = self.attests.words.latest(&space).filter(is_held).take(LATEST_MAX);

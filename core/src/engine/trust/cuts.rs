@@ -1,5 +1,5 @@
 //! Cutting documents back: what this replica took in before it heard that its writer was shut out, or that it is not what its writer vouches for
-//! ([`super::doubts`]), goes again.
+//! ([`super::doubts`]), or that it was disavowed ([`super::disavowing`]), goes again.
 //!
 //! All of a document is read, parted by [`crate::trust::cut`], and its log begun anew with what remains. What goes is set aside in the
 //! store with all the rest of the old log, where an operator finds it. What this replica built on what goes it makes again on what remains. It happens rarely and to few documents, so it may cost a load.
@@ -64,7 +64,7 @@ impl Cuts {
 impl Engine {
     /// Cuts back the documents of a space that hold what is not accepted any more. A replica that was shut out itself keeps what it has.
     pub(in crate::engine) fn cut_back(&mut self, space: SpaceId) {
-        if self.trust.rolls.get(&space).is_none_or(|held| !held.roll.standing().has_revocations()) {
+        if self.trust.rolls.get(&space).is_none_or(|held| !held.roll.standing().has_cuts()) {
             return;
         }
         if !self.is_relay() && self.own_access(&space).level().is_none() {
@@ -97,7 +97,7 @@ impl Engine {
     /// Whether a document holds what is not accepted any more, and is yet to be begun anew.
     pub(in crate::engine) fn holds_refused(&mut self, space: SpaceId, document: DocumentId) -> bool {
         let own = self.peer_id();
-        if self.holds_refuted(&space, &document) {
+        if self.is_out_of_bounds(&space, &document) {
             return true;
         }
         let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_revocations()) else {
@@ -109,13 +109,6 @@ impl Engine {
             let last = writer.and_then(|writer| held.roll.standing().accepted(&writer, &document, actor));
             last.is_some_and(|last| seq > last)
         })
-    }
-
-    /// Whether it holds what is known not to be what its writer vouches for.
-    fn holds_refuted(&self, space: &SpaceId, document: &DocumentId) -> bool {
-        let refuted = self.doubts.refuted(document);
-        let log = self.spaces.get(space).and_then(|held| held.space.log(document));
-        log.is_some_and(|log| refuted.iter().any(|(actor, last)| log.version().clock.get(actor) > *last))
     }
 
     fn read_to_cut(&mut self, document: DocumentId) {
@@ -262,9 +255,9 @@ impl Engine {
         }
         self.compare_all(space, document, &whole);
         let own = self.peer_id();
-        let refuted = self.doubts.refuted(&document);
+        let bounds = self.bounds_of(&space, &document);
         let Some(held) = self.trust.rolls.get(&space) else { return };
-        let parted = part(held.roll.standing(), own, &refuted, whole.iter().cloned());
+        let parted = part(held.roll.standing(), own, &bounds, whole.iter().cloned());
         if let Some(part) = self.cuts.unread.remove(&document) {
             return self.keep_unread(space, document, part, parted.kept);
         }
@@ -275,17 +268,14 @@ impl Engine {
         let is_own = |entry: &&Arc<Entry>| held.roll.standing().writer(&entry.actor) == own;
         let own_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(is_own).cloned().collect();
         let others_built_on: Vec<Arc<Entry>> = parted.built_on.iter().filter(|entry| !is_own(entry)).cloned().collect();
-        let (kind, whose) = match refuted.is_empty() {
-            true => (TroubleKind::Forbidden, "by someone whose grant was revoked are not accepted"),
-            false => (TroubleKind::Forked, "are not among those that their writer vouches for"),
-        };
+        let (is_refuted, why) = self.why_refused(&document, &bounds, &parted.refused);
         let message = format!(
-            "{} changes of document {document} {whose}, and were set aside with {} that others built on them; \
+            "of document {document} were set aside {why}, with {} that others built on them; \
              whoever wrote those makes them again ({} of this replica's own)",
-            parted.refused.len(),
             parted.built_on.len(),
             own_built_on.len()
         );
+        let kind = if is_refuted { TroubleKind::Forked } else { TroubleKind::Forbidden };
         self.trouble(kind, Some(document), None, message);
         let mut remade = Vec::new();
         if !own_built_on.is_empty() {
@@ -298,9 +288,25 @@ impl Engine {
             remade = self.remade(space, document, [&whole, &parted.kept, &own_built_on]);
         }
         self.begin_anew(space, document, parted.kept, remade);
-        if !refuted.is_empty() {
+        if is_refuted {
             self.doubts.keep_waiting(document, others_built_on);
         }
+    }
+
+    /// Why these changes of a document go, in words; and whether a word speaks against some of them.
+    fn why_refused(&self, document: &DocumentId, bounds: &BTreeMap<ActorId, u64>, refused: &[Arc<Entry>]) -> (bool, String) {
+        let words = self.doubts.refuted(document);
+        let is_over = |of: &BTreeMap<ActorId, u64>, entry: &Entry| of.get(&entry.actor).is_some_and(|last| entry.seq > *last);
+        let refuted = refused.iter().filter(|entry| is_over(&words, entry)).count();
+        let bound = refused.iter().filter(|entry| is_over(bounds, entry)).count();
+        let told = [
+            (refused.len() - bound, "by someone whose grant was revoked"),
+            (bound - refuted, "that nobody vouches for, disavowed"),
+            (refuted, "against their writer's word"),
+        ];
+        let in_words = |(count, why): &(usize, &str)| format!("{count} {} {why}", if *count == 1 { "change" } else { "changes" });
+        let told: Vec<String> = told.iter().filter(|(count, _)| *count > 0).map(in_words).collect();
+        (refuted > 0, told.join(" and "))
     }
 
     /// What of `own` is made again on what is kept of a document, as its log has it.

@@ -277,7 +277,8 @@ impl Engine {
     /// Others' actors of whose changes in a document more is vouched for than is held, and not all that is; and the last that is known to be.
     fn suspects(&self, space: &SpaceId, document: &DocumentId) -> Vec<(ActorId, u64)> {
         // Words for what was set aside everywhere stand there, and nothing will come that they are for.
-        let Some(log) = self.log(document).filter(|_| !self.has_shut_someone_out(space)) else { return Vec::new() };
+        let has_revocations = self.trust.rolls.get(space).is_some_and(|held| held.roll.standing().has_revocations());
+        let Some(log) = self.log(document).filter(|_| !has_revocations) else { return Vec::new() };
         let own = self.peer_id();
         let beyond = |word: &Word| {
             let (actor, seq) = (word.attestation.actor, word.attestation.seq);

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub mod attests;
 pub(super) mod cuts;
+pub mod disavowing;
 pub(super) mod doubts;
 pub(super) mod epochs;
 pub(super) mod granting;
@@ -19,6 +20,8 @@ mod bounds_tests;
 mod cheating_tests;
 #[cfg(test)]
 mod cut_tests;
+#[cfg(test)]
+mod disavowing_tests;
 #[cfg(test)]
 mod doubt_tests;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an app does with owned spaces: found one, invite, join, see who is in it, shut someone out.
 
 use super::granting::{ADMIN_DEPTH, MEMBER_DEPTH};
-use crate::base::id::{PeerId, SpaceId};
+use crate::base::id::{DocumentId, PeerId, SpaceId};
 use crate::base::limits::{GRANT_NOTE_BYTES_MAX, INVITATION_RELAYS_MAX, REVOCATION_CUTS_MAX};
 use crate::base::time::Now;
 use crate::engine::Engine;
@@ -57,6 +57,9 @@ pub enum OwnedError {
     /// More must be named than one revocation can name.
     #[error("those who are shut out wrote in more places than one revocation can name ({REVOCATION_CUTS_MAX})")]
     TooManyCuts,
+    /// There is nothing to disavow.
+    #[error("all that is held of document {0} is vouched for by those who wrote it: there is nothing to disavow")]
+    AllVouched(DocumentId),
     /// The store is not open.
     #[error("the replica is not at work")]
     NotRunning,

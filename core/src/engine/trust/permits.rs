@@ -70,7 +70,10 @@ impl Engine {
                 self.trouble(TroubleKind::Forked, Some(document), Some(connection), text.clone());
                 Some((ErrorCode::NotTheirs, text))
             }
-            Some(writer) => self.refusal_of(right, space, document, actor, seq, writer),
+            Some(writer) => {
+                let disavowed = self.refusal_of_disavowed(&space, &document, (&actor, seq));
+                self.refusal_of(right, space, document, actor, seq, writer).or(disavowed)
+            }
         };
         match refusal {
             None => true,
@@ -81,13 +84,14 @@ impl Engine {
         }
     }
 
-    /// Whether an entry comes after the last that is accepted of someone who was shut out, whatever it was when it came; says so to whoever sent it.
+    /// Whether an entry comes after the last that is accepted of someone who was shut out, or was disavowed, whatever it was when it came; says so to whoever sent it.
     pub(in crate::engine) fn is_cut_off(&mut self, space: SpaceId, entry: &Entry, source: ConnectionId) -> bool {
-        let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_revocations()) else {
+        let Some(held) = self.trust.rolls.get_mut(&space).filter(|held| held.roll.standing().has_cuts()) else {
             return false;
         };
         let Some(writer) = held.writer(&entry.actor) else { return false };
-        let refusal = self.refusal_of(Right::Carrier, space, entry.document, entry.actor, entry.seq, writer);
+        let disavowed = self.refusal_of_disavowed(&space, &entry.document, (&entry.actor, entry.seq));
+        let refusal = self.refusal_of(Right::Carrier, space, entry.document, entry.actor, entry.seq, writer).or(disavowed);
         let is_cut_off = refusal.is_some();
         if let Some((code, text)) = refusal.filter(|_| self.sessions.contains_key(&source)) {
             self.tell_refused(source, space, entry.document, code, text);

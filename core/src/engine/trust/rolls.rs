@@ -270,6 +270,7 @@ impl Engine {
                 Claim::Revocation(_) => "revocation",
                 Claim::Epoch(_) => "epoch",
                 Claim::Delivery(_) => "delivery",
+                Claim::Disavowal(_) => "disavowal",
             };
             self.audit(Audit::StatementTaken { space, kind, statement: statement.id(), peer: by });
             let (key, value) = StoredStatement::write(&space, statement);
@@ -291,7 +292,7 @@ impl Engine {
         self.on_standing_changed(space);
         self.tell(Event::MembersChanged { space });
         // Nothing else takes away what was accepted.
-        if taken.iter().any(|statement| matches!(statement.claim(), Claim::Revocation(_))) {
+        if taken.iter().any(|statement| matches!(statement.claim(), Claim::Revocation(_) | Claim::Disavowal(_))) {
             self.cut_back(space);
         }
     }

@@ -1,4 +1,4 @@
-//! How far an actor's changes are vouched for where someone was shut out of a space.
+//! How far an actor's changes are vouched for where something is not accepted any more: someone was shut out of a space, or changes were disavowed.
 //!
 //! What was built on refused changes is set aside, its writer's word for it is not: it is for a change that nobody holds any more. It stands for all that
 //! the actor wrote before, and some of that remains. So there, words go on counting and are passed on where something of their actor's is held, and
@@ -9,9 +9,9 @@ use crate::engine::Engine;
 use crate::trust::owned::is_sealed;
 
 impl Engine {
-    /// Whether someone was shut out of a space.
-    pub(in crate::engine) fn has_shut_someone_out(&self, space: &SpaceId) -> bool {
-        self.trust.rolls.get(space).is_some_and(|held| held.roll.standing().has_revocations())
+    /// Whether there is anything in a space that is not accepted any more: someone was shut out, or changes were disavowed.
+    pub(in crate::engine) fn has_cuts(&self, space: &SpaceId) -> bool {
+        self.trust.rolls.get(space).is_some_and(|held| held.roll.standing().has_cuts())
     }
 
     /// Up to which of its changes in a document an actor's key has vouched for them, or whoever shut that key out has.
@@ -33,7 +33,7 @@ impl Engine {
         }
         let held = self.log(document).map_or(0, |log| log.version().clock.get(actor));
         let found = self.attests.words.up_to(document, actor, held.min(self.doubts.bound(document, actor)));
-        let standing = self.trust.rolls.get(space).map(|held| held.roll.standing()).filter(|standing| standing.has_revocations());
+        let standing = self.trust.rolls.get(space).map(|held| held.roll.standing()).filter(|standing| standing.has_cuts());
         let Some(standing) = standing else { return found };
         let accepted = standing.writer(actor).and_then(|writer| standing.accepted(&writer, document, actor)).unwrap_or(0);
         let left = if found == 0 && held > 0 { self.attested(document, actor) } else { found };
@@ -44,7 +44,7 @@ impl Engine {
     /// that is for a later one, if none does otherwise: that one may have been set aside everywhere.
     pub(in crate::engine) fn counts_up_to(&self, space: &SpaceId, document: &DocumentId, actor: &ActorId) -> u64 {
         let durable = self.durable_of(document, actor);
-        let is_left = durable > 0 && self.has_shut_someone_out(space) && self.attests.words.counting(document, actor).is_none();
+        let is_left = durable > 0 && self.has_cuts(space) && self.attests.words.counting(document, actor).is_none();
         (if is_left { u64::MAX } else { durable }).min(self.doubts.bound(document, actor))
     }
 

@@ -26,11 +26,11 @@ pub(in crate::engine) struct Word {
 }
 
 impl Word {
-    /// Whether whoever holds this much of its document can be told of it. Where someone was shut out, what it is for may have been set aside
+    /// Whether whoever holds this much of its document can be told of it. Where something is not accepted any more, what it is for may have been set aside
     /// everywhere; then it stands for what remains of its actor's.
-    pub(in crate::engine) fn is_for_what_is_held(&self, clock: &VectorClock, has_shut_out: bool) -> bool {
+    pub(in crate::engine) fn is_for_what_is_held(&self, clock: &VectorClock, has_cuts: bool) -> bool {
         let of = &self.attestation;
-        clock.covers(&of.actor, of.seq) || has_shut_out && clock.get(&of.actor) > 0
+        clock.covers(&of.actor, of.seq) || has_cuts && clock.get(&of.actor) > 0
     }
 }
 

@@ -1,6 +1,7 @@
-//! Owned spaces from the command line: `driftline space`, `share`, `join`, `inbox`, `members` and `revoke`; and the devices of one person.
+//! Owned spaces from the command line: `driftline space`, `share`, `join`, `inbox`, `members`, `revoke` and `disavow`; and the devices of one person.
 
 mod device;
+mod disavow;
 mod inbox;
 mod join;
 mod members;
@@ -9,6 +10,7 @@ mod share;
 mod space;
 
 pub(super) use device::DeviceArguments;
+pub(super) use disavow::DisavowArguments;
 pub(super) use inbox::InboxArguments;
 pub(super) use join::JoinArguments;
 pub(super) use members::MembersArguments;
@@ -33,7 +35,8 @@ Exit codes:
   0  done
   1  a disk, a file or the system failed
   2  the command line is wrong, or the link is damaged
-  3  not found: nobody of that key is a member, or there is no such letter
+  3  not found: nobody of that key is a member, there is no such letter, or there is
+     nothing to disavow
   4  done on this device, but no relay has heard of it yet
   5  refused: this device may not do that in the space
   6  in use: another driftline is using the data directory";
@@ -48,6 +51,7 @@ pub(super) enum OwnedCommand {
     Inbox(InboxArguments),
     Members(MembersArguments),
     Revoke(RevokeArguments),
+    Disavow(DisavowArguments),
     Device(DeviceArguments),
 }
 
@@ -60,6 +64,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
         OwnedCommand::Inbox(arguments) => &arguments.client,
         OwnedCommand::Members(arguments) => &arguments.client,
         OwnedCommand::Revoke(arguments) => &arguments.client,
+        OwnedCommand::Disavow(arguments) => &arguments.client,
         OwnedCommand::Device(arguments) => &arguments.client,
     };
     let output = Output::new(options.json);
@@ -71,6 +76,7 @@ pub(super) async fn run(command: OwnedCommand) -> ExitCode {
         OwnedCommand::Join(arguments) => join::run(&device, arguments).await,
         OwnedCommand::Members(arguments) => members::run(&device, arguments).await,
         OwnedCommand::Revoke(arguments) => revoke::run(&device, arguments).await,
+        OwnedCommand::Disavow(arguments) => disavow::run(&device, arguments).await,
         OwnedCommand::Device(arguments) => device::run(&device, arguments).await,
     };
     match done {

@@ -81,7 +81,7 @@ async fn ticket_of(repo: &Repo, space: &Space, typed: &str) -> Result<Option<Tic
 }
 
 /// The key that begins so.
-async fn key_of(space: &Space, typed: &str) -> Result<PeerId, Failure> {
+pub(super) async fn key_of(space: &Space, typed: &str) -> Result<PeerId, Failure> {
     if let Ok(key) = typed.parse() {
         return Ok(key);
     }
