@@ -60,6 +60,8 @@ pub struct AssemblyError {
     pub piece: Piece,
     /// What is wrong with it.
     pub reason: String,
+    /// The first of the entries that has another change in its place, under its actor's number.
+    pub rival: Option<(ActorId, u64)>,
 }
 
 /// How far a snapshot goes by its own account, which [`Assembly::run`] proves.
@@ -124,7 +126,12 @@ impl Assembly {
         }
         let of_snapshot = document.heads();
         for batch in self.entries.chunks(BATCH_ENTRIES_MAX) {
-            document.apply(batch.iter().cloned()).map_err(|error| refused(Piece::Entries, error.to_string()))?;
+            if let Err(error) = document.apply(batch.iter().cloned()) {
+                let clock = document.version().clock;
+                let mut left_out = batch.iter().filter(|entry| error.refused.iter().any(|(hash, _)| *hash == entry.hash));
+                let rival = left_out.find(|entry| clock.covers(&entry.actor, entry.seq)).map(|entry| (entry.actor, entry.seq));
+                return Err(AssemblyError { rival, ..refused(Piece::Entries, error.to_string()) });
+            }
         }
         let snapshot = self.save.then(|| {
             let is_whole = self.snapshots.len() == 1 && document.heads() == of_snapshot;
@@ -158,7 +165,7 @@ impl Assembly {
 }
 
 fn refused(piece: Piece, reason: String) -> AssemblyError {
-    AssemblyError { piece, reason }
+    AssemblyError { piece, reason, rival: None }
 }
 
 #[cfg(test)]

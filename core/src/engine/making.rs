@@ -205,14 +205,14 @@ impl Engine {
                 let finished = Finished { document, space, snapshot, received, made_of, loaded, is_void: false };
                 self.snapshots.finished.push_back(finished);
             }
-            Err(AssemblyError { piece, reason })
+            Err(AssemblyError { piece, reason, .. })
                 if piece == Piece::Unknown || received.is_some() && piece == Piece::Snapshot(usize::from(held)) =>
             {
                 // What ends in a panic is never held against the document that is here.
                 if let Some(received) = received.as_ref().filter(|received| is_sealed(&received.space)) {
                     // Whoever passed it on could not tell.
                     self.on_bad_snapshot(document, received, &reason);
-                } else if let Some(received) = received.filter(|of| !self.give_way_to_snapshot(of.space, document)) {
+                } else if let Some(received) = received.filter(|of| !self.give_way_to_snapshot(of.space, document, None)) {
                     let text = format!("the snapshot of document {document} that was sent is not sound: {reason}");
                     self.refuse(received.source, Refusal { code: ErrorCode::BadEntry, text });
                 }
@@ -221,7 +221,7 @@ impl Engine {
             // What a snapshot does not go together with may be what somebody made up, here or there; who is held to be right is said by their words.
             Err(error) if error.piece == Piece::Entries && received.as_ref().is_some_and(|of| is_made_up(&of.space)) => {
                 let Some(received) = received else { return };
-                if !self.give_way_to_snapshot(received.space, document) {
+                if !self.give_way_to_snapshot(received.space, document, error.rival) {
                     let text = format!(
                         "the snapshot of document {document} that was sent does not go together with what is held: {error}"
                     );

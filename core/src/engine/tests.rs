@@ -105,7 +105,7 @@ impl World {
                     self.nodes[node].at_work.push((task, assembly));
                 }
                 Effect::Assemble { task, assembly } => {
-                    let panicked = AssemblyError { piece: Piece::Unknown, reason: "it panicked".to_owned() };
+                    let panicked = AssemblyError { piece: Piece::Unknown, reason: "it panicked".to_owned(), rival: None };
                     let result = if self.nodes[node].panics { Err(panicked) } else { assembly.run().map(Box::new) };
                     self.nodes[node].engine.handle(Now::at(self.now), Input::Assembled { task, result });
                 }

@@ -32,7 +32,7 @@ impl Workshop {
             // The semaphore is never closed.
             let _bench = benches.acquire_owned().await;
             let run = move || catch_unwind(AssertUnwindSafe(|| assembly.run().map(Box::new)));
-            let panicked = || AssemblyError { piece: Piece::Unknown, reason: "reading it failed".to_owned() };
+            let panicked = || AssemblyError { piece: Piece::Unknown, reason: "reading it failed".to_owned(), rival: None };
             let result = match tokio::task::spawn_blocking(run).await {
                 Ok(Ok(result)) => result,
                 _ => Err(panicked()),

@@ -354,7 +354,8 @@ impl Oracle {
     /// A log begins with a snapshot: it holds what it held, and what the snapshot stands for.
     fn on_snapshot(&mut self, replica: usize, document: DocumentId, entries: &[Arc<Entry>]) {
         entries.iter().for_each(|entry| self.on_change(entry));
-        let forged = self.forged.map(|forged| forged.hash).filter(|forged| entries.iter().all(|entry| entry.hash != *forged));
+        let forged = self.forged.filter(|forged| forged.disavowed.is_none()).map(|forged| forged.hash);
+        let forged = forged.filter(|forged| entries.iter().all(|entry| entry.hash != *forged));
         let witness = &mut self.witnesses[replica];
         let held = witness.held.entry(document).or_default();
         // What was made up gives way to a snapshot that has another change in its place, and stands for all that is held.

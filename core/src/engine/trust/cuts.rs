@@ -290,6 +290,7 @@ impl Engine {
         self.begin_anew(space, document, parted.kept, remade);
         if is_refuted {
             self.doubts.keep_waiting(document, others_built_on);
+            self.compare_what_remains(space, document, bounds.into_keys());
         }
     }
 

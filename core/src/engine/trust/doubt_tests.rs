@@ -150,7 +150,7 @@ fn what_was_made_up_before_a_change_whose_word_is_known_goes_when_nothing_fits_o
 }
 
 #[test]
-fn what_others_built_on_true_changes_comes_back_with_them_though_nobody_else_has_it() {
+fn what_others_built_on_true_changes_stays_though_what_comes_behind_these_goes() {
     let mut world = world();
     let space = shared(&mut world, Level::Write);
     world.write(BEN, "ben ");
@@ -178,7 +178,7 @@ fn what_others_built_on_true_changes_comes_back_with_them_though_nobody_else_has
     world.input(BEN, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
     world.connect(CAT, BEN);
     world.wait(2_000);
-    assert!(told(&world, CAT, TroubleKind::Forked).iter().any(|told| told.contains("with 1 that others built on them")));
+    assert!(told(&world, CAT, TroubleKind::Forked).iter().any(|told| told.contains("1 change against their writer's word, with 0 that others built on them")));
     for node in [BEN, CAT] {
         assert!(!is_misled(&world, node));
         let text = world.text(node).unwrap();

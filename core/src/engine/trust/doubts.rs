@@ -1,9 +1,9 @@
 //! Changes that are not what their writer vouches for: they go again.
 //!
 //! A relay brings changes before their writers have vouched for them, and could make some up in a member's name. The member's next word for that
-//! actor shows it. It is for another change than the one that is held under its number; or it is for a later one, which does not fit on what is held. Then all
-//! that is held of the actor beyond the last word that was found to be true is set aside, with what others built on it, and everyone is asked
-//! for it anew ([`super::cuts`]). Nothing is lost by that: whoever passes a word on holds what it is for, and what others built on true changes
+//! actor shows it. It is for another change than the one that is held under its number; or it is for a later one, which does not fit on what is held. Then what
+//! is held of the actor from that change on is set aside, with what others built on it, and everyone is asked for it anew ([`super::cuts`]). What comes
+//! before it stays: it may be true, and what this replica built on it, and others hold, would stand twice if it were made again. Nothing is lost by that: whoever passes a word on holds what it is for, and what others built on true changes
 //! waits here until these are back.
 //!
 //! Where something does not fit because of what is missing, and a word has come for more than that, the peers are told of no more than is known to be vouched for.
@@ -51,6 +51,8 @@ struct Doubt {
     hash: ChangeHash,
     /// The last of the actor's changes of which it is known that its writer vouches for it.
     last: u64,
+    /// The last that stays, where what is held of it is refuted.
+    stays: u64,
     state: Stage,
 }
 
@@ -70,9 +72,9 @@ impl Doubts {
         self.held.get(&(*document, *actor)).map_or(u64::MAX, |doubt| doubt.last)
     }
 
-    /// Up to which of its changes a document holds what an actor vouches for, where it is known that what comes later is not that.
+    /// Up to which of its changes what a document holds of an actor stays, where it is known that what comes later is not what it vouches for.
     pub(in crate::engine) fn refuted(&self, document: &DocumentId) -> BTreeMap<ActorId, u64> {
-        self.of(document, Stage::Refuted).map(|(actor, doubt)| (actor, doubt.last)).collect()
+        self.of(document, Stage::Refuted).map(|(actor, doubt)| (actor, doubt.stays)).collect()
     }
 
     /// Whether a change has to be looked for in a document's snapshot.
@@ -127,7 +129,7 @@ impl Engine {
         }
         match self.change_held(&document, &actor, seq) {
             Some(held) if held == hash => {}
-            Some(_) => self.refute(space, document, actor),
+            Some(_) => self.refute(space, document, (actor, seq)),
             None => self.look_for(space, document, (actor, seq), hash),
         }
     }
@@ -137,7 +139,7 @@ impl Engine {
         let before = self.doubts.held.get(&(document, actor)).copied();
         let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
         if before.is_none_or(|doubt| doubt.state != Stage::Refuted) {
-            self.doubts.held.insert((document, actor), Doubt { seq, hash, last, state: Stage::Entries });
+            self.doubts.held.insert((document, actor), Doubt { seq, hash, last, stays: last, state: Stage::Entries });
             self.look_among_entries(space, document, actor, seq);
         }
     }
@@ -188,7 +190,7 @@ impl Engine {
         let doubt = self.doubts.held.get(&(document, actor)).copied().filter(|doubt| doubt.seq == seq);
         let elsewhere = word.or(doubt.map(|doubt| doubt.hash));
         if elsewhere.is_some() && found.is_some() && elsewhere != found {
-            return self.refute(space, document, actor);
+            return self.refute(space, document, (actor, seq));
         }
         // A later word may have come meanwhile, which is looked at on its own.
         if doubt.is_some_and(|doubt| doubt.state != Stage::Refuted) {
@@ -225,27 +227,46 @@ impl Engine {
         }
     }
 
-    /// Has what is held of an actor beyond what it is known to vouch for set aside: its word for a change is for another.
-    fn refute(&mut self, space: SpaceId, document: DocumentId, actor: ActorId) {
-        let before = self.doubts.held.get(&(document, actor));
+    /// Has what is held of an actor from a change on set aside: its word for that is for another.
+    fn refute(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64)) {
+        let before = self.doubts.held.get(&(document, actor)).copied();
         let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
         if before.is_some_and(|doubt| doubt.state == Stage::Refuted) {
             return;
         }
         let text = format!(
-            "document {document} of space {space}: {}. What is held of actor {actor} beyond its change {last} is set aside, and asked for again",
+            "document {document} of space {space}: {}. What is held of actor {actor} from its change {seq} on is set aside, and asked for again",
             AttestationError::OtherChange
         );
         self.trouble(TroubleKind::Forked, Some(document), None, text);
-        self.set_aside_beyond(space, document, [(actor, last)]);
+        self.set_aside_from(space, document, (actor, seq), last);
     }
 
-    fn set_aside_beyond(&mut self, space: SpaceId, document: DocumentId, beyond: impl IntoIterator<Item = (ActorId, u64)>) {
-        for (actor, last) in beyond {
-            let doubt = Doubt { seq: last, hash: ChangeHash([0; 32]), last, state: Stage::Refuted };
+    /// Has what is held of an actor set aside from a change on which is another elsewhere; `last` is the last that it is known to have vouched for.
+    fn set_aside_from(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), last: u64) {
+        // A word that was not compared yet may speak against what comes before.
+        let is_between = |word: &&Word| word.attestation.actor == actor && (last + 1..seq).contains(&word.attestation.seq);
+        let first = self.attests.words.of_document(&document).find(is_between).map_or(seq, |word| word.attestation.seq);
+        self.set_aside_beyond(space, document, [(actor, (first - 1).max(last), last)]);
+    }
+
+    /// Has what is held of actors beyond these changes set aside; the others are the last that they are known to have vouched for.
+    fn set_aside_beyond(&mut self, space: SpaceId, document: DocumentId, beyond: impl IntoIterator<Item = (ActorId, u64, u64)>) {
+        for (actor, stays, last) in beyond {
+            let doubt = Doubt { seq: last, hash: ChangeHash([0; 32]), last, stays, state: Stage::Refuted };
             self.doubts.held.insert((document, actor), doubt);
         }
         self.cut_back_one(space, document);
+    }
+
+    /// Compares what remains of these actors with words for it that came while the rest was set aside.
+    pub(super) fn compare_what_remains(&mut self, space: SpaceId, document: DocumentId, of: impl Iterator<Item = ActorId>) {
+        for actor in of {
+            let of_actor = self.attests.words.of_document(&document).filter(|word| word.attestation.actor == actor);
+            for (seq, hash) in of_actor.map(|word| (word.attestation.seq, word.attestation.hash)).collect::<Vec<_>>() {
+                self.compare_with_word((space, document, actor), (seq, hash));
+            }
+        }
     }
 
     /// Whether an entry is the change that its actor's key vouches for under its number, if it vouches for that one; says so if not.
@@ -266,7 +287,7 @@ impl Engine {
         let Some(last) = self.doubts.suspected.get(&(document, actor)).copied().filter(|last| seq > *last) else { return };
         let is_held = self.log(&document).is_some_and(|log| log.version().clock.covers(&actor, seq));
         match self.change_held(&document, &actor, seq).filter(|_| is_held) {
-            Some(held) if held != entry.hash => self.set_aside_beyond(space, document, [(actor, last)]),
+            Some(held) if held != entry.hash => self.set_aside_from(space, document, (actor, seq), last),
             None if is_held && self.doubts.bound(&document, &actor) == u64::MAX => {
                 self.look_for(space, document, (actor, seq), entry.hash);
             }
@@ -297,14 +318,17 @@ impl Engine {
         self.doubts.suspected.extend(suspects.map(|(actor, last)| ((document, actor), last)));
     }
 
-    /// A snapshot of a document does not go together with what is held of it: sets aside what may be the cause; answers whether there is any.
-    pub(in crate::engine) fn give_way_to_snapshot(&mut self, space: SpaceId, document: DocumentId) -> bool {
+    /// A snapshot of a document does not go together with what is held of it: sets aside what is the cause, a change that has a `rival` in the snapshot, or else what may
+    /// be; answers whether there is any.
+    pub(in crate::engine) fn give_way_to_snapshot(&mut self, space: SpaceId, document: DocumentId, rival: Option<(ActorId, u64)>) -> bool {
         let suspects = self.suspects(&space, &document);
-        let is_any = !suspects.is_empty();
-        if is_any {
-            self.set_aside_beyond(space, document, suspects);
+        let of_rival = |(suspect, last): &(ActorId, u64)| rival.filter(|(actor, seq)| actor == suspect && seq > last).map(|rival| (rival, *last));
+        if let Some((rival, last)) = suspects.iter().find_map(of_rival) {
+            self.set_aside_from(space, document, rival, last);
+        } else if !suspects.is_empty() {
+            self.set_aside_beyond(space, document, suspects.iter().map(|(actor, last)| (*actor, *last, *last)));
         }
-        is_any
+        !suspects.is_empty()
     }
 
     /// Takes again what others built on what was set aside, as far as what it depends on is back.
