@@ -78,6 +78,28 @@ test("who joins by a link to write writes, is known by their note, and vouches f
   relay.stop();
 });
 
+test("what nobody vouches for is disavowed, and comes back by its writer's word", async () => {
+  const relay = new PipeRelay("disavow");
+  const { ada, bob, mine, note, same } = await two(relay, "write");
+  let disavowed = 0;
+  for (let word = 1; disavowed === 0; word++) {
+    assert.ok(word < 20, "each time his word was faster");
+    // He vouches for the first at once, and for the second a second later.
+    for (const text of ["first ", `second ${word} `]) same.change((d) => splice(d, ["body"], 0, 0, text));
+    await eventually("she reads it", () => note.doc()?.body.includes(`second ${word} `) === true);
+    disavowed = await note.disavow({ writer: bob.peerId });
+  }
+  const body = same.doc()?.body;
+  await eventually("nothing is lost that he stands by", () => note.doc()?.body === body);
+  for (const end = Date.now() + 5_000; (await note.disavow()) > 0; ) assert.ok(Date.now() < end, "all is vouched for in the end");
+  await assert.rejects(ada.space("harbour").create({ body: "" }).disavow(), /is open/);
+  const sealed = await ada.foundSpace({ sealed: true });
+  await assert.rejects(sealed.create({ body: "" }).disavow(), /sealed/);
+  assert.equal(mine.access.state, "owner");
+  await Promise.all([ada.close(), bob.close()]);
+  relay.stop();
+});
+
 test("who may read only is refused before anything changes, is not seen, and reads on", async () => {
   const relay = new PipeRelay("read");
   const { ada, bob, mine, yours, note, same } = await two(relay, "read");

@@ -13,8 +13,8 @@ use super::standing::Standing;
 use super::statement::{Claim, Grant, Level, Revocation, Statement, StatementError, StatementId};
 use crate::base::id::{PeerId, SpaceId};
 use crate::base::limits::{
-    DELIVERIES_MAX, DISAVOWALS_MAX, DISAVOWALS_PER_ISSUER_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX, MEMBER_CHILDREN_MAX, REVOCATIONS_MAX,
-    ROLL_BYTES_MAX,
+    DELIVERIES_MAX, DISAVOWALS_MAX, DISAVOWALS_PER_ISSUER_MAX, EPOCHS_MAX, GRANT_CHAIN_MAX, GRANT_CHILDREN_MAX, GRANTS_MAX,
+    MEMBER_CHILDREN_MAX, REVOCATIONS_MAX, ROLL_BYTES_MAX,
 };
 use crate::log::tree::Fingerprint;
 use std::collections::BTreeMap;

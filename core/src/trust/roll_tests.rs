@@ -324,8 +324,13 @@ fn others_fill_their_room_of_each_kind_and_the_owner_has_as_much() {
             ("deliveries of keys", Claim::Delivery(delivery(by, parent))),
         ]
     };
-    roll.of_others =
-        Room { grants: GRANTS_MAX, revocations: REVOCATIONS_MAX, epochs: EPOCHS_MAX, deliveries: DELIVERIES_MAX, ..Room::default() };
+    roll.of_others = Room {
+        grants: GRANTS_MAX,
+        revocations: REVOCATIONS_MAX,
+        epochs: EPOCHS_MAX,
+        deliveries: DELIVERIES_MAX,
+        ..Room::default()
+    };
     let before = roll.fingerprint();
     for (kind, claim) in of_both(2, parent) {
         assert_eq!(roll.take(vec![say(2, claim)]), (Vec::new(), vec![RollError::Full(kind)]));
@@ -396,8 +401,11 @@ fn roll_of(attempts: &[Attempt]) -> Roll {
     roll
 }
 
+/// What a key may do, how much of its work is accepted, its best grant, and how much of it was disavowed.
+type Answer = (Access, Option<u64>, Option<StatementId>, Option<u64>);
+
 /// Everything that follows from a roll that anyone could ask.
-fn answers(roll: &Roll) -> Vec<(Access, Option<u64>, Option<StatementId>, Option<u64>)> {
+fn answers(roll: &Roll) -> Vec<Answer> {
     let times = [NOW, NOW + 1, NOW + 2, NOW + 9];
     let asked = (1..7).flat_map(|who| times.map(|time| (who, time)));
     let standing = roll.standing();

@@ -200,9 +200,46 @@ async fn a_grant_ends_while_its_holder_is_connected_and_a_link_after_its_time_le
     assert!(code == 2 && said.contains("invitation"), "{code}: {said}");
 }
 
+#[tokio::test]
+async fn what_nobody_vouches_for_is_listed_and_disavowed_and_comes_back_by_its_writers_word() {
+    let data = TempDir::new().unwrap();
+    let relay = Process::start(data.path());
+    let (anna, ben) = (Device::new(relay.told("sync")), Device::new(relay.told("sync")));
+    let space = anna.prints(&["space", "create", "--owned"]).await;
+    let space = space.as_str();
+    let id = anna.prints(&["doc", "create", "--space", space, "--value", r#"{"body": "anna "}"#, "--wait", "relay"]).await;
+    let id = id.as_str();
+    let link = anna.prints(&["share", "--write", "--space", space]).await;
+    let key = ben.json(&["join", &link]).await["key"].as_str().unwrap().to_owned();
+    ben.prints(&["doc", "splice", id, "body", "5", "0", "ben ", "--space", space, "--wait", "relay"]).await;
+    assert_eq!(anna.prints(&["doc", "get", id, "body", "--space", space]).await, "anna ben");
+    assert!(anna.prints(&["disavow", "--space", space]).await.contains("everything here is vouched for"));
+    let (code, _, said) = anna.run(&["disavow", id, "--space", space]).await;
+    assert!(code == 3 && said.contains("nothing to disavow"), "{code}: {said}");
+
+    // Anna's device loses Ben's word, and is away from everyone who has it.
+    let database = rusqlite::Connection::open(anna.folder.path().join(DATABASE_FILE)).unwrap();
+    let owner = anna.json(&["members", "--space", space]).await["members"][0]["key"].as_str().unwrap().to_owned();
+    assert_ne!(owner, key);
+    database.execute("DELETE FROM meta WHERE name LIKE 'attested/%'", []).unwrap();
+    drop(database);
+    let away = ["--relay", "ws://127.0.0.1:9/sync", "--timeout", "1"];
+    let listed = anna.json(&[&["disavow", "--space", space][..], &away].concat()).await;
+    let unvouched: Vec<&Json> =
+        listed["unvouched"].as_array().unwrap().iter().filter(|of| of["writer"] == key.as_str()).collect();
+    assert_eq!((unvouched.len(), &unvouched[0]["document"], &unvouched[0]["changes"]), (1, &id.into(), &1.into()));
+    let disavowed = anna.json(&[&["disavow", id, "--of", &key[..16], "--space", space][..], &away].concat()).await;
+    assert_eq!((&disavowed["disavowed"], &disavowed["onRelay"]), (&1.into(), &false.into()));
+    assert_eq!(anna.prints(&[&["doc", "get", id, "body", "--space", space][..], &away].concat()).await, "anna");
+
+    // The relay has it.
+    assert_eq!(anna.prints(&["doc", "get", id, "body", "--space", space]).await, "anna ben");
+    assert_eq!(ben.prints(&["doc", "get", id, "body", "--space", space]).await, "anna ben");
+}
+
 #[test]
 fn help_teaches_with_examples() {
-    for command in ["space", "share", "join", "inbox", "members", "revoke"] {
+    for command in ["space", "share", "join", "inbox", "members", "revoke", "disavow"] {
         let (code, page) = crate::process::run(driftline().args([command, "--help"]));
         assert_eq!(code, 0, "{page}");
         for word in ["Example", "Exit codes:", "--json", "--relay", &format!("driftline {command}")] {

@@ -155,8 +155,9 @@ impl World {
                 replicas[last].identity = Some(ids.bytes());
             }
         }
-        // A disk that does not write does not cut a file short either.
-        oracle.refusals_may_stay = options.has(Fault::WriteFails);
+        // A disk that does not write does not cut a file short either; and one that does not sync has neither the write for sure nor its taking back when the power goes.
+        let tears = options.has(Fault::SyncFails) && options.has(Fault::TornWrites);
+        oracle.refusals_may_stay = options.has(Fault::WriteFails) || tears;
         Self {
             now_ms: 1_000,
             links: Links::new(seed, options.delay_ms_max),

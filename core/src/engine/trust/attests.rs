@@ -42,8 +42,6 @@ pub(in crate::engine) struct Attests {
     vouched_ms: Option<u64>,
     /// Of which documents some were taken since the last drain.
     fresh: BTreeSet<(SpaceId, DocumentId)>,
-    /// Documents of which some peer could not be told a word yet.
-    early: BTreeSet<DocumentId>,
     /// Words that the append under way tells the store of: of whom, and up to which change.
     writing: Vec<(DocumentId, ActorId, u64)>,
 }
@@ -289,7 +287,6 @@ impl Engine {
             self.vouch(due);
         }
         for (space, document) in std::mem::take(&mut self.attests.fresh) {
-            self.attests.early.remove(&document);
             let connections: Vec<ConnectionId> =
                 self.spaces.get(&space).map_or_else(Vec::new, |held| held.sessions.iter().copied().collect());
             for connection in connections {
@@ -300,7 +297,7 @@ impl Engine {
 
     /// Learns that more is held of a document: words that came before what they are for can be passed on now.
     pub(in crate::engine) fn on_held_for_words(&mut self, space: SpaceId, document: DocumentId) {
-        if is_owned(&space) && self.attests.early.contains(&document) {
+        if is_owned(&space) && self.attests.words.last_of(&document) > 0 {
             self.attests.fresh.insert((space, document));
         }
     }
@@ -405,7 +402,6 @@ impl Engine {
             told.number = told.number.max(word.number);
             if !word.is_for_what_is_held(&clock, has_cuts) {
                 told.early.insert(word.number);
-                self.attests.early.insert(document);
             } else if word.source != Some(connection) {
                 items.push(Arc::from(word.attestation.to_bytes()));
             }

@@ -225,7 +225,11 @@ fn a_document_is_cut_back_with_what_its_snapshot_holds_and_what_stands_beside_th
     }
     world.let_through(CAT);
     world.wait(1_500);
-    assert!(troubles(&world, CAT, TroubleKind::Forbidden).iter().any(|told| told.contains("1 change by someone whose grant was revoked")));
+    assert!(
+        troubles(&world, CAT, TroubleKind::Forbidden)
+            .iter()
+            .any(|told| told.contains("1 change by someone whose grant was revoked"))
+    );
     let text = world.text(OWNER).unwrap();
     assert_eq!(text.matches("cat ").count(), 30, "{text}");
     assert!(text.contains("late ") && !text.contains("ben "), "{text}");

@@ -78,7 +78,8 @@ impl Engine {
         self.begin_call(now);
         let roll = self.roll_of(&space)?.clone();
         if is_sealed(&space) {
-            let why = "in a sealed space nobody but a member can have made a change: shut out who did (driftline revoke)".to_owned();
+            let why =
+                "in a sealed space nobody but a member can have made a change: shut out who did (driftline revoke)".to_owned();
             return Err(OwnedError::NotGranted { space, why });
         }
         if self.own_access(&space).level() < Some(Level::Write) {

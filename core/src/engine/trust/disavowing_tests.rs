@@ -5,9 +5,9 @@ use super::disavowing::{Unvouched, Whose};
 use super::owned::OwnedError;
 use super::trust_tests::{BEN, CAT, OWNER, RELAY, peer, says, secret, shared, version, world};
 use crate::base::id::SpaceId;
+use crate::engine::Now;
 use crate::engine::config::{EngineConfig, Role};
 use crate::engine::effect::TroubleKind;
-use crate::engine::Now;
 use crate::engine::input::{Command, Input};
 use crate::engine::tests::{NOTE, World};
 use crate::log::entry::Entry;
@@ -108,7 +108,8 @@ fn what_nobody_lived_to_vouch_for_goes_from_the_relay_too_and_comes_back_should_
     world.run();
     world.disconnect(BENS);
     world.wait(2_000);
-    let bens = |world: &World, node: usize| world.nodes[node].engine.log(&NOTE).unwrap().version().clock.get(&actor_of_ben(world));
+    let bens =
+        |world: &World, node: usize| world.nodes[node].engine.log(&NOTE).unwrap().version().clock.get(&actor_of_ben(world));
     assert_eq!((bens(&world, RELAY), bens(&world, CAT)), (2, 2), "the relay said that it had saved it");
     assert_eq!(disavow(&mut world, CAT, space, Whose::Of(peer(BEN))), Ok(1));
     world.wait(3_000);

@@ -178,7 +178,11 @@ fn what_others_built_on_true_changes_stays_though_what_comes_behind_these_goes()
     world.input(BEN, Input::Command(Command::AddEndpoint { endpoint: "peer".to_owned() }));
     world.connect(CAT, BEN);
     world.wait(2_000);
-    assert!(told(&world, CAT, TroubleKind::Forked).iter().any(|told| told.contains("1 change against their writer's word, with 0 that others built on them")));
+    assert!(
+        told(&world, CAT, TroubleKind::Forked)
+            .iter()
+            .any(|told| told.contains("1 change against their writer's word, with 0 that others built on them"))
+    );
     for node in [BEN, CAT] {
         assert!(!is_misled(&world, node));
         let text = world.text(node).unwrap();

@@ -320,9 +320,16 @@ impl Engine {
 
     /// A snapshot of a document does not go together with what is held of it: sets aside what is the cause, a change that has a `rival` in the snapshot, or else what may
     /// be; answers whether there is any.
-    pub(in crate::engine) fn give_way_to_snapshot(&mut self, space: SpaceId, document: DocumentId, rival: Option<(ActorId, u64)>) -> bool {
+    pub(in crate::engine) fn give_way_to_snapshot(
+        &mut self,
+        space: SpaceId,
+        document: DocumentId,
+        rival: Option<(ActorId, u64)>,
+    ) -> bool {
         let suspects = self.suspects(&space, &document);
-        let of_rival = |(suspect, last): &(ActorId, u64)| rival.filter(|(actor, seq)| actor == suspect && seq > last).map(|rival| (rival, *last));
+        let of_rival = |(suspect, last): &(ActorId, u64)| {
+            rival.filter(|(actor, seq)| actor == suspect && seq > last).map(|rival| (rival, *last))
+        };
         if let Some((rival, last)) = suspects.iter().find_map(of_rival) {
             self.set_aside_from(space, document, rival, last);
         } else if !suspects.is_empty() {

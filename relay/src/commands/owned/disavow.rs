@@ -79,11 +79,11 @@ pub(super) async fn run(device: &Device<'_>, arguments: &DisavowArguments) -> Re
 }
 
 fn list(device: &Device<'_>, space: &Space, unvouched: &[Unvouched]) {
-    let line = |of: &Unvouched| {
-        format!("{}  {} in the name of {} (actor {})", of.document, counted(of.changes), of.writer, of.actor)
-    };
+    let line =
+        |of: &Unvouched| format!("{}  {} in the name of {} (actor {})", of.document, counted(of.changes), of.writer, of.actor);
     let human: Vec<String> = unvouched.iter().map(line).collect();
-    let human = if human.is_empty() { "everything here is vouched for by those who wrote it".to_owned() } else { human.join("\n") };
+    let human =
+        if human.is_empty() { "everything here is vouched for by those who wrote it".to_owned() } else { human.join("\n") };
     device.output.result(&human, &json!({ "space": space.id(), "unvouched": unvouched }));
 }
 
