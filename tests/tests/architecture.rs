@@ -255,7 +255,7 @@ fn sources_leave_nothing_undone() {
 fn cargo(arguments: &[&str]) -> String {
     let done = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
-        .arg("--offline")
+        .arg("--locked")
         .current_dir(root())
         .output()
         .expect("cargo runs");

@@ -427,11 +427,8 @@ impl Roll {
         }
         let by_issuer = self.disavowals().filter(|(_, other)| other.issuer == disavowal.issuer);
         let held: Vec<StatementId> = by_issuer.map(|(held, _)| held).collect();
-        let Some(last) = held.last().copied().filter(|_| held.len() >= DISAVOWALS_PER_ISSUER_MAX) else { return Ok(()) };
-        if last < id {
-            return Err(RollError::Full("disavowals by one issuer"));
-        }
-        if let Some(gone) = self.remove(&last) {
+        let gone = makes_way(&held, DISAVOWALS_PER_ISSUER_MAX, id, "disavowals by one issuer")?;
+        if let Some(gone) = gone.and_then(|gone| self.remove(&gone)) {
             self.room_of(&gone).disavowals -= 1;
         }
         Ok(())
@@ -472,14 +469,19 @@ impl Roll {
             (other.target == revocation.target && other.issuer == revocation.issuer).then_some(held)
         };
         let held: Vec<StatementId> = self.revocations().filter_map(same).collect();
-        let Some(last) = held.last().copied().filter(|_| held.len() >= REVOCATIONS_PER_GRANT_MAX) else { return Ok(()) };
-        if last < id {
-            return Err(RollError::Full("revocations of one grant by one issuer"));
-        }
-        if let Some(gone) = self.remove(&last) {
+        let gone = makes_way(&held, REVOCATIONS_PER_GRANT_MAX, id, "revocations of one grant by one issuer")?;
+        if let Some(gone) = gone.and_then(|gone| self.remove(&gone)) {
             self.room_of(&gone).revocations -= 1;
         }
         Ok(())
+    }
+}
+
+/// Which of the statements held, in the order of their ids, makes way for one more where so many are kept: those with the lowest ids, whichever came first.
+fn makes_way(held: &[StatementId], most: usize, id: StatementId, what: &'static str) -> Result<Option<StatementId>, RollError> {
+    match held.last().filter(|_| held.len() >= most) {
+        Some(last) if *last < id => Err(RollError::Full(what)),
+        last => Ok(last.copied()),
     }
 }
 

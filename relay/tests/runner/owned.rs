@@ -235,6 +235,10 @@ async fn what_nobody_vouches_for_is_listed_and_disavowed_and_comes_back_by_its_w
     // The relay has it.
     assert_eq!(anna.prints(&["doc", "get", id, "body", "--space", space]).await, "anna ben");
     assert_eq!(ben.prints(&["doc", "get", id, "body", "--space", space]).await, "anna ben");
+    for folder in [anna.folder.path(), ben.folder.path()] {
+        let (code, verdict) = verify(folder);
+        assert!(code == 0 && verdict["sound"] == true, "{verdict}");
+    }
 }
 
 #[test]

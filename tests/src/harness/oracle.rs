@@ -373,15 +373,10 @@ impl Oracle {
         assert_eq!(held.end, held.hashes.len() as u64, "S4: replica {replica} has a gap in an actor's line of {document}");
     }
 
-    /// Whether a relay that cheats has altered what is sealed.
-    fn is_broken(&self, document: &DocumentId, payload: &Arc<[u8]>) -> bool {
-        self.cheated && self.keys.as_ref().is_some_and(|keys| keys.is_broken(document, payload))
-    }
-
     fn on_entry(&mut self, replica: usize, position: u64, entry: &Arc<Entry>) {
         self.on_change(entry);
         // What a relay that cheats has altered of a sealed entry names what there never was; a relay cannot tell that from what a snapshot stands for.
-        let is_broken = self.is_broken(&entry.document, &entry.payload);
+        let is_broken = self.is_broken(entry);
         let witness = &mut self.witnesses[replica];
         let held = witness.held.entry(entry.document).or_default();
         for dep in entry.deps.iter().filter(|_| !is_broken) {
@@ -405,7 +400,7 @@ impl Oracle {
             assert_eq!(known.document, entry.document, "S3: {} is in two documents", entry.hash);
             return;
         }
-        if self.is_broken(&entry.document, &entry.payload) {
+        if self.is_broken(entry) {
             return;
         }
         let clear =
@@ -545,9 +540,7 @@ impl Oracle {
                 self.on_change(entry);
             }
         }
-        let is_broken = |entry: &Entry| self.is_broken(&entry.document, &entry.payload);
-        let broken: BTreeSet<ChangeHash> =
-            logs.values().flatten().map(|(_, entry)| entry).filter(|entry| is_broken(entry)).map(|entry| entry.hash).collect();
+        let broken = self.broken_in(logs);
         let witness = &mut self.witnesses[replica];
         for (document, saved) in &witness.saved_heads {
             let held = logs.get(document).map(|log| hashes(log)).unwrap_or_default();

@@ -4,6 +4,8 @@
 //! epoch's; it learns of them from what replicas have their stores keep.
 
 use super::dice::Dice;
+use super::disk::Logs;
+use super::oracle::Oracle;
 use driftline_core::base::id::{ActorId, ChangeHash, DocumentId, SpaceId};
 use driftline_core::base::time::Now;
 use driftline_core::doc::change::{entry_from_body, entry_from_payload};
@@ -78,6 +80,19 @@ pub struct Keys {
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Keys({})", self.ring.space())
+    }
+}
+
+impl Oracle {
+    /// Whether a relay that cheats has altered what is sealed.
+    pub(super) fn is_broken(&self, entry: &Entry) -> bool {
+        self.cheated && self.keys.as_ref().is_some_and(|keys| keys.is_broken(&entry.document, &entry.payload))
+    }
+
+    /// Which entries of these logs it has altered.
+    pub(super) fn broken_in(&self, logs: &Logs) -> BTreeSet<ChangeHash> {
+        let entries = logs.values().flatten().map(|(_, entry)| entry);
+        entries.filter(|entry| self.is_broken(entry)).map(|entry| entry.hash).collect()
     }
 }
 

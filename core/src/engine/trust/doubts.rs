@@ -45,25 +45,46 @@ pub(in crate::engine) struct Doubts {
 /// That a word may be for another change than is held, or a peer have another.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
-    /// The change that it is about.
-    seq: u64,
-    /// What it is elsewhere.
-    hash: ChangeHash,
     /// The last of the actor's changes of which it is known that its writer vouches for it.
     last: u64,
-    /// The last that stays, where what is held of it is refuted.
-    stays: u64,
-    state: Stage,
+    stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Stage {
     /// The change is being looked for among the entries in the store.
-    Entries,
+    Entries(Elsewhere),
     /// It is being looked for in the snapshot.
-    Snapshot,
-    /// What is held is another.
-    Refuted,
+    Snapshot(Elsewhere),
+    /// What is held is another; what comes after this one goes.
+    Refuted(u64),
+}
+
+/// What a change is elsewhere: its number, and its name there.
+type Elsewhere = (u64, ChangeHash);
+
+impl Doubt {
+    fn is_refuted(&self) -> bool {
+        matches!(self.stage, Stage::Refuted(_))
+    }
+
+    /// The change that is being looked for.
+    fn sought(&self) -> Option<Elsewhere> {
+        match self.stage {
+            Stage::Entries(elsewhere) | Stage::Snapshot(elsewhere) => Some(elsewhere),
+            Stage::Refuted(_) => None,
+        }
+    }
+}
+
+/// What is noted of each actor of a document.
+fn of_document<'a, T>(
+    noted: &'a BTreeMap<(DocumentId, ActorId), T>,
+    document: &DocumentId,
+) -> impl Iterator<Item = (ActorId, &'a T)> {
+    let document = *document;
+    let from = ActorId::new(&[]).expect("nothing is few enough");
+    noted.range((document, from)..).take_while(move |((of, _), _)| *of == document).map(|((_, actor), noted)| (*actor, noted))
 }
 
 impl Doubts {
@@ -74,17 +95,14 @@ impl Doubts {
 
     /// Up to which of its changes what a document holds of an actor stays, where it is known that what comes later is not what it vouches for.
     pub(in crate::engine) fn refuted(&self, document: &DocumentId) -> BTreeMap<ActorId, u64> {
-        self.of(document, Stage::Refuted).map(|(actor, doubt)| (actor, doubt.stays)).collect()
+        let stays = |doubt: &Doubt| if let Stage::Refuted(stays) = doubt.stage { Some(stays) } else { None };
+        of_document(&self.held, document).filter_map(|(actor, doubt)| Some((actor, stays(doubt)?))).collect()
     }
 
     /// Whether a change has to be looked for in a document's snapshot.
     pub(in crate::engine) fn looks_into(&self, document: &DocumentId) -> bool {
-        self.own.contains(document) || self.of(document, Stage::Snapshot).next().is_some()
-    }
-
-    fn of(&self, document: &DocumentId, state: Stage) -> impl Iterator<Item = (ActorId, Doubt)> {
-        let of_document = self.held.iter().filter(move |((of, _), _)| of == document);
-        of_document.filter(move |(_, doubt)| doubt.state == state).map(|((_, actor), doubt)| (*actor, *doubt))
+        self.own.contains(document)
+            || of_document(&self.held, document).any(|(_, doubt)| matches!(doubt.stage, Stage::Snapshot(_)))
     }
 
     /// Forgets what was doubted of a document: its log is begun anew.
@@ -96,15 +114,15 @@ impl Doubts {
 
     /// How much of a document peers are told that is held, where this much is.
     pub(in crate::engine) fn told(&self, document: &DocumentId, mut version: Version) -> Version {
-        for ((_, actor), last) in self.suspected.iter().filter(|((of, _), _)| of == document) {
-            version.clock.lower(actor, *last);
+        for (actor, last) in of_document(&self.suspected, document) {
+            version.clock.lower(&actor, *last);
         }
         version
     }
 
     /// Forgets what was refuted of a document, and is not held any more.
     pub(in crate::engine) fn forget_refuted(&mut self, document: &DocumentId) {
-        self.held.retain(|(of, _), doubt| of != document || doubt.state != Stage::Refuted);
+        self.held.retain(|(of, _), doubt| of != document || !doubt.is_refuted());
     }
 
     /// Has what others built on what was set aside wait, as much of it as may.
@@ -138,8 +156,8 @@ impl Engine {
     fn look_for(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), hash: ChangeHash) {
         let before = self.doubts.held.get(&(document, actor)).copied();
         let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
-        if before.is_none_or(|doubt| doubt.state != Stage::Refuted) {
-            self.doubts.held.insert((document, actor), Doubt { seq, hash, last, stays: last, state: Stage::Entries });
+        if before.is_none_or(|doubt| !doubt.is_refuted()) {
+            self.doubts.held.insert((document, actor), Doubt { last, stage: Stage::Entries((seq, hash)) });
             self.look_among_entries(space, document, actor, seq);
         }
     }
@@ -169,15 +187,14 @@ impl Engine {
         read: Option<&Arc<Entry>>,
     ) {
         let (actor, seq) = of;
-        let Some(doubt) = self.doubts.held.get_mut(&(document, actor)).filter(|doubt| doubt.state == Stage::Entries) else {
-            return;
-        };
+        let Some(doubt) = self.doubts.held.get_mut(&(document, actor)) else { return };
+        let Stage::Entries(elsewhere) = doubt.stage else { return };
         match read.filter(|entry| (entry.actor, entry.seq) == of) {
             Some(entry) => self.on_compared(space, document, of, Some(entry.hash)),
             // Of what is sealed nothing can be made up but by a member; and a relay could not look into it.
             None if is_sealed(&space) => self.on_compared(space, document, of, None),
-            None if doubt.seq == seq => {
-                doubt.state = Stage::Snapshot;
+            None if elsewhere.0 == seq => {
+                doubt.stage = Stage::Snapshot(elsewhere);
                 self.cut_back_one(space, document);
             }
             None => {}
@@ -187,13 +204,13 @@ impl Engine {
     /// Compares what was found under a number with what it is elsewhere. Where nothing was found, a word for it counts: it was compared when the snapshot was taken in.
     fn on_compared(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), found: Option<ChangeHash>) {
         let word = self.attests.words.for_change(&document, &actor, seq).map(|word| word.attestation.hash);
-        let doubt = self.doubts.held.get(&(document, actor)).copied().filter(|doubt| doubt.seq == seq);
-        let elsewhere = word.or(doubt.map(|doubt| doubt.hash));
+        let sought = self.doubts.held.get(&(document, actor)).and_then(Doubt::sought).filter(|(of, _)| *of == seq);
+        let elsewhere = word.or(sought.map(|(_, hash)| hash));
         if elsewhere.is_some() && found.is_some() && elsewhere != found {
             return self.refute(space, document, (actor, seq));
         }
         // A later word may have come meanwhile, which is looked at on its own.
-        if doubt.is_some_and(|doubt| doubt.state != Stage::Refuted) {
+        if sought.is_some() {
             self.doubts.held.remove(&(document, actor));
             self.settle_word(document, actor);
         }
@@ -201,10 +218,10 @@ impl Engine {
 
     /// Compares all of a document, of which these are the entries, with the words for it that were not yet.
     pub(in crate::engine) fn compare_all(&mut self, space: SpaceId, document: DocumentId, entries: &[Arc<Entry>]) {
-        let (read, unread) = (self.doubts.of(&document, Stage::Entries), self.doubts.of(&document, Stage::Snapshot));
-        for (actor, doubt) in read.chain(unread).collect::<Vec<_>>() {
-            let found = entries.iter().find(|entry| (entry.actor, entry.seq) == (actor, doubt.seq));
-            self.on_compared(space, document, (actor, doubt.seq), found.map(|entry| entry.hash));
+        let sought = of_document(&self.doubts.held, &document).filter_map(|(actor, doubt)| Some((actor, doubt.sought()?.0)));
+        for of in sought.collect::<Vec<_>>() {
+            let found = entries.iter().find(|entry| (entry.actor, entry.seq) == of);
+            self.on_compared(space, document, of, found.map(|entry| entry.hash));
         }
         if self.doubts.own.remove(&document) {
             self.vouch_for_missed(space, document, entries);
@@ -222,8 +239,10 @@ impl Engine {
 
     /// Looks again for changes that the store could not read.
     pub(in crate::engine) fn compare_again(&mut self, space: SpaceId, document: DocumentId) {
-        for (actor, doubt) in self.doubts.of(&document, Stage::Entries).collect::<Vec<_>>() {
-            self.look_among_entries(space, document, actor, doubt.seq);
+        let unread = |doubt: &Doubt| if let Stage::Entries((seq, _)) = doubt.stage { Some(seq) } else { None };
+        let unread = of_document(&self.doubts.held, &document).filter_map(|(actor, doubt)| Some((actor, unread(doubt)?)));
+        for (actor, seq) in unread.collect::<Vec<_>>() {
+            self.look_among_entries(space, document, actor, seq);
         }
     }
 
@@ -231,7 +250,7 @@ impl Engine {
     fn refute(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64)) {
         let before = self.doubts.held.get(&(document, actor)).copied();
         let last = before.map_or_else(|| self.counting(&document, &actor), |doubt| doubt.last);
-        if before.is_some_and(|doubt| doubt.state == Stage::Refuted) {
+        if before.is_some_and(|doubt| doubt.is_refuted()) {
             return;
         }
         let text = format!(
@@ -253,8 +272,7 @@ impl Engine {
     /// Has what is held of actors beyond these changes set aside; the others are the last that they are known to have vouched for.
     fn set_aside_beyond(&mut self, space: SpaceId, document: DocumentId, beyond: impl IntoIterator<Item = (ActorId, u64, u64)>) {
         for (actor, stays, last) in beyond {
-            let doubt = Doubt { seq: last, hash: ChangeHash([0; 32]), last, stays, state: Stage::Refuted };
-            self.doubts.held.insert((document, actor), doubt);
+            self.doubts.held.insert((document, actor), Doubt { last, stage: Stage::Refuted(stays) });
         }
         self.cut_back_one(space, document);
     }

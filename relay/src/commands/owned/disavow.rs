@@ -16,9 +16,10 @@ Whoever writes signs for it within a second. What stays unsigned is somebody's l
 second before their device failed, or was made up in their name by a relay; no
 program can tell which. With no document it is listed, and nothing is done.
 
-What is disavowed goes on every device, with what was built on it; whoever built
-on it makes that again. Each device keeps it aside in its store. Nothing signed is
-lost: should its writer sign for it after all, it comes back everywhere.
+What is disavowed is taken out of the document on every device, with what was built
+on it; whoever built on it makes that again, and each device keeps the rest aside in
+its store. Nothing that is signed goes, and should its writer sign for it after all,
+it comes back everywhere.
 
 Whoever may write in the space can do that. In a sealed space only members can make
 up anything: there, shut out who did (driftline revoke).";
