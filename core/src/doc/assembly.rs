@@ -203,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn of_entries_that_do_not_go_together_with_a_snapshot_the_first_is_named_that_has_another_in_its_place() {
+        let mut author = Document::new(ID, actor(1), TextUnit::Utf16);
+        let shared = written(&mut author, "shared");
+        let mut other = Document::new(ID, actor(1), TextUnit::Utf16);
+        other.apply([Arc::new(shared.clone())]).unwrap();
+        written(&mut other, "there");
+        let here = [shared, written(&mut author, "here"), written(&mut author, "on top")];
+        let error = assembly(&[&other.save()], &here).run().unwrap_err();
+        assert_eq!((error.piece, error.rival), (Piece::Entries, Some((actor(1), 2))));
+        // What only lacks something has none.
+        let error = assembly(&[], &here[1..]).run().unwrap_err();
+        assert_eq!((error.piece, error.rival), (Piece::Entries, None));
+    }
+
+    #[test]
     fn a_document_comes_back_from_a_snapshot_and_the_entries_after_it() {
         let mut author = Document::new(ID, actor(1), TextUnit::Utf16);
         let first = written(&mut author, "ebb ");

@@ -253,20 +253,25 @@ impl Engine {
         if before.is_some_and(|doubt| doubt.is_refuted()) {
             return;
         }
+        let first = self.first_in_doubt(&document, (actor, seq), last);
         let text = format!(
-            "document {document} of space {space}: {}. What is held of actor {actor} from its change {seq} on is set aside, and asked for again",
+            "document {document} of space {space}: {}. What is held of actor {actor} from its change {first} on is set aside, and asked for again",
             AttestationError::OtherChange
         );
         self.trouble(TroubleKind::Forked, Some(document), None, text);
         self.set_aside_from(space, document, (actor, seq), last);
     }
 
+    /// From which of an actor's changes on what is held may be another than elsewhere, where one is: a word that was not compared yet may speak against what comes before.
+    fn first_in_doubt(&self, document: &DocumentId, (actor, seq): (ActorId, u64), last: u64) -> u64 {
+        let is_between = |word: &&Word| word.attestation.actor == actor && (last + 1..seq).contains(&word.attestation.seq);
+        self.attests.words.of_document(document).find(is_between).map_or(seq, |word| word.attestation.seq).max(last + 1)
+    }
+
     /// Has what is held of an actor set aside from a change on which is another elsewhere; `last` is the last that it is known to have vouched for.
     fn set_aside_from(&mut self, space: SpaceId, document: DocumentId, (actor, seq): (ActorId, u64), last: u64) {
-        // A word that was not compared yet may speak against what comes before.
-        let is_between = |word: &&Word| word.attestation.actor == actor && (last + 1..seq).contains(&word.attestation.seq);
-        let first = self.attests.words.of_document(&document).find(is_between).map_or(seq, |word| word.attestation.seq);
-        self.set_aside_beyond(space, document, [(actor, (first - 1).max(last), last)]);
+        let first = self.first_in_doubt(&document, (actor, seq), last);
+        self.set_aside_beyond(space, document, [(actor, first - 1, last)]);
     }
 
     /// Has what is held of actors beyond these changes set aside; the others are the last that they are known to have vouched for.
