@@ -120,6 +120,52 @@ fn what_was_made_up_goes_from_a_snapshot_too() {
 }
 
 #[test]
+fn what_one_built_on_true_changes_is_not_made_again_when_a_snapshot_shows_what_was_made_up_behind_these() {
+    let mut world = world();
+    let space = shared(&mut world, Level::Write);
+    world.write(BEN, "ben ");
+    world.wait(2_000);
+    // Of the second he says at once that it is his; of the third he is cut off before.
+    for text in ["more ", "still "] {
+        world.write(BEN, text);
+        world.run();
+    }
+    world.disconnect(BENS);
+    world.write(CAT, "cat ");
+    world.run();
+    let forged = invented(&world, CAT, NOTE, actor_of_ben(&world));
+    assert_eq!((forged.seq, says(&mut world, CAT, CATS, &entries(space, &forged))), (4, vec![]));
+    world.disconnect(CATS);
+    world.write(CAT, "later ");
+    for text in ["true ", "words "] {
+        world.write(BEN, text);
+        world.wait(2_000);
+    }
+    // Another relay has a snapshot of what Ben wrote, and his word for it.
+    world.connect(CAT, ELSEWHERE);
+    world.run();
+    let word = world.nodes[BEN].engine.attests.words.newest(&NOTE, &actor_of_ben(&world)).unwrap();
+    let word = Message::Attestations { space, attestations: vec![Arc::from(word.attestation.to_bytes())] };
+    assert_eq!(says(&mut world, CAT, 3, &word), []);
+    let bytes = world.nodes[BEN].engine.document(&NOTE).unwrap().clone().save();
+    let part = Message::Snapshot { space, document: NOTE, size: bytes.len() as u64, offset: 0, bytes: Arc::from(bytes) };
+    assert_eq!(says(&mut world, CAT, 3, &part), []);
+    let told = told(&world, CAT, TroubleKind::Forked);
+    assert!(told.iter().any(|told| told.contains("1 change against") && told.contains("(1 of this replica's own)")), "{told:?}");
+    // All meet, with what Cat had brought the relay before.
+    world.disconnect(3);
+    for node in [BEN, CAT] {
+        world.connect(node, RELAY);
+    }
+    world.wait(3_000);
+    all_hold_what_is_true(&world);
+    let text = world.text(OWNER).unwrap();
+    for part in ["owner ", "ben ", "more ", "still ", "cat ", "later ", "true ", "words "] {
+        assert_eq!(text.matches(part).count(), 1, "{part} in {text}");
+    }
+}
+
+#[test]
 fn what_was_made_up_before_a_change_whose_word_is_known_goes_when_nothing_fits_on_it() {
     let mut world = world();
     let space = shared(&mut world, Level::Write);
